@@ -1,1 +1,29 @@
+//! Everything that pciseize decides.
+//!
+//! Data flows one way, and the rooms are in that order:
+//!
+//! | room | purpose |
+//! | --- | --- |
+//! | [`host`] | the machine, seen through one trait: the only way in or out |
+//! | [`pci`] | what is there: addresses, identities, places, the bus |
+//! | [`request`] | what is asked for, from every source, and what is wrong with it |
+//! | [`plan`] | request and bus together: what is to be done with each function |
+//! | [`seize`] | doing it: hold, release, module, bind, proof |
+//! | [`report`] | telling it: log, JSON, the file in `/run` |
+//! | [`cli`] | one file per command; `cli::seize::run` is the story of the boot |
+//! | [`text`], [`lines`] | showing any bytes; reading any file in constant memory |
+//!
+//! No heap, no panic: the link of the program fails where either gets in (`build.rs`). Every capacity is a constant with a name, and exceeding it is a [`request::Problem`], never a silent cut.
 #![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod cli;
+pub mod host;
+pub mod lines;
+pub mod pci;
+pub mod plan;
+pub mod report;
+pub mod request;
+pub mod seize;
+pub mod text;

@@ -1,1 +1,260 @@
-fn main() {}
+//! The program: words in, exit status out, and the machine behind the library's trait.
+//!
+//! The only file with `unsafe`. It decides nothing: what it cannot leave to the library is how a thing is asked of the kernel.
+
+// `std::env::args` is empty without glibc's start code, and std's own `main` would bring in its runtime. So the C library calls `main` directly.
+#![no_main]
+
+use core::{
+    arch::asm,
+    ffi::{CStr, c_char, c_int},
+};
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use heapless::Vec;
+use nix::{
+    fcntl::{AT_FDCWD, OFlag, open, renameat},
+    kmod::{ModuleInitFlags, finit_module},
+    libc,
+    sys::{
+        stat::Mode,
+        statfs::{FsType, TMPFS_MAGIC, statfs},
+        uio::pread,
+    },
+    unistd::{UnlinkatFlags, chdir, mkdir, unlinkat, write},
+};
+use pciseize::{
+    cli::{Exit, Invocation},
+    host::{Errno, Host, Level, PATH_SIZE, Path},
+    path,
+    report::Stage,
+    request::embedded::SECTION_SIZE,
+};
+
+/// The configuration inside the binary: made by `build.rs`, replaced by `make embed`.
+#[used]
+#[unsafe(link_section = ".pciseize")]
+static SECTION: [u8; SECTION_SIZE] = *include_bytes!(concat!(env!("OUT_DIR"), "/section"));
+
+/// The section as it is in the file that runs. The compiler must not know what it holds, or it would use what was there when it compiled.
+fn embedded() -> &'static [u8] {
+    let mut section: *const [u8; SECTION_SIZE] = &raw const SECTION;
+    // SAFETY: no instruction at all; the register that holds the pointer is left as it is.
+    unsafe { asm!("/* {0} */", inout(reg) section, options(nomem, nostack, preserves_flags)) };
+    // SAFETY: so it still points to the section, which is never written and lives as long as the process.
+    unsafe { &*section }
+}
+
+/// The entry point that the C library's start code calls.
+///
+/// # Safety
+/// As for every C `main`: `words` points to `count` strings and a null pointer, all of which live as long as the process.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
+    let count = usize::try_from(count).unwrap_or_default();
+    // SAFETY: the caller's promise. A null pointer comes only with a count of 0, and then nothing is read.
+    let words = (1..count).map(|at| unsafe { CStr::from_ptr(*words.add(at)) });
+    run(words) as c_int
+}
+
+fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
+    let mut machine = Machine { is_rooted: false, log: Log::Stderr };
+    let invocation = match Invocation::of(words) {
+        Ok(invocation) => invocation,
+        Err(usage) => {
+            usage.tell(&mut machine);
+            return Exit::Usage;
+        }
+    };
+    let stage = if invocation.root.is_none() && is_initramfs() { Stage::Initramfs } else { Stage::Host };
+    if stage == Stage::Initramfs {
+        machine.log = Log::Kernel;
+    }
+    if let Some(root) = invocation.root {
+        if let Err(errno) = chdir(root).map_err(of_nix) {
+            pciseize::say!(machine, Level::Error, "--root {}: {}", pciseize::text::Shown(root.to_bytes()), errno);
+            return Exit::Usage;
+        }
+        machine.is_rooted = true;
+    }
+    invocation.run(&mut machine, stage, embedded())
+}
+
+/// Whether the root file system is the one that the kernel unpacks its initramfs into: a tmpfs or a ramfs (`init/do_mounts.c`, `init_rootfs`). No real root is either.
+fn is_initramfs() -> bool {
+    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+    statfs(c"/").is_ok_and(|root| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&root.filesystem_type()))
+}
+
+/// The real machine.
+struct Machine {
+    /// The working folder stands for `/`.
+    is_rooted: bool,
+    log: Log,
+}
+
+/// Where lines for people go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Log {
+    Kernel,
+    Stderr,
+}
+
+/// The kernel's last answer. Taken raw, since nix knows errnos by name only and turns others into 0.
+fn of_nix(_: nix::errno::Errno) -> Errno {
+    Errno(nix::errno::Errno::last_raw())
+}
+
+impl Machine {
+    /// Calls `ask` with the path as the kernel is to see it.
+    fn at<T>(&self, path: &Path, ask: impl FnOnce(&CStr) -> nix::Result<T>) -> Result<T, Errno> {
+        let mut scratch: Vec<u8, PATH_SIZE> = Vec::new();
+        let mut name = path.c_str(&mut scratch)?;
+        if self.is_rooted {
+            // Relative to the working folder. The root itself is not asked for by any caller.
+            name = name.to_bytes_with_nul().strip_prefix(b"/").and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or(name);
+        }
+        ask(name).map_err(of_nix)
+    }
+
+    /// Opens the file, without waiting for anything: a fifo in the place of a configuration has no content, and that is all.
+    fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+        self.at(path, |name| open(name, flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::from_bits_retain(0o644)))
+    }
+
+    /// Writes everything into an open file.
+    fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
+        while !bytes.is_empty() {
+            let written = write(&file, bytes).map_err(of_nix)?;
+            bytes = bytes.get(written..).unwrap_or_default();
+            if written == 0 {
+                return Err(Errno::EIO);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Host for Machine {
+    fn read(&mut self, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let file = self.open(path, OFlag::O_RDONLY)?;
+        let mut length = 0;
+        while let Some(rest) = buffer.get_mut(length..) {
+            let at = i64::try_from(offset).unwrap_or(i64::MAX).saturating_add(length as i64);
+            match pread(&file, rest, at).map_err(of_nix)? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        Ok(length)
+    }
+
+    fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Errno> {
+        let file = self.open(path, OFlag::O_WRONLY)?;
+        // sysfs takes a value in one piece. Less than all of it is a failure.
+        let written = write(&file, bytes).map_err(of_nix)?;
+        if written == bytes.len() { Ok(()) } else { Err(Errno::EIO) }
+    }
+
+    fn link(&mut self, path: &Path, buffer: &mut [u8]) -> Result<usize, Errno> {
+        // SAFETY: the name ends in NUL, and the kernel writes at most as many bytes into the buffer as it has. nix's own readlink allocates.
+        let length = self.at(path, |name| nix::errno::Errno::result(unsafe { libc::readlink(name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }))?;
+        match usize::try_from(length) {
+            Ok(length) if length < buffer.len() => Ok(length),
+            _ => Err(Errno::ENAMETOOLONG),
+        }
+    }
+
+    fn list(&mut self, path: &Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
+        let folder = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let mut entries = Entries([0; ENTRIES_SIZE]);
+        loop {
+            // SAFETY: the kernel writes at most ENTRIES_SIZE bytes into the buffer. nix's own folder reading allocates.
+            let read = unsafe { libc::syscall(libc::SYS_getdents64, folder.as_raw_fd(), entries.0.as_mut_ptr(), ENTRIES_SIZE) };
+            let read = nix::errno::Errno::result(read).map_err(of_nix)?;
+            let mut rest = entries.0.get(..usize::try_from(read).unwrap_or_default()).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            while let Some((name, after)) = first_entry(rest) {
+                if name != b"." && name != b".." {
+                    visit(self, name);
+                }
+                rest = after;
+            }
+        }
+    }
+
+    fn make_folder(&mut self, path: &Path) -> Result<(), Errno> {
+        match self.at(path, |name| mkdir(name, Mode::from_bits_retain(0o755))) {
+            Err(Errno::EEXIST) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn append(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Errno> {
+        let file = self.open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?;
+        Machine::write_all(&file, bytes)
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Errno> {
+        self.at(from, |from| Ok(self.at(to, |to| renameat(AT_FDCWD, from, AT_FDCWD, to))))?
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<(), Errno> {
+        self.at(path, |name| unlinkat(AT_FDCWD, name, UnlinkatFlags::NoRemoveDir))
+    }
+
+    fn load_module(&mut self, path: &Path, parameters: &CStr, compressed: bool) -> Result<(), Errno> {
+        // Linux's MODULE_INIT_COMPRESSED_FILE (include/uapi/linux/module.h), which nix does not name.
+        let flags = ModuleInitFlags::from_bits_retain(if compressed { 4 } else { 0 });
+        let file = self.open(path, OFlag::O_RDONLY)?;
+        finit_module(&file, parameters, flags).map_err(of_nix)
+    }
+
+    fn say(&mut self, level: Level, line: &[u8]) {
+        let mut record = Record::new();
+        if self.log == Log::Kernel {
+            let _ = ufmt::uwrite!(record, "<{}>pciseize: ", level as u8);
+            let _ = record.extend_from_slice(line);
+            // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
+            if self.write(&path!("/dev/kmsg"), &record).is_ok() {
+                return;
+            }
+            record.clear();
+        }
+        let _ = record.extend_from_slice(b"pciseize: ");
+        let _ = record.extend_from_slice(line);
+        let _ = record.extend_from_slice(b"\n");
+        let _ = Machine::write_all(standard(libc::STDERR_FILENO), &record);
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
+        let _ = Machine::write_all(standard(libc::STDOUT_FILENO), bytes);
+    }
+}
+
+/// A standard stream. std's own handles bring a lock and a buffer.
+fn standard(number: c_int) -> BorrowedFd<'static> {
+    // SAFETY: only for writing, and closed by nobody here. A stream that the caller closed gives EBADF, or is a file that was opened since: then nothing is open but within one call of `Host`.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// A line with what stands before and behind it: always more than a [`pciseize::text::Line`] holds.
+type Record = Vec<u8, 960>;
+
+/// Bytes of folder entries that are read at once.
+const ENTRIES_SIZE: usize = 4096;
+
+/// What `getdents64(2)` fills. Its entries begin at multiples of 8.
+#[repr(align(8))]
+struct Entries([u8; ENTRIES_SIZE]);
+
+/// The name of the first `struct linux_dirent64` (`include/linux/dirent.h`) and what follows the entry: inode and offset take 16 bytes, then come the entry's length in 2, its type in 1, and the name with a NUL.
+fn first_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u16::from_ne_bytes(*entries.get(16..)?.first_chunk()?);
+    let (entry, rest) = entries.split_at_checked(length.into())?;
+    let name = entry.get(19..)?.split(|&b| b == 0).next()?;
+    Some((name, rest))
+}

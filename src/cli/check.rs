@@ -1,0 +1,30 @@
+//! `pciseize check`: reads configuration and reports every problem in it.
+
+use core::ffi::CStr;
+
+use super::Exit;
+use crate::{
+    host::Host,
+    line,
+    report::log::Told,
+    request::{Request, file},
+};
+
+/// Reads the files, or without any all that `seize` would read, and prints the problems, one a line, then the count.
+pub fn run<H: Host>(host: &mut H, embedded: &[u8], files: &[&CStr]) -> Exit {
+    let mut request = Request::new();
+    if files.is_empty() {
+        request.gather(host, embedded);
+    }
+    for name in files {
+        file::read(&mut request, host, name.to_bytes(), false);
+    }
+    for problem in request.problems.iter() {
+        host.print(line!("{}\n", Told(&request, problem)).bytes());
+    }
+    let problems = request.problems.iter().len() + request.problems.beyond as usize;
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let count = line!("{} item{}, {} problem{}\n", request.items.len(), plural(request.items.len()), problems, plural(problems));
+    host.print(count.bytes());
+    if request.problems.is_empty() { Exit::AsAsked } else { Exit::NotAsAsked }
+}

@@ -1,0 +1,191 @@
+//! The command line of pciseize itself: one file per command.
+
+pub mod check;
+pub mod seize;
+
+use core::ffi::CStr;
+
+use heapless::Vec;
+
+use crate::{
+    host::{Host, Level},
+    report::Stage,
+    say,
+    text::Shown,
+};
+
+/// What `--help` prints. It fits a screen of 80 columns and 24 lines.
+pub const HELP: &str = "\
+Usage: pciseize [--root DIR] COMMAND
+
+Takes PCI devices away from a Xen dom0, for guests to have them.
+
+Commands:
+  seize           hold the devices asked for and give them to xen-pciback
+  check [FILE...] read the configuration and report every problem in it;
+                  without FILE: everything that seize would read
+
+Options:
+  --root DIR      put DIR in front of every path that is read or written
+  --help          print this
+  --version       print the version
+
+Devices are asked for as [DOMAIN:]BUS:DEVICE.FUNCTION, one a line, in
+/etc/xen/pciback.conf and /etc/xen/pciback.conf.d/*.conf, or on the kernel
+command line: pciseize.hide=03:00.0,03:00.1 (pciseize.off: touch nothing).
+
+Exit status: 0 all is as asked, 1 something is not, 2 wrong usage,
+3 as 1 where 'strict' is set.
+";
+
+/// What `--version` prints.
+pub const VERSION: &str = concat!("pciseize ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// Most words behind a command.
+pub const OPERANDS: usize = 256;
+
+/// The exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is as asked.
+    AsAsked = 0,
+    /// Something asked for is not so: a device, or a bad item.
+    NotAsAsked = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// As [`Exit::NotAsAsked`], and `strict` asks for the boot to stop.
+    Strict = 3,
+}
+
+/// What the program was called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `seize`
+    Seize,
+    /// `check`
+    Check,
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+}
+
+/// The words of the command line, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation<'a> {
+    /// The folder to put in front of every path.
+    pub root: Option<&'a CStr>,
+    /// The command.
+    pub command: Command,
+    /// The words behind it.
+    pub operands: Vec<&'a CStr, OPERANDS>,
+}
+
+/// What is wrong with the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage<'a> {
+    /// What is wrong.
+    pub message: &'static str,
+    /// With which word. Empty where a word is missing.
+    pub word: &'a CStr,
+}
+
+impl Usage<'_> {
+    /// Tells it.
+    pub fn tell<H: Host>(&self, host: &mut H) {
+        if self.word.is_empty() {
+            say!(host, Level::Error, "{}; see 'pciseize --help'", self.message);
+        } else {
+            say!(host, Level::Error, "{} '{}'; see 'pciseize --help'", self.message, Shown(self.word.to_bytes()));
+        }
+    }
+}
+
+impl<'a> Invocation<'a> {
+    /// Understands the words, the program's own name left out. `--help` and `--version` win wherever they stand.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn of(words: impl Iterator<Item = &'a CStr> + Clone) -> Result<Invocation<'a>, Usage<'a>> {
+        for word in words.clone() {
+            match word.to_bytes() {
+                b"--help" | b"-h" => return Ok(Invocation::plain(Command::Help)),
+                b"--version" | b"-V" => return Ok(Invocation::plain(Command::Version)),
+                _ => {}
+            }
+        }
+        let mut root = None;
+        let mut command = None;
+        let mut operands = Vec::new();
+        let mut words = words;
+        while let Some(word) = words.next() {
+            let bytes = word.to_bytes();
+            if bytes == b"--root" {
+                root = Some(words.next().ok_or(Usage { message: "--root wants a folder", word: c"" })?);
+            } else if bytes.starts_with(b"-") {
+                return Err(Usage { message: "no such option", word });
+            } else if command.is_none() {
+                command = Some(match bytes {
+                    b"seize" => Command::Seize,
+                    b"check" => Command::Check,
+                    _ => return Err(Usage { message: "no such command", word }),
+                });
+            } else if operands.push(word).is_err() {
+                return Err(Usage { message: "too many words, from", word });
+            }
+        }
+        let command = command.ok_or(Usage { message: "which command?", word: c"" })?;
+        match (command, operands.first()) {
+            (Command::Seize, Some(&word)) => Err(Usage { message: "seize takes no", word }),
+            _ => Ok(Invocation { root, command, operands }),
+        }
+    }
+
+    const fn plain(command: Command) -> Invocation<'a> {
+        Invocation { root: None, command, operands: Vec::new() }
+    }
+
+    /// Does what was asked for. `embedded` is the binary's own configuration section.
+    pub fn run<H: Host>(&self, host: &mut H, stage: Stage, embedded: &[u8]) -> Exit {
+        match self.command {
+            Command::Seize => seize::run(host, stage, embedded),
+            Command::Check => check::run(host, embedded, &self.operands),
+            Command::Help => print(host, HELP),
+            Command::Version => print(host, VERSION),
+        }
+    }
+}
+
+fn print<H: Host>(host: &mut H, text: &str) -> Exit {
+    host.print(text.as_bytes());
+    Exit::AsAsked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of<'a>(words: &[&'a CStr]) -> Result<(Option<&'a CStr>, Command, usize), &'static str> {
+        let invocation = Invocation::of(words.iter().copied()).map_err(|usage| usage.message)?;
+        Ok((invocation.root, invocation.command, invocation.operands.len()))
+    }
+
+    #[test]
+    fn understands_its_words() {
+        assert_eq!(of(&[c"seize"]), Ok((None, Command::Seize, 0)));
+        assert_eq!(of(&[c"--root", c"/x", c"check", c"a", c"b"]), Ok((Some(c"/x"), Command::Check, 2)));
+        assert_eq!(of(&[c"check", c"--root", c"/x"]), Ok((Some(c"/x"), Command::Check, 0)));
+        assert_eq!(of(&[c"nonsense", c"--help"]), Ok((None, Command::Help, 0)));
+        assert_eq!(of(&[]), Err("which command?"));
+        assert_eq!(of(&[c"seize", c"x"]), Err("seize takes no"));
+        assert_eq!(of(&[c"sieze"]), Err("no such command"));
+        assert_eq!(of(&[c"seize", c"-x"]), Err("no such option"));
+        assert_eq!(of(&[c"seize", c"--root"]), Err("--root wants a folder"));
+    }
+
+    #[test]
+    fn help_fits_a_screen() {
+        assert!(HELP.lines().count() <= 24);
+        assert!(HELP.lines().all(|line| line.len() <= 80));
+    }
+}

@@ -1,0 +1,51 @@
+//! `pciseize seize`: the boot action, and right on a running host too.
+
+use super::Exit;
+use crate::{
+    host::{Host, Level},
+    report::{self, Report, Stage},
+    request::Request,
+    say,
+    seize::{self, Devices},
+};
+
+/// The story of the boot: is this dom0, what is asked for, take it, tell it.
+pub fn run<H: Host>(host: &mut H, stage: Stage, embedded: &[u8]) -> Exit {
+    let mut request = Request::new();
+    let mut devices = Devices::new();
+
+    let is_dom0 = seize::dom0::is_here(host);
+    if !is_dom0 {
+        say!(host, Level::Notice, "not a Xen dom0: no device is touched");
+        keep(host, &Report { request: &request, devices: &devices, is_dom0, stage });
+        return Exit::AsAsked;
+    }
+
+    request.gather(host, embedded);
+    if request.switches.off {
+        say!(host, Level::Notice, "switched off by pciseize.off: no device is touched");
+        keep(host, &Report { request: &request, devices: &devices, is_dom0, stage });
+        return Exit::AsAsked;
+    }
+    report::log::problems(host, &request);
+
+    let pciback = seize::everything(host, &request, &mut devices);
+    report::kept::remember(host, &mut devices);
+
+    let report = Report { request: &request, devices: &devices, is_dom0, stage };
+    report::log::devices(host, &report, pciback);
+    keep(host, &report);
+
+    match (report.is_as_asked(), request.switches.strict) {
+        (true, _) => Exit::AsAsked,
+        (false, false) => Exit::NotAsAsked,
+        (false, true) => Exit::Strict,
+    }
+}
+
+/// Keeps the report. That this fails changes nothing for the devices: it is said, and that is all.
+fn keep<H: Host>(host: &mut H, report: &Report) {
+    if let Err(errno) = report::kept::write(host, report) {
+        say!(host, Level::Error, "{}/report cannot be written: {}", report::kept::FOLDER, errno);
+    }
+}

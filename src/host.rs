@@ -1,0 +1,159 @@
+//! The machine, as the library sees it: one trait, and the few types that cross it.
+//!
+//! Everything that pciseize knows or does goes through [`Host`]. The program implements it with system calls (`src/main.rs`), the tests with a model. The calls keep no state
+//! between them (no open files, no positions), so that a model of the machine needs none either.
+
+use core::ffi::CStr;
+
+use heapless::Vec;
+use ufmt::{uDisplay, uWrite, uwrite};
+
+/// What the library may ask of the machine.
+///
+/// Paths are absolute, as on the machine itself; an implementation may put them below another root.
+pub trait Host {
+    /// Reads the file at `path` from `offset` on, until `buffer` is full or the file ends. Returns the number of bytes read; fewer than `buffer` holds means that the file ended.
+    fn read(&mut self, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Writes `bytes` into the existing file at `path`, in one `write(2)`: what a sysfs attribute expects.
+    fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Errno>;
+
+    /// Reads the target of the symbolic link at `path`. Returns its length; a target that does not fit is `ENAMETOOLONG`.
+    fn link(&mut self, path: &Path, buffer: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Calls `visit` for every name in the folder at `path`, in no particular order, without `.` and `..`.
+    fn list(&mut self, path: &Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno>;
+
+    /// Makes the folder at `path`, mode 0755. One that exists already is fine.
+    fn make_folder(&mut self, path: &Path) -> Result<(), Errno>;
+
+    /// Appends `bytes` to the file at `path`, which is made (mode 0644) if it is not there.
+    fn append(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Errno>;
+
+    /// Gives the file `from` the name `to`, replacing what is there, in one step (`rename(2)`).
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Errno>;
+
+    /// Removes the file at `path`.
+    fn remove(&mut self, path: &Path) -> Result<(), Errno>;
+
+    /// Gives the module file at `path` to the kernel with `finit_module(2)`. `compressed`: the kernel is to unpack it itself (flag `MODULE_INIT_COMPRESSED_FILE`, Linux 5.17).
+    fn load_module(&mut self, path: &Path, parameters: &CStr, compressed: bool) -> Result<(), Errno>;
+
+    /// Gives one line, without its end, to the people who watch: the kernel log in an initramfs, standard error elsewhere.
+    fn say(&mut self, level: Level, line: &[u8]);
+
+    /// Writes result text to standard output.
+    fn print(&mut self, bytes: &[u8]);
+}
+
+/// How much a line matters: the kernel log's own levels (`include/linux/kern_levels.h`). [`Level::Error`] shows on the console even under `quiet`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something asked for is not so.
+    Error = 3,
+    /// Worth reading, but everything is as asked.
+    Notice = 5,
+    /// What was done.
+    Info = 6,
+}
+
+/// An error number of the kernel's (`errno(3)`), with the names that its PCI, driver and module code gives out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// Declares the errnos that have a name here. The numbers are those of `asm-generic/errno*.h`: x86, Arm and RISC-V.
+macro_rules! errnos {
+    ($($name:ident = $number:literal),* $(,)?) => {
+        #[allow(missing_docs)]
+        impl Errno {
+            $(pub const $name: Errno = Errno($number);)*
+
+            /// The symbolic name, where it is one of those that this program may meet.
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($number => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, ENOEXEC = 8, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14, EBUSY = 16, EEXIST = 17, ENODEV = 19, ENOTDIR = 20,
+    EISDIR = 21, EINVAL = 22, ENFILE = 23, EMFILE = 24, ETXTBSY = 26, EFBIG = 27, ENOSPC = 28, EROFS = 30, ENAMETOOLONG = 36, ENOSYS = 38, ELOOP = 40, EOPNOTSUPP = 95,
+    ETIMEDOUT = 110, EKEYREJECTED = 129,
+}
+
+impl uDisplay for Errno {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+        match self.name() {
+            Some(name) => uwrite!(f, "{} ({})", name, self.0),
+            None => uwrite!(f, "errno {}", self.0),
+        }
+    }
+}
+
+/// Most bytes of a path, its final NUL included: room for a drop-in whose name has the 255 bytes that a file name may have, and for any attribute of a PCI device.
+pub const PATH_SIZE: usize = 320;
+
+/// A path as the kernel takes it: bytes with a NUL at the end, at most [`PATH_SIZE`].
+///
+/// Made by [`path!`](crate::path). One that became too long says so when it is used ([`Errno::ENAMETOOLONG`]), so that no shortened path is ever opened.
+#[derive(Clone, Debug)]
+pub struct Path {
+    bytes: Vec<u8, PATH_SIZE>,
+    overflowed: bool,
+}
+
+impl Path {
+    /// An empty path, to be written to.
+    pub const fn new() -> Path {
+        Path { bytes: Vec::new(), overflowed: false }
+    }
+
+    /// Adds bytes as they are: file names need not be text.
+    pub fn push(&mut self, bytes: &[u8]) {
+        // One place stays free for the NUL.
+        if bytes.contains(&0) || self.bytes.len() + bytes.len() >= PATH_SIZE || self.bytes.extend_from_slice(bytes).is_err() {
+            self.overflowed = true;
+        }
+    }
+
+    /// The path without its NUL.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The path for a system call. `scratch` is where it is put together with its NUL.
+    ///
+    /// # Errors
+    /// [`Errno::ENAMETOOLONG`] when the path did not fit, or holds a NUL.
+    pub fn c_str<'s>(&self, scratch: &'s mut Vec<u8, PATH_SIZE>) -> Result<&'s CStr, Errno> {
+        if self.overflowed {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        scratch.clear();
+        let whole = scratch.extend_from_slice(&self.bytes).is_ok() && scratch.push(0).is_ok();
+        if !whole {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        CStr::from_bytes_with_nul(scratch).map_err(|_| Errno::ENAMETOOLONG)
+    }
+}
+
+impl Default for Path {
+    fn default() -> Path {
+        Path::new()
+    }
+}
+
+/// A [`Path`] from a format string: `path!("/sys/bus/pci/devices/{}/driver", address)`.
+#[macro_export]
+macro_rules! path {
+    ($($format:tt)*) => {{
+        let mut path = $crate::host::Path::new();
+        path.push($crate::line!($($format)*).bytes());
+        path
+    }};
+}

@@ -1,0 +1,65 @@
+//! A file line by line, in constant memory.
+
+use crate::host::{Errno, Host, Path};
+
+/// Most bytes of a line, its end not counted.
+pub const LINE_SIZE: usize = 1024;
+
+/// Most bytes of a file. More is not read: a configuration or a report never has them, a device node or a mistake may have no end.
+pub const FILE_SIZE: u64 = 64 << 10;
+
+/// A line as [`each`] hands it out.
+pub enum Line<'t> {
+    /// A whole line without its `\n`.
+    Whole(&'t [u8]),
+    /// A line of more than [`LINE_SIZE`] bytes: its beginning.
+    TooLong(&'t [u8]),
+}
+
+/// Calls `visit` with the number (from 1) and text of every line of the file, the last one also when it has no end.
+///
+/// # Errors
+/// The kernel's, when the file cannot be read; `EFBIG` when it has more than `limit` bytes: lines that begin within them were visited.
+pub fn each<H: Host>(host: &mut H, path: &Path, limit: u64, visit: &mut dyn FnMut(&mut H, u32, Line)) -> Result<(), Errno> {
+    let mut buffer = [0; LINE_SIZE + 1];
+    let mut offset = 0;
+    let mut number = 0;
+    // Inside a line that was too long: skip to its end.
+    let mut skipping = false;
+    loop {
+        let length = host.read(path, offset, &mut buffer)?;
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let ended = length < buffer.len();
+        if offset >= limit {
+            return Err(Errno::EFBIG);
+        }
+        let mut taken = 0;
+        while let Some(end) = rest.iter().position(|&b| b == b'\n') {
+            let (line, after) = rest.split_at_checked(end).unwrap_or_default();
+            if !core::mem::take(&mut skipping) {
+                number += 1;
+                visit(host, number, Line::Whole(line));
+            }
+            taken += end + 1;
+            rest = after.get(1..).unwrap_or_default();
+        }
+        if ended {
+            if !rest.is_empty() && !skipping {
+                visit(host, number + 1, Line::Whole(rest));
+            }
+            return Ok(());
+        }
+        if taken == 0 {
+            // A buffer full, and no end in it.
+            if !core::mem::replace(&mut skipping, true) {
+                number += 1;
+                visit(host, number, Line::TooLong(rest));
+            }
+            taken = length;
+        }
+        offset += taken as u64;
+    }
+}

@@ -1,0 +1,71 @@
+//! The place of a function: the way to it from its root bus, through the bridges.
+//!
+//! Bus numbers change when a card is added; the devices and functions of the bridges on the way do not. The kernel's own `pci=` parameters write a place as
+//! `[DOMAIN:]BUS:DEVICE.FUNCTION[/DEVICE.FUNCTION…]` (`drivers/pci/pci.c`, `pci_dev_str_match_path`), and so does pciseize.
+
+use heapless::Vec;
+use ufmt::{uDisplay, uWrite, uwrite};
+
+use super::Address;
+
+/// Most bridges on the way to a function. PCI Express trees are rarely more than six deep; 256 buses allow no more than 255.
+pub const DEPTH: usize = 32;
+
+/// The way to a function: the first address counts from the root bus, each further step is a device and function behind the bridge before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    root: Address,
+    steps: Vec<(u8, u8), DEPTH>,
+}
+
+impl Place {
+    /// Reads the target of `/sys/bus/pci/devices/ADDRESS`, which goes through every bridge: `../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0`. Folders that are no address (`pci0000:00`, a VMD's
+    /// `pci10000:e0`) begin the way anew, so that it counts from the root bus next to the function.
+    ///
+    /// `None` where no address stands in it, or more of them than [`DEPTH`].
+    pub fn from_link(target: &[u8]) -> Option<Place> {
+        let mut place: Option<Place> = None;
+        for folder in target.split(|&b| b == b'/') {
+            match (Address::parse(folder), &mut place) {
+                (Ok(root), None) => place = Some(Place { root, steps: Vec::new() }),
+                (Ok(step), Some(place)) => place.steps.push((step.device, step.function)).ok()?,
+                (Err(_), _) => place = None,
+            }
+        }
+        place
+    }
+}
+
+impl uDisplay for Place {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+        uwrite!(f, "{}", self.root)?;
+        for (device, function) in &self.steps {
+            uwrite!(f, "/{:02x}.{:x}", *device, *function)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line;
+
+    fn place(target: &str) -> Option<crate::text::Line> {
+        Some(line!("{}", Place::from_link(target.as_bytes())?))
+    }
+
+    #[test]
+    fn counts_from_the_root_bus() {
+        for (target, expected) in [
+            ("../../../devices/pci0000:00/0000:00:04.0", "0000:00:04.0"),
+            ("../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.1", "0000:00:1c.0/00.1"),
+            ("../../../devices/pci0000:00/0000:00:1c.4/0000:04:00.0/0000:05:1f.7", "0000:00:1c.4/00.0/1f.7"),
+            ("../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0", "10000:e0:06.0/00.0"),
+        ] {
+            assert_eq!(place(target).expect(target).bytes(), expected.as_bytes());
+        }
+        assert!(place("../../../devices/virtual/net/lo").is_none());
+        assert!(place("").is_none());
+    }
+}

@@ -1,0 +1,43 @@
+//! Request and bus make the plan: a decision for each function that is asked for.
+
+use ufmt::{uDisplay, uWrite};
+
+use crate::pci::{Address, Identity};
+
+/// What is to be done with a function that an item names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Give it to pciback.
+    Seize,
+    /// Leave it as it is.
+    Refuse(Refusal),
+}
+
+/// Why a function is never taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is a bridge: pciback would take it, and everything behind it would be lost.
+    Bridge,
+    /// Its domain has more than 16 bits: Xen cannot name it.
+    Domain,
+}
+
+/// Decides what is to be done with a function that is asked for. `identity` is `None` where it could not be read: that alone is no reason to let a driver have it.
+pub fn decide(address: Address, identity: Option<Identity>) -> Action {
+    if !address.is_known_to_xen() {
+        Action::Refuse(Refusal::Domain)
+    } else if identity.is_some_and(Identity::is_bridge) {
+        Action::Refuse(Refusal::Bridge)
+    } else {
+        Action::Seize
+    }
+}
+
+impl uDisplay for Refusal {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+        f.write_str(match self {
+            Refusal::Bridge => "it is a bridge, and bridges stay with dom0; ask for the functions behind it",
+            Refusal::Domain => "its domain is above ffff, where Xen cannot name it (a device behind Intel VMD: switch VMD off in the firmware)",
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! The report that is kept: `/run/pciseize/report`. `/run` moves to the real root, so that what the initramfs wrote is there afterwards.
+
+use super::{Report, json};
+use crate::{
+    host::{Errno, Host},
+    lines::{self, Line},
+    path,
+    pci::{Address, bus::DriverName},
+    seize::{Devices, Outcome},
+};
+
+/// The folder of the report.
+pub const FOLDER: &str = "/run/pciseize";
+
+/// Most bytes of a report: 4,096 devices with 1 KiB each.
+const REPORT_SIZE: u64 = 4 << 20;
+
+/// Writes the report, replacing an earlier one in one step: whoever reads sees a whole one.
+///
+/// # Errors
+/// The kernel's.
+pub fn write<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
+    let unfinished = path!("{}/report.new", FOLDER);
+    host.make_folder(&path!("/run"))?;
+    host.make_folder(&path!("{}", FOLDER))?;
+    match host.remove(&unfinished) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    let mut sink = json::Sink::new(host, &unfinished);
+    json::write(&mut sink, report);
+    sink.finish()?;
+    host.rename(&unfinished, &path!("{}/report", FOLDER))
+}
+
+/// Takes over from an earlier report of this boot what only the first run can know: the first outcome of each device, and the driver that it was taken from.
+pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
+    // Where there is none, there is nothing to remember.
+    let _ = lines::each(host, &path!("{}/report", FOLDER), REPORT_SIZE, &mut |_, _, line| {
+        let (Line::Whole(line) | Line::TooLong(line)) = line;
+        let Some(address) = value(line, b"\"address\":\"").and_then(|text| Address::parse(text).ok()) else { return };
+        let Some(device) = devices.iter_mut().find(|device| device.address == address) else { return };
+        device.first_outcome = value(line, b"\"outcome\":\"").and_then(Outcome::from_word);
+        if let Some(origin) = value(line, b"\"origin\":\"") {
+            device.origin = DriverName::from_slice(origin).ok();
+        }
+    });
+}
+
+/// What stands between `key` and the next `"` of a line that this program wrote.
+fn value<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
+    let behind = (0..line.len()).find_map(|at| line.get(at..)?.strip_prefix(key))?;
+    behind.split(|&b| b == b'"').next()
+}

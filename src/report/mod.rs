@@ -1,0 +1,60 @@
+//! The report: what became of every device that was asked for, told to people, and kept for programs.
+//!
+//! | room | |
+//! | --- | --- |
+//! | [`log`] | lines for the kernel log or the terminal |
+//! | [`json`] | the same as JSON |
+//! | [`kept`] | `/run/pciseize/report`, which outlives the initramfs |
+
+pub mod json;
+pub mod kept;
+pub mod log;
+
+use crate::{
+    request::Request,
+    seize::{Devices, Outcome},
+};
+
+/// When `seize` ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// In the initramfs, before the root file system is there.
+    Initramfs,
+    /// On the running host.
+    Host,
+}
+
+impl Stage {
+    /// Its word in the report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Stage::Initramfs => "initramfs",
+            Stage::Host => "host",
+        }
+    }
+}
+
+/// All that a report tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'r> {
+    /// What was asked for.
+    pub request: &'r Request,
+    /// What became of it.
+    pub devices: &'r Devices,
+    /// Whether this is a Xen dom0.
+    pub is_dom0: bool,
+    /// When it ran.
+    pub stage: Stage,
+}
+
+impl Report<'_> {
+    /// Whether every device is as it was asked to be, and every item was understood.
+    pub fn is_as_asked(&self) -> bool {
+        self.request.problems.is_empty() && self.devices.iter().all(|device| device.outcome.is_as_asked())
+    }
+
+    /// How many devices have that outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.devices.iter().filter(|device| device.outcome == outcome).count()
+    }
+}

@@ -1,0 +1,45 @@
+//! A digest of the configuration files, to tell whether two readings saw the same.
+//!
+//! FNV-1a with 64 bits (Fowler, Noll, Vo). It guards against forgetting to rebuild an image, not against malice.
+
+use ufmt::{uDisplay, uWrite, uwrite};
+
+/// The digest of everything added so far. Shown as 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(u64);
+
+impl Digest {
+    /// Of nothing.
+    pub const fn new() -> Digest {
+        Digest(0xcbf2_9ce4_8422_2325)
+    }
+
+    /// Takes in `bytes`.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    }
+}
+
+impl Default for Digest {
+    fn default() -> Digest {
+        Digest::new()
+    }
+}
+
+impl uDisplay for Digest {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+        uwrite!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_fnv_1a() {
+        let mut digest = Digest::new();
+        digest.add(b"foobar");
+        assert_eq!(digest.0, 0x85944171f73967e8);
+    }
+}

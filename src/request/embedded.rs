@@ -1,0 +1,78 @@
+//! The configuration inside the binary: the ELF section `.pciseize`.
+//!
+//! The section has exactly [`SECTION_SIZE`] bytes: text as in the file, filled up with newlines, and [`END_MARK`] at its very end. The mark is a comment, so that the whole section reads as a
+//! configuration. A tool that replaces the section by one of another size moves the mark, and that is noticed.
+
+use super::{Fault, Request, file};
+
+/// Bytes of the section.
+pub const SECTION_SIZE: usize = 2048;
+
+/// What the section ends with.
+pub const END_MARK: &[u8; 16] = b"\n# pciseize end\n";
+
+/// Most bytes of text in it.
+pub const TEXT_SIZE: usize = SECTION_SIZE - END_MARK.len();
+
+/// How the embedded configuration is called where a source is named.
+pub const NAME: &[u8] = b"embedded";
+
+/// The section that carries `text`.
+///
+/// # Errors
+/// [`Fault::LongSection`] when it does not fit.
+pub fn section(text: &[u8]) -> Result<[u8; SECTION_SIZE], Fault> {
+    if text.len() > TEXT_SIZE {
+        return Err(Fault::LongSection);
+    }
+    let mut section = [b'\n'; SECTION_SIZE];
+    let ends = END_MARK.iter().rev();
+    section.iter_mut().zip(text).for_each(|(place, &byte)| *place = byte);
+    section.iter_mut().rev().zip(ends).for_each(|(place, &byte)| *place = byte);
+    Ok(section)
+}
+
+/// Reads a section into the request.
+pub fn read(request: &mut Request, section: &[u8]) {
+    let Some(source) = request.open(NAME) else { return };
+    let text = section.strip_suffix(END_MARK).filter(|text| text.len() == TEXT_SIZE);
+    let Some(text) = text else { return request.source_problem(source, Fault::Section) };
+    for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
+        file::line(request, source, number, line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(section: &[u8]) -> (usize, usize) {
+        let mut request = Request::new();
+        read(&mut request, section);
+        (request.items.len(), request.problems.iter().filter(|problem| problem.fault == Fault::Section).count())
+    }
+
+    #[test]
+    fn carries_a_text() {
+        let section = section(b"0000:03:00.0\n04:00.0 # two").expect("it fits");
+        assert_eq!(faults(&section), (2, 0));
+        assert!(section.ends_with(END_MARK));
+    }
+
+    #[test]
+    fn fits_to_the_last_byte() {
+        let text = [b'#'; TEXT_SIZE + 1];
+        assert_eq!(section(&text), Err(Fault::LongSection));
+        let full = section(&text[1..]).expect("it fits");
+        assert_eq!(faults(&full), (0, 0));
+    }
+
+    #[test]
+    fn notices_another_size() {
+        let section = section(b"0000:03:00.0").expect("it fits");
+        assert_eq!(faults(&section[1..]), (0, 1));
+        assert_eq!(faults(&section[..SECTION_SIZE - 1]), (0, 1));
+        assert_eq!(faults(&[0; SECTION_SIZE]), (0, 1));
+        assert_eq!(faults(b""), (0, 1));
+    }
+}

@@ -1,0 +1,197 @@
+//! What is asked for: the items and switches from every source, with the place where each stands.
+//!
+//! A source is read from start to end, an item at a time, and nothing is kept of its text but what a message may show. A bad item becomes a [`Problem`] and costs no other item.
+//!
+//! | room | |
+//! | --- | --- |
+//! | [`embedded`] | the configuration inside the binary |
+//! | [`file`](mod@file) | `/etc/xen/pciback.conf` and its drop-ins |
+//! | [`cmdline`] | the kernel's command line, by the kernel's rules |
+//! | [`problem`] | what is wrong with an item, and how it is said |
+
+pub mod cmdline;
+pub mod digest;
+pub mod embedded;
+pub mod file;
+pub mod problem;
+
+use heapless::Vec;
+
+use crate::{
+    host::{Host, PATH_SIZE, Path},
+    pci::Address,
+    text::Excerpt,
+};
+use digest::Digest;
+pub use problem::{Fault, Problem, Problems};
+
+/// Most items of a request.
+pub const ITEMS: usize = 4096;
+
+/// Most sources of a request: the embedded text, the file, the command line and the drop-ins.
+pub const SOURCES: usize = 64;
+
+/// Where an item stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Which of the request's sources.
+    pub source: SourceId,
+    /// From 1. 0: the source as a whole.
+    pub line: u32,
+    /// In bytes, from 1. 0: the line as a whole.
+    pub column: u32,
+}
+
+/// A source, by its place in [`Request::sources`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceId(u8);
+
+/// A device that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The function that it names.
+    pub address: Address,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// The switches. A later source wins over an earlier one; within a source the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switches {
+    /// This boot, do nothing at all.
+    pub off: bool,
+    /// Whatever was asked for and is not so makes `seize` exit with status 3.
+    pub strict: bool,
+    /// Say every step.
+    pub debug: bool,
+    /// How long a step of the kernel's may take, in seconds, 1 to [`LONGEST_TIMEOUT`].
+    pub timeout: u32,
+}
+
+/// The longest time to wait that may be asked for, in seconds.
+pub const LONGEST_TIMEOUT: u32 = 3600;
+
+/// Everything that is asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// In the order of their sources.
+    pub items: Vec<Item, ITEMS>,
+    /// The switches, as the last source that named each left them.
+    pub switches: Switches,
+    /// What could not be understood.
+    pub problems: Problems,
+    /// Parameters of `xen-pciback` found on the command line, as `finit_module(2)` takes them: `passthrough=1 permissive=1`.
+    pub module_parameters: Vec<u8, { cmdline::PARAMETERS_SIZE }>,
+    /// Over the configuration files, so that a later reader can tell whether they have changed.
+    pub digest: Digest,
+    sources: Vec<Vec<u8, PATH_SIZE>, SOURCES>,
+}
+
+impl Request {
+    /// Nothing asked for.
+    pub const fn new() -> Request {
+        Request {
+            items: Vec::new(),
+            switches: Switches { off: false, strict: false, debug: false, timeout: 30 },
+            problems: Problems::new(),
+            module_parameters: Vec::new(),
+            digest: Digest::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    /// Reads every source of the machine. `embedded` is the binary's own section.
+    pub fn gather<H: Host>(&mut self, host: &mut H, embedded: &[u8]) {
+        embedded::read(self, embedded);
+        file::read_all(self, host);
+        cmdline::read(self, host);
+    }
+
+    /// The name of a source, as it is shown.
+    pub fn source(&self, id: SourceId) -> &[u8] {
+        self.sources.get(usize::from(id.0)).map_or(b"?", |name| name.as_slice())
+    }
+
+    /// Enters a source. More than [`SOURCES`] of them is a problem, charged to the last one that fits, and `None`.
+    pub(crate) fn open(&mut self, name: &[u8]) -> Option<SourceId> {
+        let id = SourceId(self.sources.len() as u8);
+        let entered = Vec::from_slice(name).is_ok_and(|name| self.sources.push(name).is_ok());
+        if !entered {
+            let last = Origin { source: SourceId(id.0.saturating_sub(1)), line: 0, column: 0 };
+            self.problems.add(Problem { origin: last, text: Excerpt::of(name), fault: Fault::TooManySources });
+            return None;
+        }
+        Some(id)
+    }
+
+    /// Takes one item: an address.
+    pub(crate) fn item(&mut self, origin: Origin, text: &[u8]) {
+        match Address::parse(text) {
+            Ok(address) => {
+                if self.items.push(Item { address, origin }).is_err() {
+                    self.problem(origin, text, Fault::TooManyItems);
+                }
+            }
+            Err(bad) => {
+                let column = origin.column + bad.at as u32;
+                self.problem(Origin { column, ..origin }, text, Fault::Address(bad.fault));
+            }
+        }
+    }
+
+    /// Takes one switch. `value` is `None` where the name stands alone.
+    pub(crate) fn switch(&mut self, origin: Origin, text: &[u8], name: &[u8], value: Option<&[u8]>) {
+        let understood = match name {
+            b"off" => truth(value).map(|on| self.switches.off = on),
+            b"strict" => truth(value).map(|on| self.switches.strict = on),
+            b"debug" => truth(value).map(|on| self.switches.debug = on),
+            b"timeout" => seconds(value).map(|seconds| self.switches.timeout = seconds),
+            _ => Err(Fault::UnknownName),
+        };
+        if let Err(fault) = understood {
+            self.problem(origin, text, fault);
+        }
+    }
+
+    /// Notes what is wrong at `origin`.
+    pub(crate) fn problem(&mut self, origin: Origin, text: &[u8], fault: Fault) {
+        self.problems.add(Problem { origin, text: Excerpt::of(text), fault });
+    }
+
+    /// Notes what is wrong with a source as a whole.
+    pub(crate) fn source_problem(&mut self, source: SourceId, fault: Fault) {
+        self.problem(Origin { source, line: 0, column: 0 }, b"", fault);
+    }
+}
+
+impl Default for Request {
+    fn default() -> Request {
+        Request::new()
+    }
+}
+
+/// A yes or a no: bare, `1`, `y`, `yes`, `on`, `true`, or `0`, `n`, `no`, `off`, `false`, in any case.
+fn truth(value: Option<&[u8]>) -> Result<bool, Fault> {
+    let Some(value) = value else { return Ok(true) };
+    let is_one_of = |words: [&[u8]; 5]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    if is_one_of([b"1", b"y", b"yes", b"on", b"true"]) {
+        Ok(true)
+    } else if is_one_of([b"0", b"n", b"no", b"off", b"false"]) {
+        Ok(false)
+    } else {
+        Err(Fault::NoTruth)
+    }
+}
+
+/// A number of seconds: decimal, 1 to [`LONGEST_TIMEOUT`].
+fn seconds(value: Option<&[u8]>) -> Result<u32, Fault> {
+    let text = core::str::from_utf8(value.unwrap_or_default()).map_err(|_| Fault::NoSeconds)?;
+    text.parse().ok().filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds)).ok_or(Fault::NoSeconds)
+}
+
+/// The path of a source in the file system, from its name.
+fn path_of(name: &[u8]) -> Path {
+    let mut path = Path::new();
+    path.push(name);
+    path
+}

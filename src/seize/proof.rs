@@ -1,0 +1,61 @@
+//! The proof: who has each device now, whatever the writes said.
+
+use super::{Device, Devices, HOLD, Outcome, PCIBACK, Step};
+use crate::{
+    host::Host,
+    lines::{self, FILE_SIZE, Line},
+    path,
+    pci::bus,
+};
+
+/// Finds out what became of every device.
+pub fn everything<H: Host>(host: &mut H, devices: &mut Devices) {
+    for device in devices.iter_mut() {
+        device.outcome = outcome(host, device);
+    }
+}
+
+fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
+    if device.refusal.is_some() {
+        return Outcome::Refused;
+    }
+    if !device.is_there {
+        return Outcome::Absent;
+    }
+    match bus::driver(host, device.address) {
+        Ok(driver) => device.driver = driver,
+        // Not knowing is not having.
+        Err(errno) => {
+            device.note(Step::Driver, Err(errno));
+            return Outcome::Lost;
+        }
+    }
+    match &device.driver {
+        Some(driver) if driver != PCIBACK.as_bytes() => Outcome::Lost,
+        Some(_) if device.bound || is_initialised(host, device) => Outcome::Seized,
+        Some(_) => Outcome::Unready,
+        None if is_held(host, device) => Outcome::Held,
+        None => Outcome::Exposed,
+    }
+}
+
+/// Whether the override in place keeps dom0's drivers away.
+fn is_held<H: Host>(host: &mut H, device: &Device) -> bool {
+    let mut buffer = [0; 16];
+    let read = host.read(&path!("/sys/bus/pci/devices/{}/driver_override", device.address), 0, &mut buffer);
+    let name = buffer.get(..read.unwrap_or_default()).unwrap_or_default().trim_ascii_end();
+    [HOLD.as_bytes(), PCIBACK.as_bytes()].contains(&name)
+}
+
+/// Whether pciback lists the device among those that it has initialised. Lines of `irq_handlers` begin with the address (`pci_stub.c`, `irq_handlers_show`). It is one page: a device missing there
+/// proves nothing, so that this can say no where yes is true, never the other way round.
+fn is_initialised<H: Host>(host: &mut H, device: &Device) -> bool {
+    let mut found = false;
+    let address = path!("{}:", device.address);
+    let _ = lines::each(host, &path!("/sys/bus/pci/drivers/{}/irq_handlers", PCIBACK), FILE_SIZE, &mut |_, _, line| {
+        if let Line::Whole(line) = line {
+            found |= line.starts_with(address.bytes());
+        }
+    });
+    found
+}

@@ -1,0 +1,18 @@
+//! The release of old drivers: one that had a device before the hold lets go of it now.
+
+use super::{Device, Devices, Step, write_address};
+use crate::{host::Host, path};
+
+/// Unbinds every device that a driver had when it was held. The hold keeps the driver from coming back.
+pub fn old_drivers<H: Host>(host: &mut H, devices: &mut Devices) {
+    for device in devices.iter_mut().filter(|device| device.is_pending()) {
+        if device.origin.is_some() {
+            let unbound = unbind(host, device);
+            device.note(Step::Unbind, unbound);
+        }
+    }
+}
+
+fn unbind<H: Host>(host: &mut H, device: &Device) -> Result<(), crate::host::Errno> {
+    write_address(host, &path!("/sys/bus/pci/devices/{}/driver/unbind", device.address), device.address)
+}
