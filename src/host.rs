@@ -5,39 +5,48 @@
 
 use core::ffi::CStr;
 
-use heapless::Vec;
 use ufmt::{uDisplay, uWrite, uwrite};
+
+use crate::text::Decimal;
+
+/// A path in pieces, which the machine puts together: absolute, bytes as they are, no NUL in them.
+///
+/// In pieces it needs no buffer where it is made, and nothing to format. One that is longer than [`PATH_SIZE`] gives [`Errno::ENAMETOOLONG`]; no shortened path is ever opened.
+pub type Path<'p> = &'p [&'p [u8]];
+
+/// Most bytes of a path, its final NUL included: room for a drop-in whose name has the 255 bytes that a file name may have, and for any attribute of a PCI device.
+pub const PATH_SIZE: usize = 320;
 
 /// What the library may ask of the machine.
 ///
 /// Paths are absolute, as on the machine itself; an implementation may put them below another root.
 pub trait Host {
     /// Reads the file at `path` from `offset` on, until `buffer` is full or the file ends. Returns the number of bytes read; fewer than `buffer` holds means that the file ended.
-    fn read(&mut self, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
+    fn read(&mut self, path: Path, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
 
     /// Writes `bytes` into the existing file at `path`, in one `write(2)`: what a sysfs attribute expects.
-    fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Errno>;
+    fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno>;
 
     /// Reads the target of the symbolic link at `path`. Returns its length; a target that does not fit is `ENAMETOOLONG`.
-    fn link(&mut self, path: &Path, buffer: &mut [u8]) -> Result<usize, Errno>;
+    fn link(&mut self, path: Path, buffer: &mut [u8]) -> Result<usize, Errno>;
 
     /// Calls `visit` for every name in the folder at `path`, in no particular order, without `.` and `..`.
-    fn list(&mut self, path: &Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno>;
+    fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno>;
 
     /// Makes the folder at `path`, mode 0755. One that exists already is fine.
-    fn make_folder(&mut self, path: &Path) -> Result<(), Errno>;
+    fn make_folder(&mut self, path: Path) -> Result<(), Errno>;
 
     /// Appends `bytes` to the file at `path`, which is made (mode 0644) if it is not there.
-    fn append(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Errno>;
+    fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno>;
 
     /// Gives the file `from` the name `to`, replacing what is there, in one step (`rename(2)`).
-    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Errno>;
+    fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno>;
 
     /// Removes the file at `path`.
-    fn remove(&mut self, path: &Path) -> Result<(), Errno>;
+    fn remove(&mut self, path: Path) -> Result<(), Errno>;
 
     /// Gives the module file at `path` to the kernel with `finit_module(2)`. `compressed`: the kernel is to unpack it itself (flag `MODULE_INIT_COMPRESSED_FILE`, Linux 5.17).
-    fn load_module(&mut self, path: &Path, parameters: &CStr, compressed: bool) -> Result<(), Errno>;
+    fn load_module(&mut self, path: Path, parameters: &CStr, compressed: bool) -> Result<(), Errno>;
 
     /// Gives one line, without its end, to the people who watch: the kernel log in an initramfs, standard error elsewhere.
     fn say(&mut self, level: Level, line: &[u8]);
@@ -88,72 +97,8 @@ errnos! {
 impl uDisplay for Errno {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
         match self.name() {
-            Some(name) => uwrite!(f, "{} ({})", name, self.0),
-            None => uwrite!(f, "errno {}", self.0),
+            Some(name) => uwrite!(f, "{} ({})", name, Decimal(self.0 as u32)),
+            None => uwrite!(f, "errno {}", Decimal(self.0 as u32)),
         }
     }
-}
-
-/// Most bytes of a path, its final NUL included: room for a drop-in whose name has the 255 bytes that a file name may have, and for any attribute of a PCI device.
-pub const PATH_SIZE: usize = 320;
-
-/// A path as the kernel takes it: bytes with a NUL at the end, at most [`PATH_SIZE`].
-///
-/// Made by [`path!`](crate::path). One that became too long says so when it is used ([`Errno::ENAMETOOLONG`]), so that no shortened path is ever opened.
-#[derive(Clone, Debug)]
-pub struct Path {
-    bytes: Vec<u8, PATH_SIZE>,
-    overflowed: bool,
-}
-
-impl Path {
-    /// An empty path, to be written to.
-    pub const fn new() -> Path {
-        Path { bytes: Vec::new(), overflowed: false }
-    }
-
-    /// Adds bytes as they are: file names need not be text.
-    pub fn push(&mut self, bytes: &[u8]) {
-        // One place stays free for the NUL.
-        if bytes.contains(&0) || self.bytes.len() + bytes.len() >= PATH_SIZE || self.bytes.extend_from_slice(bytes).is_err() {
-            self.overflowed = true;
-        }
-    }
-
-    /// The path without its NUL.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The path for a system call. `scratch` is where it is put together with its NUL.
-    ///
-    /// # Errors
-    /// [`Errno::ENAMETOOLONG`] when the path did not fit, or holds a NUL.
-    pub fn c_str<'s>(&self, scratch: &'s mut Vec<u8, PATH_SIZE>) -> Result<&'s CStr, Errno> {
-        if self.overflowed {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        scratch.clear();
-        let whole = scratch.extend_from_slice(&self.bytes).is_ok() && scratch.push(0).is_ok();
-        if !whole {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        CStr::from_bytes_with_nul(scratch).map_err(|_| Errno::ENAMETOOLONG)
-    }
-}
-
-impl Default for Path {
-    fn default() -> Path {
-        Path::new()
-    }
-}
-
-/// A [`Path`] from a format string: `path!("/sys/bus/pci/devices/{}/driver", address)`.
-#[macro_export]
-macro_rules! path {
-    ($($format:tt)*) => {{
-        let mut path = $crate::host::Path::new();
-        path.push($crate::line!($($format)*).bytes());
-        path
-    }};
 }

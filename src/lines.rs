@@ -20,7 +20,7 @@ pub enum Line<'t> {
 ///
 /// # Errors
 /// The kernel's, when the file cannot be read; `EFBIG` when it has more than `limit` bytes: lines that begin within them were visited.
-pub fn each<H: Host>(host: &mut H, path: &Path, limit: u64, visit: &mut dyn FnMut(&mut H, u32, Line)) -> Result<(), Errno> {
+pub fn each<H: Host>(host: &mut H, path: Path, limit: u64, visit: &mut dyn FnMut(&mut H, u32, Line)) -> Result<(), Errno> {
     let mut buffer = [0; LINE_SIZE + 1];
     let mut offset = 0;
     let mut number = 0;

@@ -10,11 +10,11 @@ use core::{
     ffi::{CStr, c_char, c_int},
 };
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use heapless::Vec;
 use nix::{
-    fcntl::{AT_FDCWD, OFlag, open, renameat},
+    fcntl::{AT_FDCWD, OFlag, renameat},
     kmod::{ModuleInitFlags, finit_module},
     libc,
     sys::{
@@ -27,9 +27,9 @@ use nix::{
 use pciseize::{
     cli::{Exit, Invocation},
     host::{Errno, Host, Level, PATH_SIZE, Path},
-    path,
     report::Stage,
     request::embedded::SECTION_SIZE,
+    text::behind,
 };
 
 /// The configuration inside the binary: made by `build.rs`, replaced by `make embed`.
@@ -108,19 +108,31 @@ fn of_nix(_: nix::errno::Errno) -> Errno {
 
 impl Machine {
     /// Calls `ask` with the path as the kernel is to see it.
-    fn at<T>(&self, path: &Path, ask: impl FnOnce(&CStr) -> nix::Result<T>) -> Result<T, Errno> {
-        let mut scratch: Vec<u8, PATH_SIZE> = Vec::new();
-        let mut name = path.c_str(&mut scratch)?;
-        if self.is_rooted {
-            // Relative to the working folder. The root itself is not asked for by any caller.
-            name = name.to_bytes_with_nul().strip_prefix(b"/").and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or(name);
+    fn at<T>(&self, path: Path, ask: impl FnOnce(&CStr) -> nix::Result<T>) -> Result<T, Errno> {
+        let mut name: Vec<u8, PATH_SIZE> = Vec::new();
+        let joined = path.iter().all(|piece| name.extend_from_slice(piece).is_ok()) && name.push(0).is_ok();
+        if !joined {
+            return Err(Errno::ENAMETOOLONG);
         }
+        // Without its `/` the path counts from the working folder.
+        let name = if self.is_rooted { behind(b"/", &name).unwrap_or(&name) } else { &name };
+        // A NUL within would end the path early.
+        let name = CStr::from_bytes_with_nul(name).map_err(|_| Errno::EINVAL)?;
         ask(name).map_err(of_nix)
     }
 
     /// Opens the file, without waiting for anything: a fifo in the place of a configuration has no content, and that is all.
-    fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
-        self.at(path, |name| open(name, flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::from_bits_retain(0o644)))
+    fn open(&self, path: Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+        self.at(path, |name| {
+            let flags = (flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).bits();
+            // SAFETY: the name ends in NUL. nix's own open hides from the compiler that its descriptor is not -1, which leaves a panic behind.
+            let file = unsafe { libc::open(name.as_ptr(), flags, 0o644) };
+            if file < 0 {
+                return Err(nix::errno::Errno::last());
+            }
+            // SAFETY: it was opened just now, and nobody else knows of it.
+            Ok(unsafe { OwnedFd::from_raw_fd(file) })
+        })
     }
 
     /// Writes everything into an open file.
@@ -137,7 +149,7 @@ impl Machine {
 }
 
 impl Host for Machine {
-    fn read(&mut self, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    fn read(&mut self, path: Path, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
         let file = self.open(path, OFlag::O_RDONLY)?;
         let mut length = 0;
         while let Some(rest) = buffer.get_mut(length..) {
@@ -150,14 +162,14 @@ impl Host for Machine {
         Ok(length)
     }
 
-    fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Errno> {
+    fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
         let file = self.open(path, OFlag::O_WRONLY)?;
         // sysfs takes a value in one piece. Less than all of it is a failure.
         let written = write(&file, bytes).map_err(of_nix)?;
         if written == bytes.len() { Ok(()) } else { Err(Errno::EIO) }
     }
 
-    fn link(&mut self, path: &Path, buffer: &mut [u8]) -> Result<usize, Errno> {
+    fn link(&mut self, path: Path, buffer: &mut [u8]) -> Result<usize, Errno> {
         // SAFETY: the name ends in NUL, and the kernel writes at most as many bytes into the buffer as it has. nix's own readlink allocates.
         let length = self.at(path, |name| nix::errno::Errno::result(unsafe { libc::readlink(name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }))?;
         match usize::try_from(length) {
@@ -166,7 +178,7 @@ impl Host for Machine {
         }
     }
 
-    fn list(&mut self, path: &Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
+    fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
         let folder = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let mut entries = Entries([0; ENTRIES_SIZE]);
         loop {
@@ -186,27 +198,27 @@ impl Host for Machine {
         }
     }
 
-    fn make_folder(&mut self, path: &Path) -> Result<(), Errno> {
+    fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
         match self.at(path, |name| mkdir(name, Mode::from_bits_retain(0o755))) {
             Err(Errno::EEXIST) => Ok(()),
             result => result,
         }
     }
 
-    fn append(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Errno> {
+    fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
         let file = self.open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?;
         Machine::write_all(&file, bytes)
     }
 
-    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Errno> {
+    fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
         self.at(from, |from| Ok(self.at(to, |to| renameat(AT_FDCWD, from, AT_FDCWD, to))))?
     }
 
-    fn remove(&mut self, path: &Path) -> Result<(), Errno> {
+    fn remove(&mut self, path: Path) -> Result<(), Errno> {
         self.at(path, |name| unlinkat(AT_FDCWD, name, UnlinkatFlags::NoRemoveDir))
     }
 
-    fn load_module(&mut self, path: &Path, parameters: &CStr, compressed: bool) -> Result<(), Errno> {
+    fn load_module(&mut self, path: Path, parameters: &CStr, compressed: bool) -> Result<(), Errno> {
         // Linux's MODULE_INIT_COMPRESSED_FILE (include/uapi/linux/module.h), which nix does not name.
         let flags = ModuleInitFlags::from_bits_retain(if compressed { 4 } else { 0 });
         let file = self.open(path, OFlag::O_RDONLY)?;
@@ -219,7 +231,7 @@ impl Host for Machine {
             let _ = ufmt::uwrite!(record, "<{}>pciseize: ", level as u8);
             let _ = record.extend_from_slice(line);
             // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
-            if self.write(&path!("/dev/kmsg"), &record).is_ok() {
+            if self.write(&[b"/dev/kmsg"], &record).is_ok() {
                 return;
             }
             record.clear();

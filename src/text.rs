@@ -3,6 +3,58 @@
 use heapless::Vec;
 use ufmt::{uDisplay, uWrite, uwrite};
 
+/// A number in hexadecimal, lower case, at least `width` digits (1 to 8).
+///
+/// Like [`Decimal`] it stands before ufmt's own formatting, which is compiled into every place that uses it.
+#[inline(never)]
+pub fn hex(value: u32, width: u8) -> Vec<u8, 8> {
+    let mut digits = Vec::new();
+    for shift in (0..8).rev() {
+        let digit = value >> (4 * shift) & 0xf;
+        if !digits.is_empty() || digit != 0 || shift < u32::from(width) {
+            // Eight digits fit.
+            let _ = digits.push(b"0123456789abcdef".get(digit as usize).copied().unwrap_or_default());
+        }
+    }
+    digits
+}
+
+/// Shows [`hex`] digits: value, width.
+pub struct Hex(pub u32, pub u8);
+
+impl uDisplay for Hex {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+        ascii(&hex(self.0, self.1), f)
+    }
+}
+
+/// Shows a number in decimal.
+pub struct Decimal(pub u32);
+
+impl uDisplay for Decimal {
+    #[inline(never)]
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+        uwrite!(f, "{}", self.0)
+    }
+}
+
+/// Writes bytes that are ASCII.
+pub fn ascii<W: uWrite + ?Sized>(bytes: &[u8], f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+    bytes.iter().try_for_each(|&byte| f.write_char(byte as char))
+}
+
+/// Reads a whole number with digits of `radix` (10 or 16), in any case. `None` for anything else, nothing at all, and what 32 bits do not hold.
+pub fn number(digits: &[u8], radix: u32) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0, |value: u32, &digit| {
+        // Asked for a radix that it does not know at compile time, `to_digit` could panic.
+        let digit = (digit as char).to_digit(16).filter(|&digit| digit < radix)?;
+        value.checked_mul(radix)?.checked_add(digit)
+    })
+}
+
 /// Shows bytes as text. Control characters and what is not UTF-8 become `\xNN`, so that a line stays one line and every byte can be told.
 pub struct Shown<'t>(pub &'t [u8]);
 
@@ -11,13 +63,13 @@ impl uDisplay for Shown<'_> {
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
                 if character.is_control() {
-                    uwrite!(f, "\\x{:02x}", character as u32)?;
+                    uwrite!(f, "\\x{}", Hex(character as u32, 2))?;
                 } else {
                     f.write_char(character)?;
                 }
             }
             for byte in chunk.invalid() {
-                uwrite!(f, "\\x{:02x}", *byte)?;
+                uwrite!(f, "\\x{}", Hex((*byte).into(), 2))?;
             }
         }
         Ok(())
@@ -56,7 +108,13 @@ impl uDisplay for Excerpt {
     }
 }
 
-/// Text that is put together before it is given out whole: a line for people, a path, a piece of JSON.
+/// What follows `prefix`. The standard `strip_prefix` leaves a panic behind where it is not inlined.
+pub fn behind<'t>(prefix: &[u8], text: &'t [u8]) -> Option<&'t [u8]> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    (start == prefix).then_some(rest)
+}
+
+/// Text that is put together before it is given out whole: a line for people, a piece of JSON.
 ///
 /// The one and only writer of the program. `ufmt` compiles its formatting anew for every type that is written to, and each more costs kilobytes.
 ///
@@ -67,6 +125,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// Makes it empty again.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     /// What was written so far.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -101,7 +164,9 @@ macro_rules! line {
 #[macro_export]
 macro_rules! say {
     ($host:expr, $level:expr, $($format:tt)*) => {{
-        let line = $crate::line!($($format)*);
+        // A place of its own rather than `line!`: moving a line about costs more than making it.
+        let mut line = $crate::text::Line::default();
+        let _ = ufmt::uwrite!(line, $($format)*);
         $host.say($level, line.bytes());
     }};
 }
@@ -114,6 +179,17 @@ mod tests {
     fn hides_nothing_and_stays_one_line() {
         assert_eq!(line!("{}", Shown("a é".as_bytes())).bytes(), "a é".as_bytes());
         assert_eq!(line!("{}", Shown(b"a\n\xff\x1b[1m")).bytes(), b"a\\x0a\\xff\\x1b[1m");
+    }
+
+    #[test]
+    fn shows_and_reads_numbers() {
+        let line = line!("{} {} {} {}", Hex(0, 4), Hex(0x10de, 4), Hex(0x12345, 2), Decimal(1024));
+        assert_eq!(line.bytes(), b"0000 10de 12345 1024");
+        assert_eq!(number(b"10De", 16), Some(0x10de));
+        assert_eq!(number(b"ffffffff", 16), Some(u32::MAX));
+        for (digits, radix) in [("", 10), ("100000000", 16), ("1 ", 10), ("-1", 10), ("a", 10)] {
+            assert_eq!(number(digits.as_bytes(), radix), None, "{digits}");
+        }
     }
 
     #[test]

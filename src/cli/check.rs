@@ -8,6 +8,7 @@ use crate::{
     line,
     report::log::Told,
     request::{Request, file},
+    text::Decimal,
 };
 
 /// Reads the files, or without any all that `seize` would read, and prints the problems, one a line, then the count.
@@ -22,9 +23,9 @@ pub fn run<H: Host>(host: &mut H, embedded: &[u8], files: &[&CStr]) -> Exit {
     for problem in request.problems.iter() {
         host.print(line!("{}\n", Told(&request, problem)).bytes());
     }
-    let problems = request.problems.iter().len() + request.problems.beyond as usize;
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let count = line!("{} item{}, {} problem{}\n", request.items.len(), plural(request.items.len()), problems, plural(problems));
+    let (items, problems) = (request.items.len() as u32, request.problems.count());
+    let plural = |count: u32| if count == 1 { "" } else { "s" };
+    let count = line!("{} item{}, {} problem{}\n", Decimal(items), plural(items), Decimal(problems), plural(problems));
     host.print(count.bytes());
     if request.problems.is_empty() { Exit::AsAsked } else { Exit::NotAsAsked }
 }

@@ -1,6 +1,9 @@
 //! The address of a PCI function: `[DOMAIN:]BUS:DEVICE.FUNCTION`, in hexadecimal.
 
-use ufmt::{uDisplay, uWrite, uwrite};
+use heapless::Vec;
+use ufmt::{uDisplay, uWrite};
+
+use crate::text::{ascii, hex};
 
 /// Where a function is: domain, bus, device, function.
 ///
@@ -103,6 +106,18 @@ impl Address {
         })
     }
 
+    /// The name of the function in sysfs.
+    pub fn text(self) -> Vec<u8, 20> {
+        let mut text = Vec::new();
+        let fields = [(self.domain, 4, b':'), (self.bus.into(), 2, b':'), (self.device.into(), 2, b'.'), (self.function.into(), 1, b' ')];
+        for (value, width, behind) in fields {
+            // The longest domain has 8 digits, and then 18 bytes are needed.
+            let _ = text.extend_from_slice(&hex(value, width)).is_ok() && text.push(behind).is_ok();
+        }
+        text.pop();
+        text
+    }
+
     /// Whether Xen can name it: its domain has at most 16 bits. `pciback` refuses others (`drivers/xen/xen-pciback/pci_stub.c`, `str_to_slot`).
     pub const fn is_known_to_xen(self) -> bool {
         self.domain <= 0xffff
@@ -111,22 +126,18 @@ impl Address {
 
 /// One field: the digits at `at`, not greater than the field allows.
 fn number((at, digits): (usize, Option<&[u8]>), field: Field) -> Result<u32, BadAddress> {
-    let bad = |fault| BadAddress { at, fault };
     let digits = digits.unwrap_or_default();
-    if digits.is_empty() {
-        return Err(bad(Fault::Digits(field)));
+    let foreign = digits.iter().position(|&digit| !digit.is_ascii_hexdigit());
+    if digits.is_empty() || foreign.is_some() {
+        return Err(BadAddress { at: at + foreign.unwrap_or_default(), fault: Fault::Digits(field) });
     }
-    let mut value: u32 = 0;
-    for (offset, &digit) in digits.iter().enumerate() {
-        let digit = (digit as char).to_digit(16).ok_or(BadAddress { at: at + offset, fault: Fault::Digits(field) })?;
-        value = value.checked_mul(16).ok_or(bad(Fault::Range(field)))? | digit;
-    }
-    if value > field.greatest() { Err(bad(Fault::Range(field))) } else { Ok(value) }
+    // Digits that do not make a number are too many.
+    crate::text::number(digits, 16).filter(|&value| value <= field.greatest()).ok_or(BadAddress { at, fault: Fault::Range(field) })
 }
 
 impl uDisplay for Address {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        uwrite!(f, "{:04x}:{:02x}:{:02x}.{:x}", self.domain, self.bus, self.device, self.function)
+        ascii(&self.text(), f)
     }
 }
 
@@ -145,6 +156,13 @@ mod tests {
             assert_eq!(parse(text), Ok(wanted), "{text}");
         }
         assert_eq!(parse("10000:e1:00.0").map(|a| (a.domain, a.is_known_to_xen())), Ok((0x10000, false)));
+    }
+
+    #[test]
+    fn prints_as_the_kernel_does() {
+        for text in ["0000:0a:1f.7", "ffff:00:00.0", "10000:e1:00.0", "ffffffff:ff:1f.7"] {
+            assert_eq!(parse(text).expect(text).text(), text.as_bytes());
+        }
     }
 
     #[test]

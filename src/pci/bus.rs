@@ -3,10 +3,7 @@
 use heapless::Vec;
 
 use super::{Address, Identity, Place, identity::MODALIAS_SIZE};
-use crate::{
-    host::{Errno, Host},
-    path,
-};
+use crate::host::{Errno, Host};
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
 pub const DRIVER_SIZE: usize = 48;
@@ -22,7 +19,7 @@ const LINK_SIZE: usize = 1024;
 /// # Errors
 /// Why `/sys/bus/pci/devices` cannot be listed.
 pub fn walk<H: Host>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> Result<(), Errno> {
-    host.list(&path!("/sys/bus/pci/devices"), &mut |host, name| {
+    host.list(&[b"/sys/bus/pci/devices"], &mut |host, name| {
         // Whatever is no address there is no function either.
         if let Ok(address) = Address::parse(name) {
             visit(host, address);
@@ -36,7 +33,7 @@ pub fn walk<H: Host>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> Re
 /// Why `modalias` cannot be read; `EINVAL` when it does not have the form that the kernel writes.
 pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Errno> {
     let mut buffer = [0; MODALIAS_SIZE];
-    let length = host.read(&path!("/sys/bus/pci/devices/{}/modalias", address), 0, &mut buffer)?;
+    let length = host.read(&[b"/sys/bus/pci/devices/", &address.text(), b"/modalias"], 0, &mut buffer)?;
     Identity::from_modalias(buffer.get(..length).unwrap_or_default()).ok_or(Errno::EINVAL)
 }
 
@@ -46,7 +43,7 @@ pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Err
 /// Why the link cannot be read. That there is none is not an error.
 pub fn driver<H: Host>(host: &mut H, address: Address) -> Result<Option<DriverName>, Errno> {
     let mut buffer = [0; LINK_SIZE];
-    let length = match host.link(&path!("/sys/bus/pci/devices/{}/driver", address), &mut buffer) {
+    let length = match host.link(&[b"/sys/bus/pci/devices/", &address.text(), b"/driver"], &mut buffer) {
         Ok(length) => length,
         Err(Errno::ENOENT) => return Ok(None),
         Err(errno) => return Err(errno),
@@ -64,6 +61,6 @@ pub fn driver<H: Host>(host: &mut H, address: Address) -> Result<Option<DriverNa
 /// The place of the function. `None` where the link to it cannot be read or understood.
 pub fn place<H: Host>(host: &mut H, address: Address) -> Option<Place> {
     let mut buffer = [0; LINK_SIZE];
-    let length = host.link(&path!("/sys/bus/pci/devices/{}", address), &mut buffer).ok()?;
+    let length = host.link(&[b"/sys/bus/pci/devices/", &address.text()], &mut buffer).ok()?;
     Place::from_link(buffer.get(..length)?)
 }

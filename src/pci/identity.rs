@@ -1,5 +1,7 @@
 //! What a function is: vendor, device, subsystem and class, all from one read of `modalias`.
 
+use crate::text::{behind, number};
+
 /// The ids and the class of a function, as its configuration space has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -22,11 +24,11 @@ impl Identity {
     /// Reads a `modalias` attribute, which has the form `pci:v00008086d000010D3sv00001AF4sd00001100bc02sc00i00` (`drivers/pci/pci-sysfs.c`, `modalias_show`). Reading it touches no hardware.
     /// `None` for anything else.
     pub fn from_modalias(text: &[u8]) -> Option<Identity> {
-        let mut rest = text.trim_ascii_end().strip_prefix(b"pci:")?;
+        let mut rest = behind(b"pci:", text.trim_ascii_end())?;
         let mut field = |mark: &[u8], width: usize| -> Option<u32> {
-            let (digits, after) = rest.strip_prefix(mark)?.split_at_checked(width)?;
+            let (digits, after) = behind(mark, rest)?.split_at_checked(width)?;
             rest = after;
-            digits.iter().try_fold(0, |value: u32, &digit| Some(value << 4 | (digit as char).to_digit(16)?))
+            number(digits, 16)
         };
         let id = |value: u32| u16::try_from(value).ok();
         let identity = Identity {

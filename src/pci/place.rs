@@ -7,6 +7,7 @@ use heapless::Vec;
 use ufmt::{uDisplay, uWrite, uwrite};
 
 use super::Address;
+use crate::text::Hex;
 
 /// Most bridges on the way to a function. PCI Express trees are rarely more than six deep; 256 buses allow no more than 255.
 pub const DEPTH: usize = 32;
@@ -40,7 +41,7 @@ impl uDisplay for Place {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
         uwrite!(f, "{}", self.root)?;
         for (device, function) in &self.steps {
-            uwrite!(f, "/{:02x}.{:x}", *device, *function)?;
+            uwrite!(f, "/{}.{}", Hex((*device).into(), 2), Hex((*function).into(), 1))?;
         }
         Ok(())
     }

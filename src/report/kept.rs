@@ -2,11 +2,11 @@
 
 use super::{Report, json};
 use crate::{
-    host::{Errno, Host},
+    host::{Errno, Host, Path},
     lines::{self, Line},
-    path,
     pci::{Address, bus::DriverName},
     seize::{Devices, Outcome},
+    text::behind,
 };
 
 /// The folder of the report.
@@ -20,23 +20,23 @@ const REPORT_SIZE: u64 = 4 << 20;
 /// # Errors
 /// The kernel's.
 pub fn write<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
-    let unfinished = path!("{}/report.new", FOLDER);
-    host.make_folder(&path!("/run"))?;
-    host.make_folder(&path!("{}", FOLDER))?;
-    match host.remove(&unfinished) {
+    let unfinished: Path = &[FOLDER.as_bytes(), b"/report.new"];
+    host.make_folder(&[b"/run"])?;
+    host.make_folder(&[FOLDER.as_bytes()])?;
+    match host.remove(unfinished) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),
     }
-    let mut sink = json::Sink::new(host, &unfinished);
+    let mut sink = json::Sink::new(host, unfinished);
     json::write(&mut sink, report);
     sink.finish()?;
-    host.rename(&unfinished, &path!("{}/report", FOLDER))
+    host.rename(unfinished, &[FOLDER.as_bytes(), b"/report"])
 }
 
 /// Takes over from an earlier report of this boot what only the first run can know: the first outcome of each device, and the driver that it was taken from.
 pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
     // Where there is none, there is nothing to remember.
-    let _ = lines::each(host, &path!("{}/report", FOLDER), REPORT_SIZE, &mut |_, _, line| {
+    let _ = lines::each(host, &[FOLDER.as_bytes(), b"/report"], REPORT_SIZE, &mut |_, _, line| {
         let (Line::Whole(line) | Line::TooLong(line)) = line;
         let Some(address) = value(line, b"\"address\":\"").and_then(|text| Address::parse(text).ok()) else { return };
         let Some(device) = devices.iter_mut().find(|device| device.address == address) else { return };
@@ -49,6 +49,6 @@ pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
 
 /// What stands between `key` and the next `"` of a line that this program wrote.
 fn value<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
-    let behind = (0..line.len()).find_map(|at| line.get(at..)?.strip_prefix(key))?;
-    behind.split(|&b| b == b'"').next()
+    let rest = (0..line.len()).find_map(|at| behind(key, line.get(at..)?))?;
+    rest.split(|&b| b == b'"').next()
 }

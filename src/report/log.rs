@@ -8,7 +8,7 @@ use crate::{
     request::{Origin, Problem, Request},
     say,
     seize::{Device, Outcome, module::Missing},
-    text::Shown,
+    text::{Decimal, Hex, Shown},
 };
 
 /// A place in a source: `/etc/xen/pciback.conf:7:1`.
@@ -20,7 +20,7 @@ impl uDisplay for At<'_> {
         uwrite!(f, "{}", Shown(request.source(origin.source)))?;
         for number in [origin.line, origin.column] {
             if number != 0 {
-                uwrite!(f, ":{}", number)?;
+                uwrite!(f, ":{}", Decimal(number))?;
             }
         }
         Ok(())
@@ -47,7 +47,7 @@ pub fn problems<H: Host>(host: &mut H, request: &Request) {
         say!(host, Level::Error, "{}", Told(request, problem));
     }
     if request.problems.beyond > 0 {
-        say!(host, Level::Error, "and {} more problems", request.problems.beyond);
+        say!(host, Level::Error, "and {} more problems", Decimal(request.problems.beyond));
     }
 }
 
@@ -60,14 +60,14 @@ pub fn devices<H: Host>(host: &mut H, report: &Report, pciback: Result<(), Missi
         let level = if device.outcome.is_as_asked() { Level::Info } else { Level::Error };
         say!(host, level, "{}", Line(report.request, device));
     }
-    let (asked, seized) = (report.devices.len(), report.count(Outcome::Seized));
-    let bad = report.request.problems.iter().len() + report.request.problems.beyond as usize;
+    let (asked, seized) = (report.devices.len() as u32, report.count(Outcome::Seized) as u32);
+    let bad = report.request.problems.count();
     let level = if report.is_as_asked() { Level::Info } else { Level::Error };
     match (asked, bad) {
         (0, 0) => say!(host, level, "no device is asked for"),
-        (_, 0) => say!(host, level, "{} of {} devices seized", seized, asked),
-        (_, 1) => say!(host, level, "{} of {} devices seized; 1 problem in what is asked for", seized, asked),
-        _ => say!(host, level, "{} of {} devices seized; {} problems in what is asked for", seized, asked, bad),
+        (_, 0) => say!(host, level, "{} of {} devices seized", Decimal(seized), Decimal(asked)),
+        (_, 1) => say!(host, level, "{} of {} devices seized; 1 problem in what is asked for", Decimal(seized), Decimal(asked)),
+        _ => say!(host, level, "{} of {} devices seized; {} problems in what is asked for", Decimal(seized), Decimal(asked), Decimal(bad)),
     }
 }
 
@@ -79,7 +79,7 @@ impl uDisplay for Line<'_> {
         let Line(request, device) = self;
         uwrite!(f, "{} {}", device.address, device.outcome)?;
         if let Some(identity) = device.identity {
-            uwrite!(f, " ({:04x}:{:04x}", identity.vendor, identity.device)?;
+            uwrite!(f, " ({}:{}", Hex(identity.vendor.into(), 4), Hex(identity.device.into(), 4))?;
             if let Some(origin) = &device.origin {
                 uwrite!(f, ", taken from {}", Shown(origin))?;
             }

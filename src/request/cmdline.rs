@@ -3,7 +3,7 @@
 //! The rules are those of `next_arg` (`lib/cmdline.c`) and `parse_args` (`kernel/params.c`): white space outside `"` separates; there are no escapes; the first `=` ends the name; quotes around a whole
 //! parameter or around a value are taken off; in names `-` and `_` are the same; a bare `--` ends the kernel's part.
 
-use super::{Fault, Origin, Request, SourceId, path_of};
+use super::{Fault, Origin, Request, SourceId};
 use crate::host::Host;
 
 /// Most bytes of a command line. The kernel's own limit is 2,048 on x86, more only with a boot configuration.
@@ -108,7 +108,7 @@ pub(super) fn read<H: Host>(request: &mut Request, host: &mut H) {
     let Some(source) = request.open(NAME) else { return };
     // One byte more than may be there shows that there is more.
     let mut buffer = [0; CMDLINE_SIZE + 1];
-    match host.read(&path_of(NAME), 0, &mut buffer) {
+    match host.read(&[NAME], 0, &mut buffer) {
         Ok(length) => parse(request, source, buffer.get(..length).unwrap_or_default()),
         Err(errno) => request.source_problem(source, Fault::Unreadable(errno)),
     }

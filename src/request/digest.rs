@@ -4,6 +4,8 @@
 
 use ufmt::{uDisplay, uWrite, uwrite};
 
+use crate::text::Hex;
+
 /// The digest of everything added so far. Shown as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest(u64);
@@ -28,7 +30,7 @@ impl Default for Digest {
 
 impl uDisplay for Digest {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        uwrite!(f, "{:016x}", self.0)
+        uwrite!(f, "{}{}", Hex((self.0 >> 32) as u32, 8), Hex(self.0 as u32, 8))
     }
 }
 

@@ -35,8 +35,8 @@ pub fn section(text: &[u8]) -> Result<[u8; SECTION_SIZE], Fault> {
 /// Reads a section into the request.
 pub fn read(request: &mut Request, section: &[u8]) {
     let Some(source) = request.open(NAME) else { return };
-    let text = section.strip_suffix(END_MARK).filter(|text| text.len() == TEXT_SIZE);
-    let Some(text) = text else { return request.source_problem(source, Fault::Section) };
+    let text = section.split_at_checked(TEXT_SIZE).filter(|(_, mark)| mark == END_MARK);
+    let Some((text, _)) = text else { return request.source_problem(source, Fault::Section) };
     for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
         file::line(request, source, number, line);
     }

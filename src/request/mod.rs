@@ -18,9 +18,9 @@ pub mod problem;
 use heapless::Vec;
 
 use crate::{
-    host::{Host, PATH_SIZE, Path},
+    host::{Host, PATH_SIZE},
     pci::Address,
-    text::Excerpt,
+    text::{Excerpt, number},
 };
 use digest::Digest;
 pub use problem::{Fault, Problem, Problems};
@@ -172,26 +172,14 @@ impl Default for Request {
 
 /// A yes or a no: bare, `1`, `y`, `yes`, `on`, `true`, or `0`, `n`, `no`, `off`, `false`, in any case.
 fn truth(value: Option<&[u8]>) -> Result<bool, Fault> {
+    const WORDS: [(&str, bool); 10] =
+        [("1", true), ("y", true), ("yes", true), ("on", true), ("true", true), ("0", false), ("n", false), ("no", false), ("off", false), ("false", false)];
     let Some(value) = value else { return Ok(true) };
-    let is_one_of = |words: [&[u8]; 5]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
-    if is_one_of([b"1", b"y", b"yes", b"on", b"true"]) {
-        Ok(true)
-    } else if is_one_of([b"0", b"n", b"no", b"off", b"false"]) {
-        Ok(false)
-    } else {
-        Err(Fault::NoTruth)
-    }
+    let is = |word: &str| word.bytes().eq(value.iter().map(u8::to_ascii_lowercase));
+    WORDS.iter().find(|(word, _)| is(word)).map(|&(_, truth)| truth).ok_or(Fault::NoTruth)
 }
 
 /// A number of seconds: decimal, 1 to [`LONGEST_TIMEOUT`].
 fn seconds(value: Option<&[u8]>) -> Result<u32, Fault> {
-    let text = core::str::from_utf8(value.unwrap_or_default()).map_err(|_| Fault::NoSeconds)?;
-    text.parse().ok().filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds)).ok_or(Fault::NoSeconds)
-}
-
-/// The path of a source in the file system, from its name.
-fn path_of(name: &[u8]) -> Path {
-    let mut path = Path::new();
-    path.push(name);
-    path
+    number(value.unwrap_or_default(), 10).filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds)).ok_or(Fault::NoSeconds)
 }

@@ -4,7 +4,12 @@ use heapless::Vec;
 use ufmt::{uDisplay, uWrite, uwrite};
 
 use super::{LONGEST_TIMEOUT, Origin};
-use crate::{host::Errno, lines, pci::address, text::Excerpt};
+use crate::{
+    host::Errno,
+    lines,
+    pci::address,
+    text::{Decimal, Excerpt, Hex},
+};
 
 /// Something that could not be understood or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,29 +62,29 @@ impl uDisplay for Fault {
                 match fault {
                     address::Fault::Form => f.write_str("not an address")?,
                     address::Fault::Digits(field) => uwrite!(f, "the {} is not hexadecimal", field.name())?,
-                    address::Fault::Range(field) => uwrite!(f, "the {} is greater than {:x}", field.name(), field.greatest())?,
+                    address::Fault::Range(field) => uwrite!(f, "the {} is greater than {}", field.name(), Hex(field.greatest(), 1))?,
                 }
                 f.write_str("; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0")
             }
             Fault::NoItem => f.write_str("no device given; expected pciseize.hide=ADDRESS[,ADDRESS...]"),
             Fault::UnknownName => f.write_str("no such setting; there are off, strict, debug, timeout (and on the kernel command line pciseize.hide)"),
             Fault::NoTruth => f.write_str("expected yes or no (or 1, y, on, true, 0, n, off, false)"),
-            Fault::NoSeconds => uwrite!(f, "expected a number of seconds from 1 to {}", LONGEST_TIMEOUT),
+            Fault::NoSeconds => uwrite!(f, "expected a number of seconds from 1 to {}", Decimal(LONGEST_TIMEOUT as u32)),
             Fault::BadParameter => {
-                uwrite!(f, "not handed to xen-pciback: its parameters are single words, of {} bytes in all", super::cmdline::PARAMETERS_SIZE)
+                uwrite!(f, "not handed to xen-pciback: its parameters are single words, of {} bytes in all", Decimal(super::cmdline::PARAMETERS_SIZE as u32))
             }
-            Fault::LongLine => uwrite!(f, "the line has more than {} bytes; ignored", lines::LINE_SIZE),
-            Fault::LongFile => uwrite!(f, "more than {} bytes; what follows them was not read", lines::FILE_SIZE),
-            Fault::LongCmdline => uwrite!(f, "more than {} bytes; parameters beyond were not read", super::cmdline::CMDLINE_SIZE),
+            Fault::LongLine => uwrite!(f, "the line has more than {} bytes; ignored", Decimal(lines::LINE_SIZE as u32)),
+            Fault::LongFile => uwrite!(f, "more than {} bytes; what follows them was not read", Decimal(lines::FILE_SIZE as u32)),
+            Fault::LongCmdline => uwrite!(f, "more than {} bytes; parameters beyond were not read", Decimal(super::cmdline::CMDLINE_SIZE as u32)),
             Fault::Unreadable(errno) => uwrite!(f, "cannot be read: {}", errno),
             Fault::Section => uwrite!(
                 f,
                 "the configuration embedded in this binary is damaged: its end mark is not where it belongs ({} bytes); ignored; embed it again with 'make embed'",
-                super::embedded::SECTION_SIZE
+                Decimal(super::embedded::SECTION_SIZE as u32)
             ),
-            Fault::LongSection => uwrite!(f, "at most {} bytes can be embedded", super::embedded::TEXT_SIZE),
-            Fault::TooManyItems => uwrite!(f, "more than {} items; this one is ignored", super::ITEMS),
-            Fault::TooManySources => uwrite!(f, "more than {} sources; this one is ignored", super::SOURCES),
+            Fault::LongSection => uwrite!(f, "at most {} bytes can be embedded", Decimal(super::embedded::TEXT_SIZE as u32)),
+            Fault::TooManyItems => uwrite!(f, "more than {} items; this one is ignored", Decimal(super::ITEMS as u32)),
+            Fault::TooManySources => uwrite!(f, "more than {} sources; this one is ignored", Decimal(super::SOURCES as u32)),
         }
     }
 }
@@ -111,6 +116,11 @@ impl Problems {
     /// Those that were kept.
     pub fn iter(&self) -> core::slice::Iter<'_, Problem> {
         self.kept.iter()
+    }
+
+    /// How many there are, kept or not.
+    pub fn count(&self) -> u32 {
+        (self.kept.len() as u32).saturating_add(self.beyond)
     }
 
     /// Whether there is none.

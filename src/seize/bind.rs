@@ -4,7 +4,7 @@
 //! (`pci_stub.c`, `pcistub_init_devices_late`). Bound through `bind`, a device is initialised in that very write, and the real errno comes back (Linux 6.1).
 
 use super::{Devices, PCIBACK, Step, set_override, write_address};
-use crate::{host::Host, path};
+use crate::host::Host;
 
 /// Gives every device that is wanted to pciback. Where that is not there (`is_registered`), only the overrides change, so that a later `modprobe xen-pciback` seizes them.
 pub fn everything<H: Host>(host: &mut H, devices: &mut Devices, is_registered: bool) {
@@ -12,7 +12,7 @@ pub fn everything<H: Host>(host: &mut H, devices: &mut Devices, is_registered: b
         let overridden = set_override(host, device.address, PCIBACK);
         device.note(Step::Override, overridden);
         if is_registered && overridden.is_ok() {
-            let bound = write_address(host, &path!("/sys/bus/pci/drivers/{}/bind", PCIBACK), device.address);
+            let bound = write_address(host, &[b"/sys/bus/pci/drivers/", PCIBACK.as_bytes(), b"/bind"], device.address);
             device.bound = bound.is_ok();
             device.note(Step::Bind, bound);
         }

@@ -22,8 +22,7 @@ use heapless::Vec;
 use ufmt::{uDisplay, uWrite, uwrite};
 
 use crate::{
-    host::{Errno, Host},
-    line, path,
+    host::{Errno, Host, Path},
     pci::{Address, Identity, bus::DriverName},
     plan::Refusal,
     request::{ITEMS, Origin, Request},
@@ -219,10 +218,10 @@ pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Device
 
 /// Writes the override of a device: the name of the one driver that may have it.
 fn set_override<H: Host>(host: &mut H, address: Address, driver: &str) -> Result<(), Errno> {
-    host.write(&path!("/sys/bus/pci/devices/{}/driver_override", address), driver.as_bytes())
+    host.write(&[b"/sys/bus/pci/devices/", &address.text(), b"/driver_override"], driver.as_bytes())
 }
 
 /// Writes the address of a device into `bind` or `unbind` of a driver, or another attribute that takes one.
-fn write_address<H: Host>(host: &mut H, path: &crate::host::Path, address: Address) -> Result<(), Errno> {
-    host.write(path, line!("{}", address).bytes())
+fn write_address<H: Host>(host: &mut H, path: Path, address: Address) -> Result<(), Errno> {
+    host.write(path, &address.text())
 }

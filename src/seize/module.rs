@@ -7,8 +7,7 @@ use ufmt::{uDisplay, uWrite, uwrite};
 
 use super::hold::is_registered;
 use crate::{
-    host::{Errno, Host, Path},
-    line, path,
+    host::{Errno, Host},
     request::cmdline::PARAMETERS_SIZE,
 };
 
@@ -56,13 +55,13 @@ pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
     let arguments = CStr::from_bytes_with_nul(&arguments).unwrap_or_default();
 
     let mut buffer = [0; 128];
-    let length = host.read(&path!("/proc/sys/kernel/osrelease"), 0, &mut buffer).map_err(Missing::NoRelease)?;
+    let length = host.read(&[b"/proc/sys/kernel/osrelease"], 0, &mut buffer).map_err(Missing::NoRelease)?;
     let release = buffer.get(..length).unwrap_or_default().trim_ascii_end();
 
     let mut refused = None;
     for folder in ["/lib/modules/", "/usr/lib/modules/"] {
         for ending in ENDINGS {
-            match host.load_module(&file(folder, release, ending), arguments, !ending.is_empty()) {
+            match host.load_module(&[folder.as_bytes(), release, b"/", FILE.as_bytes(), ending.as_bytes()], arguments, !ending.is_empty()) {
                 // Somebody else was quicker.
                 Ok(()) | Err(Errno::EEXIST) => return if is_registered(host) { Ok(()) } else { Err(Missing::NoDriver) },
                 Err(Errno::ENOENT | Errno::ENOTDIR) => {}
@@ -71,11 +70,4 @@ pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
         }
     }
     Err(refused.map_or(Missing::NoFile, Missing::Refused))
-}
-
-fn file(folder: &str, release: &[u8], ending: &str) -> Path {
-    let mut path = path!("{}", folder);
-    path.push(release);
-    path.push(line!("/{}{}", FILE, ending).bytes());
-    path
 }

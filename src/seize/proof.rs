@@ -4,8 +4,8 @@ use super::{Device, Devices, HOLD, Outcome, PCIBACK, Step};
 use crate::{
     host::Host,
     lines::{self, FILE_SIZE, Line},
-    path,
     pci::bus,
+    text::behind,
 };
 
 /// Finds out what became of every device.
@@ -42,7 +42,7 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
 /// Whether the override in place keeps dom0's drivers away.
 fn is_held<H: Host>(host: &mut H, device: &Device) -> bool {
     let mut buffer = [0; 16];
-    let read = host.read(&path!("/sys/bus/pci/devices/{}/driver_override", device.address), 0, &mut buffer);
+    let read = host.read(&[b"/sys/bus/pci/devices/", &device.address.text(), b"/driver_override"], 0, &mut buffer);
     let name = buffer.get(..read.unwrap_or_default()).unwrap_or_default().trim_ascii_end();
     [HOLD.as_bytes(), PCIBACK.as_bytes()].contains(&name)
 }
@@ -51,10 +51,10 @@ fn is_held<H: Host>(host: &mut H, device: &Device) -> bool {
 /// proves nothing, so that this can say no where yes is true, never the other way round.
 fn is_initialised<H: Host>(host: &mut H, device: &Device) -> bool {
     let mut found = false;
-    let address = path!("{}:", device.address);
-    let _ = lines::each(host, &path!("/sys/bus/pci/drivers/{}/irq_handlers", PCIBACK), FILE_SIZE, &mut |_, _, line| {
+    let address = device.address.text();
+    let _ = lines::each(host, &[b"/sys/bus/pci/drivers/", PCIBACK.as_bytes(), b"/irq_handlers"], FILE_SIZE, &mut |_, _, line| {
         if let Line::Whole(line) = line {
-            found |= line.starts_with(address.bytes());
+            found |= behind(&address, line).is_some_and(|rest| rest.starts_with(b":"));
         }
     });
     found

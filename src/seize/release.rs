@@ -1,7 +1,7 @@
 //! The release of old drivers: one that had a device before the hold lets go of it now.
 
 use super::{Device, Devices, Step, write_address};
-use crate::{host::Host, path};
+use crate::host::{Errno, Host};
 
 /// Unbinds every device that a driver had when it was held. The hold keeps the driver from coming back.
 pub fn old_drivers<H: Host>(host: &mut H, devices: &mut Devices) {
@@ -13,6 +13,6 @@ pub fn old_drivers<H: Host>(host: &mut H, devices: &mut Devices) {
     }
 }
 
-fn unbind<H: Host>(host: &mut H, device: &Device) -> Result<(), crate::host::Errno> {
-    write_address(host, &path!("/sys/bus/pci/devices/{}/driver/unbind", device.address), device.address)
+fn unbind<H: Host>(host: &mut H, device: &Device) -> Result<(), Errno> {
+    write_address(host, &[b"/sys/bus/pci/devices/", &device.address.text(), b"/driver/unbind"], device.address)
 }
