@@ -7,7 +7,7 @@ use core::ffi::CStr;
 
 use ufmt::{uDisplay, uWrite, uwrite};
 
-use crate::text::Decimal;
+use crate::text::{Decimal, ascii, number};
 
 /// A path in pieces, which the machine puts together: absolute, bytes as they are, no NUL in them.
 ///
@@ -77,13 +77,8 @@ macro_rules! errnos {
         impl Errno {
             $(pub const $name: Errno = Errno($number);)*
 
-            /// The symbolic name, where it is one of those that this program may meet.
-            pub const fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($number => Some(stringify!($name)),)*
-                    _ => None,
-                }
-            }
+            /// Numbers and names, `EPERM=1`, with a blank behind each: a third of the size of a table of pointers.
+            const NAMES: &str = concat!($(stringify!($name), "=", stringify!($number), " "),*);
         }
     };
 }
@@ -96,9 +91,11 @@ errnos! {
 
 impl uDisplay for Errno {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        match self.name() {
-            Some(name) => uwrite!(f, "{} ({})", name, Decimal(self.0 as u32)),
-            None => uwrite!(f, "errno {}", Decimal(self.0 as u32)),
+        let named = |entry: &&[u8]| entry.rsplit(|&b| b == b'=').next().and_then(|digits| number(digits, 10)) == Some(self.0 as u32);
+        match Errno::NAMES.as_bytes().split(|&b| b == b' ').find(named) {
+            Some(entry) => ascii(entry.split(|&b| b == b'=').next().unwrap_or_default(), f)?,
+            None => f.write_str("errno")?,
         }
+        uwrite!(f, " ({})", Decimal(self.0 as u32))
     }
 }

@@ -60,20 +60,39 @@ pub struct Shown<'t>(pub &'t [u8]);
 
 impl uDisplay for Shown<'_> {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                if character.is_control() {
-                    uwrite!(f, "\\x{}", Hex(character as u32, 2))?;
-                } else {
-                    f.write_char(character)?;
-                }
+        let mut rest = self.0;
+        while let Some((character, after)) = first_character(rest) {
+            match character {
+                Ok(character) if !character.is_control() => f.write_char(character)?,
+                Ok(control) => uwrite!(f, "\\x{}", Hex(control.into(), 2))?,
+                Err(byte) => uwrite!(f, "\\x{}", Hex(byte.into(), 2))?,
             }
-            for byte in chunk.invalid() {
-                uwrite!(f, "\\x{}", Hex((*byte).into(), 2))?;
-            }
+            rest = after;
         }
         Ok(())
     }
+}
+
+/// The first character of a text that may not be UTF-8, or the first byte where none begins there, and what follows. `None` at the end.
+///
+/// What the standard `utf8_chunks` does, without the two kilobytes that come with it.
+#[inline(never)]
+pub fn first_character(text: &[u8]) -> Option<(Result<char, u8>, &[u8])> {
+    let (&first, after) = text.split_first()?;
+    // The ones at the front of the first byte count the bytes; the shortest form is the only one allowed (RFC 3629).
+    let (more, smallest) = match first.leading_ones() {
+        0 => return Some((Ok(first.into()), after)),
+        2 => (1, 0x80),
+        3 => (2, 0x800),
+        4 => (3, 0x1_0000),
+        _ => return Some((Err(first), after)),
+    };
+    let decoded = after.split_at_checked(more).and_then(|(bytes, rest)| {
+        let lead = u32::from(first) & (0x3f >> more);
+        let value = bytes.iter().try_fold(lead, |value, &byte| (byte & 0xc0 == 0x80).then_some(value << 6 | u32::from(byte & 0x3f)))?;
+        Some((char::from_u32(value).filter(|_| value >= smallest)?, rest))
+    });
+    Some(decoded.map_or((Err(first), after), |(character, rest)| (Ok(character), rest)))
 }
 
 /// Most bytes of a bad item that are kept to be shown.
@@ -190,6 +209,29 @@ mod tests {
         for (digits, radix) in [("", 10), ("100000000", 16), ("1 ", 10), ("-1", 10), ("a", 10)] {
             assert_eq!(number(digits.as_bytes(), radix), None, "{digits}");
         }
+    }
+
+    #[test]
+    fn reads_utf_8_as_the_standard_library_does() {
+        // Every sequence of two bytes, and of three and four with the bytes at which something changes.
+        let edges = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xf8, 0xff];
+        let check = |bytes: &[u8]| {
+            let chunk = bytes.utf8_chunks().next().expect("there are bytes");
+            let expected = chunk.valid().chars().next().ok_or(bytes[0]);
+            assert_eq!(first_character(bytes).map(|(first, _)| first), Some(expected), "{bytes:x?}");
+        };
+        for one in 0..=255 {
+            for two in 0..=255 {
+                check(&[one, two]);
+            }
+            for two in edges {
+                for three in edges {
+                    check(&[one, two, three]);
+                    edges.iter().for_each(|&four| check(&[one, two, three, four]));
+                }
+            }
+        }
+        assert!(first_character(b"").is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     pci::bus,
     request::Problem,
     seize::Device,
-    text::{Decimal, Hex, Line},
+    text::{Decimal, Hex, Line, first_character},
 };
 
 /// A JSON string, quotes included. Bytes that are not UTF-8 become `\xNN`, spelled out.
@@ -18,18 +18,15 @@ struct Quoted<'t>(&'t [u8]);
 impl uDisplay for Quoted<'_> {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
         f.write_str("\"")?;
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    '"' => f.write_str("\\\"")?,
-                    '\\' => f.write_str("\\\\")?,
-                    character if character < ' ' => uwrite!(f, "\\u{}", Hex(character as u32, 4))?,
-                    character => f.write_char(character)?,
-                }
+        let mut rest = self.0;
+        while let Some((character, after)) = first_character(rest) {
+            match character {
+                Ok(character @ ('"' | '\\')) => uwrite!(f, "\\{}", character)?,
+                Ok(control) if control < ' ' => uwrite!(f, "\\u{}", Hex(control.into(), 4))?,
+                Ok(character) => f.write_char(character)?,
+                Err(byte) => uwrite!(f, "\\\\x{}", Hex(byte.into(), 2))?,
             }
-            for byte in chunk.invalid() {
-                uwrite!(f, "\\\\x{}", Hex((*byte).into(), 2))?;
-            }
+            rest = after;
         }
         f.write_str("\"")
     }
