@@ -163,7 +163,8 @@ impl Host for Machine {
     }
 
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
-        let file = self.open(path, OFlag::O_WRONLY)?;
+        // To an attribute the truncation means nothing; a plain file below `--root` then holds what was written, and nothing of what was there.
+        let file = self.open(path, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
         // sysfs takes a value in one piece. Less than all of it is a failure.
         let written = write(&file, bytes).map_err(of_nix)?;
         if written == bytes.len() { Ok(()) } else { Err(Errno::EIO) }
