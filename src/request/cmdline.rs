@@ -6,6 +6,9 @@
 use super::{Fault, Origin, Request, SourceId};
 use crate::host::Host;
 
+/// Where the kernel shows it.
+pub const FILE: &str = "/proc/cmdline";
+
 /// Most bytes of a command line. The kernel's own limit is 2,048 on x86, more only with a boot configuration.
 pub const CMDLINE_SIZE: usize = 8192;
 
@@ -102,13 +105,11 @@ fn behind<'t>(prefix: &[u8], name: &'t [u8]) -> Option<&'t [u8]> {
     same_name(start, prefix).then_some(rest)
 }
 
-/// Reads `/proc/cmdline` into the request.
-pub(super) fn read<H: Host>(request: &mut Request, host: &mut H) {
-    const NAME: &[u8] = b"/proc/cmdline";
-    let Some(source) = request.open(NAME) else { return };
+/// Reads the file into the request.
+pub(super) fn read<H: Host>(request: &mut Request, host: &mut H, source: SourceId) {
     // One byte more than may be there shows that there is more.
     let mut buffer = [0; CMDLINE_SIZE + 1];
-    match host.read(&[NAME], 0, &mut buffer) {
+    match host.read(&[FILE.as_bytes()], 0, &mut buffer) {
         Ok(length) => parse(request, source, buffer.get(..length).unwrap_or_default()),
         Err(errno) => request.source_problem(source, Fault::Unreadable(errno)),
     }

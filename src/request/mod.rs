@@ -102,9 +102,13 @@ impl Request {
 
     /// Reads every source of the machine. `embedded` is the binary's own section.
     pub fn gather<H: Host>(&mut self, host: &mut H, embedded: &[u8]) {
+        // Entered first, though read last: no number of drop-ins may crowd out the source that can switch this boot off.
+        let cmdline = self.open(cmdline::FILE.as_bytes());
         embedded::read(self, embedded);
         file::read_all(self, host);
-        cmdline::read(self, host);
+        if let Some(source) = cmdline {
+            cmdline::read(self, host, source);
+        }
     }
 
     /// The name of a source, as it is shown.
