@@ -78,9 +78,9 @@ fn check(path: &Path, text: &[u8]) -> Result<(), Vec<String>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-fn shown(value: impl ufmt::uDisplay) -> String {
-    let mut line = text::Line::default();
-    let _ = ufmt::uwrite!(line, "{}", value);
+fn shown(value: impl text::Show) -> String {
+    let mut line = text::Line::new();
+    value.show(&mut line);
     String::from_utf8_lossy(line.bytes()).into_owned()
 }
 

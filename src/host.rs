@@ -5,9 +5,10 @@
 
 use core::ffi::CStr;
 
-use ufmt::{uDisplay, uWrite, uwrite};
-
-use crate::text::{Decimal, ascii, number};
+use crate::{
+    put,
+    text::{Decimal, Line, Show, number},
+};
 
 /// A path in pieces, which the machine puts together: absolute, bytes as they are, no NUL in them.
 ///
@@ -89,13 +90,13 @@ errnos! {
     ETIMEDOUT = 110, EKEYREJECTED = 129,
 }
 
-impl uDisplay for Errno {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+impl Show for Errno {
+    fn show(&self, line: &mut Line) {
         let named = |entry: &&[u8]| entry.rsplit(|&b| b == b'=').next().and_then(|digits| number(digits, 10)) == Some(self.0 as u32);
         match Errno::NAMES.as_bytes().split(|&b| b == b' ').find(named) {
-            Some(entry) => ascii(entry.split(|&b| b == b'=').next().unwrap_or_default(), f)?,
-            None => f.write_str("errno")?,
+            Some(entry) => line.push(entry.split(|&b| b == b'=').next().unwrap_or_default()),
+            None => put!(line, "errno"),
         }
-        uwrite!(f, " ({})", Decimal(self.0 as u32))
+        put!(line, " (", Decimal(self.0 as u32), ")")
     }
 }

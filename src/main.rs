@@ -27,9 +27,10 @@ use nix::{
 use pciseize::{
     cli::{Exit, Invocation},
     host::{Errno, Host, Level, PATH_SIZE, Path},
+    put,
     report::Stage,
     request::embedded::SECTION_SIZE,
-    text::behind,
+    text::{Decimal, Line, behind},
 };
 
 /// The configuration inside the binary: made by `build.rs`, replaced by `make embed`.
@@ -41,7 +42,7 @@ static SECTION: [u8; SECTION_SIZE] = *include_bytes!(concat!(env!("OUT_DIR"), "/
 fn embedded() -> &'static [u8] {
     let mut section: *const [u8; SECTION_SIZE] = &raw const SECTION;
     // SAFETY: no instruction at all; the register that holds the pointer is left as it is.
-    unsafe { asm!("/* {0} */", inout(reg) section, options(nomem, nostack, preserves_flags)) };
+    unsafe { asm!("/* {0} */", inout(reg) section, options(readonly, nostack, preserves_flags)) };
     // SAFETY: so it still points to the section, which is never written and lives as long as the process.
     unsafe { &*section }
 }
@@ -73,7 +74,7 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
     }
     if let Some(root) = invocation.root {
         if let Err(errno) = chdir(root).map_err(of_nix) {
-            pciseize::say!(machine, Level::Error, "--root {}: {}", pciseize::text::Shown(root.to_bytes()), errno);
+            pciseize::say!(machine, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
             return Exit::Usage;
         }
         machine.is_rooted = true;
@@ -122,9 +123,11 @@ impl Machine {
     }
 
     /// Opens the file, without waiting for anything: a fifo in the place of a configuration has no content, and that is all.
+    ///
+    /// Not with `O_CLOEXEC`: nothing is executed, and musl spends a second system call on it.
     fn open(&self, path: Path, flags: OFlag) -> Result<OwnedFd, Errno> {
         self.at(path, |name| {
-            let flags = (flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).bits();
+            let flags = (flags | OFlag::O_NONBLOCK).bits();
             // SAFETY: the name ends in NUL. nix's own open hides from the compiler that its descriptor is not -1, which leaves a panic behind.
             let file = unsafe { libc::open(name.as_ptr(), flags, 0o644) };
             if file < 0 {
@@ -227,20 +230,21 @@ impl Host for Machine {
     }
 
     fn say(&mut self, level: Level, line: &[u8]) {
-        let mut record = Record::new();
+        let mut record = Line::new();
         if self.log == Log::Kernel {
-            let _ = ufmt::uwrite!(record, "<{}>pciseize: ", level as u8);
-            let _ = record.extend_from_slice(line);
+            put!(&mut record, "<", Decimal(level as u32), ">pciseize: ");
+            record.push(line);
             // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
-            if self.write(&[b"/dev/kmsg"], &record).is_ok() {
+            let bytes = record.bytes();
+            if self.write(&[b"/dev/kmsg"], bytes.get(..RECORD_SIZE).unwrap_or(bytes)).is_ok() {
                 return;
             }
             record.clear();
         }
-        let _ = record.extend_from_slice(b"pciseize: ");
-        let _ = record.extend_from_slice(line);
-        let _ = record.extend_from_slice(b"\n");
-        let _ = Machine::write_all(standard(libc::STDERR_FILENO), &record);
+        put!(&mut record, "pciseize: ");
+        record.push(line);
+        record.push(b"\n");
+        let _ = Machine::write_all(standard(libc::STDERR_FILENO), record.bytes());
     }
 
     fn print(&mut self, bytes: &[u8]) {
@@ -254,8 +258,8 @@ fn standard(number: c_int) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
-/// A line with what stands before and behind it: always more than a [`pciseize::text::Line`] holds.
-type Record = Vec<u8, 960>;
+/// Most bytes of a record of the kernel log. Longer writes fail with EINVAL (kernel/printk/printk.c, devkmsg_write); no message of ours comes near, unless a file has a monstrous name.
+const RECORD_SIZE: usize = 960;
 
 /// Bytes of folder entries that are read at once.
 const ENTRIES_SIZE: usize = 4096;

@@ -1,8 +1,10 @@
 //! Request and bus make the plan: a decision for each function that is asked for.
 
-use ufmt::{uDisplay, uWrite};
-
-use crate::pci::{Address, Identity};
+use crate::{
+    pci::{Address, Identity},
+    put,
+    text::{Line, Show},
+};
 
 /// What is to be done with a function that an item names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +35,14 @@ pub fn decide(address: Address, identity: Option<Identity>) -> Action {
     }
 }
 
-impl uDisplay for Refusal {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        f.write_str(match self {
-            Refusal::Bridge => "it is a bridge, and bridges stay with dom0; ask for the functions behind it",
-            Refusal::Domain => "its domain is above ffff, where Xen cannot name it (a device behind Intel VMD: switch VMD off in the firmware)",
-        })
+impl Show for Refusal {
+    fn show(&self, line: &mut Line) {
+        put!(
+            line,
+            match self {
+                Refusal::Bridge => "it is a bridge, and bridges stay with dom0; ask for the functions behind it",
+                Refusal::Domain => "its domain is above ffff, where Xen cannot name it (a device behind Intel VMD: switch VMD off in the firmware)",
+            }
+        );
     }
 }

@@ -1,46 +1,124 @@
-//! Bytes from anywhere, made fit to be shown: one line, valid UTF-8, nothing hidden.
+//! Text: how anything is shown, and how the little that is read as text is read.
+//!
+//! Whatever can be shown implements [`Show`] and is written into a [`Line`], the one writer of the program. It stands in for `core::fmt`, which can panic, and for `ufmt`, which compiles its formatting
+//! anew into every place that uses it: a third of the program's code.
 
 use heapless::Vec;
-use ufmt::{uDisplay, uWrite, uwrite};
 
-/// A number in hexadecimal, lower case, at least `width` digits (1 to 8).
-///
-/// Like [`Decimal`] it stands before ufmt's own formatting, which is compiled into every place that uses it.
-#[inline(never)]
-pub fn hex(value: u32, width: u8) -> Vec<u8, 8> {
-    let mut digits = Vec::new();
-    for shift in (0..8).rev() {
-        let digit = value >> (4 * shift) & 0xf;
-        if !digits.is_empty() || digit != 0 || shift < u32::from(width) {
-            // Eight digits fit.
-            let _ = digits.push(b"0123456789abcdef".get(digit as usize).copied().unwrap_or_default());
-        }
-    }
-    digits
+/// Something that can be shown to people.
+pub trait Show {
+    /// Adds it to the line.
+    fn show(&self, line: &mut Line);
 }
 
-/// Shows [`hex`] digits: value, width.
+impl Show for str {
+    #[inline(always)]
+    fn show(&self, line: &mut Line) {
+        line.push(self.as_bytes());
+    }
+}
+
+impl<T: Show + ?Sized> Show for &T {
+    #[inline(always)]
+    fn show(&self, line: &mut Line) {
+        (**self).show(line);
+    }
+}
+
+/// Most bytes of a [`Line`]: room for a path whose every byte has to be escaped, and what is said of it.
+pub const LINE_SIZE: usize = 2048;
+
+/// Text that is put together before it is given out whole: a line for people, a piece of JSON.
+pub struct Line {
+    bytes: Vec<u8, LINE_SIZE>,
+    is_quoting: bool,
+}
+
+impl Line {
+    /// An empty one.
+    pub const fn new() -> Line {
+        Line { bytes: Vec::new(), is_quoting: false }
+    }
+
+    /// What was added so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Makes it empty again.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Adds bytes. Should they not fit, the line ends in `~`.
+    #[inline(never)]
+    pub fn push(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if self.is_quoting && matches!(byte, b'"' | b'\\') {
+                let _ = self.bytes.push(b'\\');
+            }
+            if self.bytes.push(byte).is_err() {
+                self.bytes.pop();
+                let _ = self.bytes.push(b'~');
+            }
+        }
+    }
+}
+
+impl Default for Line {
+    fn default() -> Line {
+        Line::new()
+    }
+}
+
+/// Adds pieces to a line, one after another: `put!(&mut line, address, " seized")`.
+#[macro_export]
+macro_rules! put {
+    ($line:expr, $($piece:expr),+ $(,)?) => {{
+        let line: &mut $crate::text::Line = $line;
+        $($crate::text::Show::show(&$piece, line);)+
+    }};
+}
+
+/// Says one line, made of pieces, to the people who watch: `say!(host, Level::Info, address, " seized")`.
+#[macro_export]
+macro_rules! say {
+    ($host:expr, $level:expr, $($piece:expr),+ $(,)?) => {{
+        let mut line = $crate::text::Line::new();
+        $crate::put!(&mut line, $($piece),+);
+        $host.say($level, line.bytes());
+    }};
+}
+
+/// Shows a number in hexadecimal, lower case: the number, and how many digits at least (1 to 8).
 pub struct Hex(pub u32, pub u8);
 
-impl uDisplay for Hex {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        ascii(&hex(self.0, self.1), f)
+impl Show for Hex {
+    fn show(&self, line: &mut Line) {
+        let Hex(value, width) = *self;
+        for place in (0..8).rev() {
+            let rest = value >> (4 * place);
+            if rest != 0 || place < u32::from(width) {
+                line.push(&[b"0123456789abcdef".get((rest & 0xf) as usize).copied().unwrap_or_default()]);
+            }
+        }
     }
 }
 
 /// Shows a number in decimal.
 pub struct Decimal(pub u32);
 
-impl uDisplay for Decimal {
-    #[inline(never)]
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        uwrite!(f, "{}", self.0)
+impl Show for Decimal {
+    fn show(&self, line: &mut Line) {
+        let mut digits: Vec<u8, 10> = Vec::new();
+        let mut rest = self.0;
+        while digits.is_empty() || rest != 0 {
+            // Ten digits fit.
+            let _ = digits.push(b'0' + (rest % 10) as u8);
+            rest /= 10;
+        }
+        digits.iter().rev().for_each(|&digit| line.push(&[digit]));
     }
-}
-
-/// Writes bytes that are ASCII.
-pub fn ascii<W: uWrite + ?Sized>(bytes: &[u8], f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-    bytes.iter().try_for_each(|&byte| f.write_char(byte as char))
 }
 
 /// Reads a whole number with digits of `radix` (10 or 16), in any case. `None` for anything else, nothing at all, and what 32 bits do not hold.
@@ -55,21 +133,33 @@ pub fn number(digits: &[u8], radix: u32) -> Option<u32> {
     })
 }
 
-/// Shows bytes as text. Control characters and what is not UTF-8 become `\xNN`, so that a line stays one line and every byte can be told.
+/// Shows bytes from anywhere. Control characters and what is not UTF-8 become `\xNN`, so that a line stays one line, and every byte can be told.
 pub struct Shown<'t>(pub &'t [u8]);
 
-impl uDisplay for Shown<'_> {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+impl Show for Shown<'_> {
+    fn show(&self, line: &mut Line) {
         let mut rest = self.0;
         while let Some((character, after)) = first_character(rest) {
             match character {
-                Ok(character) if !character.is_control() => f.write_char(character)?,
-                Ok(control) => uwrite!(f, "\\x{}", Hex(control.into(), 2))?,
-                Err(byte) => uwrite!(f, "\\x{}", Hex(byte.into(), 2))?,
+                Ok(character) if !character.is_control() => line.push(rest.get(..rest.len() - after.len()).unwrap_or_default()),
+                Ok(control) => put!(line, "\\x", Hex(control.into(), 2)),
+                Err(byte) => put!(line, "\\x", Hex(byte.into(), 2)),
             }
             rest = after;
         }
-        Ok(())
+    }
+}
+
+/// Shows something as a JSON string (RFC 8259). Nothing that is shown holds a control character, so that only `"` and `\` are left to escape.
+pub struct Quoted<T>(pub T);
+
+impl<T: Show> Show for Quoted<T> {
+    fn show(&self, line: &mut Line) {
+        line.push(b"\"");
+        line.is_quoting = true;
+        self.0.show(line);
+        line.is_quoting = false;
+        line.push(b"\"");
     }
 }
 
@@ -108,11 +198,8 @@ pub struct Excerpt {
 impl Excerpt {
     /// Keeps the first [`EXCERPT_SIZE`] bytes of `text`, and that there were more.
     pub fn of(text: &[u8]) -> Excerpt {
-        let (start, more) = match text.get(..EXCERPT_SIZE) {
-            Some(start) => (start, text.len() > EXCERPT_SIZE),
-            None => (text, false),
-        };
-        Excerpt { bytes: Vec::from_slice(start).unwrap_or_default(), more }
+        let start = text.get(..EXCERPT_SIZE).unwrap_or(text);
+        Excerpt { bytes: Vec::from_slice(start).unwrap_or_default(), more: start.len() < text.len() }
     }
 
     /// Whether there is anything to show.
@@ -121,9 +208,9 @@ impl Excerpt {
     }
 }
 
-impl uDisplay for Excerpt {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        uwrite!(f, "{}{}", Shown(&self.bytes), if self.more { "..." } else { "" })
+impl Show for Excerpt {
+    fn show(&self, line: &mut Line) {
+        put!(line, Shown(&self.bytes), if self.more { "..." } else { "" });
     }
 }
 
@@ -133,77 +220,39 @@ pub fn behind<'t>(prefix: &[u8], text: &'t [u8]) -> Option<&'t [u8]> {
     (start == prefix).then_some(rest)
 }
 
-/// Text that is put together before it is given out whole: a line for people, a piece of JSON.
-///
-/// The one and only writer of the program. `ufmt` compiles its formatting anew for every type that is written to, and each more costs kilobytes.
-///
-/// Holds what a record of the kernel log may hold (`kernel/printk/printk.c` refuses longer writes with `EINVAL`). No message comes near that; should one, it ends in `...`.
-#[derive(Default)]
-pub struct Line {
-    bytes: Vec<u8, 900>,
-}
-
-impl Line {
-    /// Makes it empty again.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-    }
-
-    /// What was written so far.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl uWrite for Line {
-    type Error = core::convert::Infallible;
-
-    #[inline(never)]
-    fn write_str(&mut self, text: &str) -> Result<(), Self::Error> {
-        // All or nothing keeps the text valid.
-        if self.bytes.extend_from_slice(text.as_bytes()).is_err() && !self.bytes.ends_with(b"...") {
-            self.bytes.truncate(self.bytes.capacity() - 3);
-            let _ = self.bytes.extend_from_slice(b"...");
-        }
-        Ok(())
-    }
-}
-
-/// Text from a format string: `line!("{} seized", address)`.
-#[macro_export]
-macro_rules! line {
-    ($($format:tt)*) => {{
-        let mut line = $crate::text::Line::default();
-        let _ = ufmt::uwrite!(line, $($format)*);
-        line
-    }};
-}
-
-/// Says one line to the people who watch: `say!(host, Level::Info, "{} seized", address)`.
-#[macro_export]
-macro_rules! say {
-    ($host:expr, $level:expr, $($format:tt)*) => {{
-        // A place of its own rather than `line!`: moving a line about costs more than making it.
-        let mut line = $crate::text::Line::default();
-        let _ = ufmt::uwrite!(line, $($format)*);
-        $host.say($level, line.bytes());
-    }};
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn line_of(shown: impl Show) -> Line {
+        let mut line = Line::new();
+        shown.show(&mut line);
+        line
+    }
+
+    #[test]
+    fn quotes_for_json() {
+        assert_eq!(line_of(Quoted(Shown(b"a\"\\\n\xff"))).bytes(), br#""a\"\\\\x0a\\xff""#);
+    }
+
+    #[test]
+    fn marks_a_line_that_is_full() {
+        assert_eq!(line_of(Shown(&[b'x'; LINE_SIZE])).bytes(), [b'x'; LINE_SIZE]);
+        let line = line_of(Shown(&[b'x'; LINE_SIZE + 1]));
+        assert_eq!((line.bytes().len(), line.bytes().last()), (LINE_SIZE, Some(&b'~')));
+    }
+
     #[test]
     fn hides_nothing_and_stays_one_line() {
-        assert_eq!(line!("{}", Shown("a é".as_bytes())).bytes(), "a é".as_bytes());
-        assert_eq!(line!("{}", Shown(b"a\n\xff\x1b[1m")).bytes(), b"a\\x0a\\xff\\x1b[1m");
+        assert_eq!(line_of(Shown("a é".as_bytes())).bytes(), "a é".as_bytes());
+        assert_eq!(line_of(Shown(b"a\n\xff\x1b[1m")).bytes(), b"a\\x0a\\xff\\x1b[1m");
     }
 
     #[test]
     fn shows_and_reads_numbers() {
-        let line = line!("{} {} {} {}", Hex(0, 4), Hex(0x10de, 4), Hex(0x12345, 2), Decimal(1024));
-        assert_eq!(line.bytes(), b"0000 10de 12345 1024");
+        let mut line = Line::new();
+        put!(&mut line, Hex(0, 4), " ", Hex(0x10de, 4), " ", Hex(0x12345, 2), " ", Decimal(0), " ", Decimal(u32::MAX));
+        assert_eq!(line.bytes(), b"0000 10de 12345 0 4294967295");
         assert_eq!(number(b"10De", 16), Some(0x10de));
         assert_eq!(number(b"ffffffff", 16), Some(u32::MAX));
         for (digits, radix) in [("", 10), ("100000000", 16), ("1 ", 10), ("-1", 10), ("a", 10)] {
@@ -236,7 +285,8 @@ mod tests {
 
     #[test]
     fn says_that_there_was_more() {
-        let line = line!("{}|{}", Excerpt::of(&[b'x'; EXCERPT_SIZE]), Excerpt::of(&[b'y'; EXCERPT_SIZE + 1]));
+        let mut line = Line::new();
+        put!(&mut line, &Excerpt::of(&[b'x'; EXCERPT_SIZE]), "|", &Excerpt::of(&[b'y'; EXCERPT_SIZE + 1]));
         assert_eq!(line.bytes().len(), 2 * EXCERPT_SIZE + 1 + 3);
         assert!(line.bytes().ends_with(b"y..."));
     }

@@ -5,10 +5,10 @@ use core::ffi::CStr;
 use super::Exit;
 use crate::{
     host::Host,
-    line,
-    report::log::Told,
+    put,
+    report::log::Found,
     request::{Request, file},
-    text::Decimal,
+    text::{Decimal, Line},
 };
 
 /// Reads the files, or without any all that `seize` would read, and prints the problems, one a line, then the count.
@@ -20,12 +20,14 @@ pub fn run<H: Host>(host: &mut H, embedded: &[u8], files: &[&CStr]) -> Exit {
     for name in files {
         file::read(&mut request, host, name.to_bytes(), false);
     }
+    let mut line = Line::new();
     for problem in request.problems.iter() {
-        host.print(line!("{}\n", Told(&request, problem)).bytes());
+        line.clear();
+        put!(&mut line, Found(&request, problem), "\n");
+        host.print(line.bytes());
     }
-    let (items, problems) = (request.items.len() as u32, request.problems.count());
-    let plural = |count: u32| if count == 1 { "" } else { "s" };
-    let count = line!("{} item{}, {} problem{}\n", Decimal(items), plural(items), Decimal(problems), plural(problems));
-    host.print(count.bytes());
+    line.clear();
+    put!(&mut line, Decimal(request.items.len() as u32), " items, ", Decimal(request.problems.count()), " problems\n");
+    host.print(line.bytes());
     if request.problems.is_empty() { Exit::AsAsked } else { Exit::NotAsAsked }
 }

@@ -94,9 +94,9 @@ impl Usage<'_> {
     /// Tells it.
     pub fn tell<H: Host>(&self, host: &mut H) {
         if self.word.is_empty() {
-            say!(host, Level::Error, "{}; see 'pciseize --help'", self.message);
+            say!(host, Level::Error, self.message, "; see 'pciseize --help'");
         } else {
-            say!(host, Level::Error, "{} '{}'; see 'pciseize --help'", self.message, Shown(self.word.to_bytes()));
+            say!(host, Level::Error, self.message, " '", Shown(self.word.to_bytes()), "'; see 'pciseize --help'");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The address of a PCI function: `[DOMAIN:]BUS:DEVICE.FUNCTION`, in hexadecimal.
 
 use heapless::Vec;
-use ufmt::{uDisplay, uWrite};
 
-use crate::text::{ascii, hex};
+use crate::{
+    put,
+    text::{Hex, Line, Show},
+};
 
 /// Where a function is: domain, bus, device, function.
 ///
@@ -108,14 +110,10 @@ impl Address {
 
     /// The name of the function in sysfs.
     pub fn text(self) -> Vec<u8, 20> {
-        let mut text = Vec::new();
-        let fields = [(self.domain, 4, b':'), (self.bus.into(), 2, b':'), (self.device.into(), 2, b'.'), (self.function.into(), 1, b' ')];
-        for (value, width, behind) in fields {
-            // The longest domain has 8 digits, and then 18 bytes are needed.
-            let _ = text.extend_from_slice(&hex(value, width)).is_ok() && text.push(behind).is_ok();
-        }
-        text.pop();
-        text
+        let mut line = Line::new();
+        self.show(&mut line);
+        // The longest domain has 8 digits, and then 18 bytes are needed.
+        Vec::from_slice(line.bytes()).unwrap_or_default()
     }
 
     /// Whether Xen can name it: its domain has at most 16 bits. `pciback` refuses others (`drivers/xen/xen-pciback/pci_stub.c`, `str_to_slot`).
@@ -135,9 +133,9 @@ fn number((at, digits): (usize, Option<&[u8]>), field: Field) -> Result<u32, Bad
     crate::text::number(digits, 16).filter(|&value| value <= field.greatest()).ok_or(BadAddress { at, fault: Fault::Range(field) })
 }
 
-impl uDisplay for Address {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        ascii(&self.text(), f)
+impl Show for Address {
+    fn show(&self, line: &mut Line) {
+        put!(line, Hex(self.domain, 4), ":", Hex(self.bus.into(), 2), ":", Hex(self.device.into(), 2), ".", Hex(self.function.into(), 1));
     }
 }
 

@@ -4,10 +4,12 @@
 //! `[DOMAIN:]BUS:DEVICE.FUNCTION[/DEVICE.FUNCTION…]` (`drivers/pci/pci.c`, `pci_dev_str_match_path`), and so does pciseize.
 
 use heapless::Vec;
-use ufmt::{uDisplay, uWrite, uwrite};
 
 use super::Address;
-use crate::text::Hex;
+use crate::{
+    put,
+    text::{Hex, Line, Show},
+};
 
 /// Most bridges on the way to a function. PCI Express trees are rarely more than six deep; 256 buses allow no more than 255.
 pub const DEPTH: usize = 32;
@@ -37,23 +39,23 @@ impl Place {
     }
 }
 
-impl uDisplay for Place {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        uwrite!(f, "{}", self.root)?;
-        for (device, function) in &self.steps {
-            uwrite!(f, "/{}.{}", Hex((*device).into(), 2), Hex((*function).into(), 1))?;
+impl Show for Place {
+    fn show(&self, line: &mut Line) {
+        put!(line, self.root);
+        for &(device, function) in &self.steps {
+            put!(line, "/", Hex(device.into(), 2), ".", Hex(function.into(), 1));
         }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line;
 
-    fn place(target: &str) -> Option<crate::text::Line> {
-        Some(line!("{}", Place::from_link(target.as_bytes())?))
+    fn place(target: &str) -> Option<Line> {
+        let mut line = Line::new();
+        Place::from_link(target.as_bytes())?.show(&mut line);
+        Some(line)
     }
 
     #[test]

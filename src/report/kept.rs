@@ -27,9 +27,7 @@ pub fn write<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),
     }
-    let mut sink = json::Sink::new(host, unfinished);
-    json::write(&mut sink, report);
-    sink.finish()?;
+    json::write(host, unfinished, report)?;
     host.rename(unfinished, &[FOLDER.as_bytes(), b"/report"])
 }
 

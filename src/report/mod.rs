@@ -54,7 +54,7 @@ impl Report<'_> {
     }
 
     /// How many devices have that outcome.
-    pub fn count(&self, outcome: Outcome) -> usize {
-        self.devices.iter().filter(|device| device.outcome == outcome).count()
+    pub fn count(&self, outcome: Outcome) -> u32 {
+        self.devices.iter().filter(|device| device.outcome == outcome).count() as u32
     }
 }

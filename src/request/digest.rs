@@ -2,9 +2,10 @@
 //!
 //! FNV-1a with 64 bits (Fowler, Noll, Vo). It guards against forgetting to rebuild an image, not against malice.
 
-use ufmt::{uDisplay, uWrite, uwrite};
-
-use crate::text::Hex;
+use crate::{
+    put,
+    text::{Hex, Line, Show},
+};
 
 /// The digest of everything added so far. Shown as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +29,9 @@ impl Default for Digest {
     }
 }
 
-impl uDisplay for Digest {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        uwrite!(f, "{}{}", Hex((self.0 >> 32) as u32, 8), Hex(self.0 as u32, 8))
+impl Show for Digest {
+    fn show(&self, line: &mut Line) {
+        put!(line, Hex((self.0 >> 32) as u32, 8), Hex(self.0 as u32, 8))
     }
 }
 

@@ -1,14 +1,18 @@
 //! What is wrong with an item or a source, and how it is said: where, what stands there, what was expected.
 
 use heapless::Vec;
-use ufmt::{uDisplay, uWrite, uwrite};
 
-use super::{LONGEST_TIMEOUT, Origin};
+use super::{
+    ITEMS, LONGEST_TIMEOUT, Origin, SOURCES,
+    cmdline::{CMDLINE_SIZE, PARAMETERS_SIZE},
+    embedded::{SECTION_SIZE, TEXT_SIZE},
+};
 use crate::{
     host::Errno,
-    lines,
+    lines::{FILE_SIZE, LINE_SIZE},
     pci::address,
-    text::{Decimal, Excerpt, Hex},
+    put,
+    text::{Decimal, Excerpt, Hex, Line, Show},
 };
 
 /// Something that could not be understood or read.
@@ -37,11 +41,11 @@ pub enum Fault {
     NoSeconds,
     /// A parameter for the module that cannot be handed on.
     BadParameter,
-    /// A line is longer than [`lines::LINE_SIZE`].
+    /// A line is longer than [`LINE_SIZE`].
     LongLine,
-    /// A file is longer than [`lines::FILE_SIZE`].
+    /// A file is longer than [`FILE_SIZE`].
     LongFile,
-    /// The command line is longer than [`super::cmdline::CMDLINE_SIZE`].
+    /// The command line is longer than [`CMDLINE_SIZE`].
     LongCmdline,
     /// A source cannot be read.
     Unreadable(Errno),
@@ -49,42 +53,41 @@ pub enum Fault {
     Section,
     /// An embedded configuration that does not fit.
     LongSection,
-    /// More than [`super::ITEMS`].
+    /// More than [`ITEMS`].
     TooManyItems,
-    /// More than [`super::SOURCES`].
+    /// More than [`SOURCES`].
     TooManySources,
 }
 
-impl uDisplay for Fault {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        match *self {
+impl Show for Fault {
+    fn show(&self, line: &mut Line) {
+        // What is said, with a number in the middle where there is one.
+        let (before, number, after) = match *self {
             Fault::Address(fault) => {
                 match fault {
-                    address::Fault::Form => f.write_str("not an address")?,
-                    address::Fault::Digits(field) => uwrite!(f, "the {} is not hexadecimal", field.name())?,
-                    address::Fault::Range(field) => uwrite!(f, "the {} is greater than {}", field.name(), Hex(field.greatest(), 1))?,
+                    address::Fault::Form => put!(line, "not an address"),
+                    address::Fault::Digits(field) => put!(line, "the ", field.name(), " is not hexadecimal"),
+                    address::Fault::Range(field) => put!(line, "the ", field.name(), " is greater than ", Hex(field.greatest(), 1)),
                 }
-                f.write_str("; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0")
+                ("; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0", 0, "")
             }
-            Fault::NoItem => f.write_str("no device given; expected pciseize.hide=ADDRESS[,ADDRESS...]"),
-            Fault::UnknownName => f.write_str("no such setting; there are off, strict, debug, timeout (and on the kernel command line pciseize.hide)"),
-            Fault::NoTruth => f.write_str("expected yes or no (or 1, y, on, true, 0, n, off, false)"),
-            Fault::NoSeconds => uwrite!(f, "expected a number of seconds from 1 to {}", Decimal(LONGEST_TIMEOUT as u32)),
-            Fault::BadParameter => {
-                uwrite!(f, "not handed to xen-pciback: its parameters are single words, of {} bytes in all", Decimal(super::cmdline::PARAMETERS_SIZE as u32))
-            }
-            Fault::LongLine => uwrite!(f, "the line has more than {} bytes; ignored", Decimal(lines::LINE_SIZE as u32)),
-            Fault::LongFile => uwrite!(f, "more than {} bytes; what follows them was not read", Decimal(lines::FILE_SIZE as u32)),
-            Fault::LongCmdline => uwrite!(f, "more than {} bytes; parameters beyond were not read", Decimal(super::cmdline::CMDLINE_SIZE as u32)),
-            Fault::Unreadable(errno) => uwrite!(f, "cannot be read: {}", errno),
-            Fault::Section => uwrite!(
-                f,
-                "the configuration embedded in this binary is damaged: its end mark is not where it belongs ({} bytes); ignored; embed it again with 'make embed'",
-                Decimal(super::embedded::SECTION_SIZE as u32)
-            ),
-            Fault::LongSection => uwrite!(f, "at most {} bytes can be embedded", Decimal(super::embedded::TEXT_SIZE as u32)),
-            Fault::TooManyItems => uwrite!(f, "more than {} items; this one is ignored", Decimal(super::ITEMS as u32)),
-            Fault::TooManySources => uwrite!(f, "more than {} sources; this one is ignored", Decimal(super::SOURCES as u32)),
+            Fault::NoItem => ("no device given; expected pciseize.hide=ADDRESS[,ADDRESS...]", 0, ""),
+            Fault::UnknownName => ("no such setting; there are off, strict, debug, timeout (and on the kernel command line pciseize.hide)", 0, ""),
+            Fault::NoTruth => ("expected yes or no (or 1, y, on, true, 0, n, off, false)", 0, ""),
+            Fault::NoSeconds => ("expected a number of seconds from 1 to ", LONGEST_TIMEOUT as usize, ""),
+            Fault::BadParameter => ("not handed to xen-pciback: its parameters are single words, in all at most ", PARAMETERS_SIZE, " bytes"),
+            Fault::LongLine => ("the line has more than ", LINE_SIZE, " bytes; ignored"),
+            Fault::LongFile => ("more than ", FILE_SIZE as usize, " bytes; what follows them was not read"),
+            Fault::LongCmdline => ("more than ", CMDLINE_SIZE, " bytes; parameters beyond were not read"),
+            Fault::Unreadable(errno) => return put!(line, "cannot be read: ", errno),
+            Fault::Section => ("damaged: no end mark after ", SECTION_SIZE, " bytes; ignored; embed it again with 'make embed'"),
+            Fault::LongSection => ("more than ", TEXT_SIZE, " bytes cannot be embedded"),
+            Fault::TooManyItems => ("more than ", ITEMS, " items; this one is ignored"),
+            Fault::TooManySources => ("more than ", SOURCES, " sources; this one is ignored"),
+        };
+        put!(line, before);
+        if number != 0 {
+            put!(line, Decimal(number as u32), after);
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Device
         }
     });
     if let Err(errno) = walked {
-        say!(host, Level::Error, "/sys/bus/pci/devices cannot be listed: {}; no device is held", errno);
+        say!(host, Level::Error, "/sys/bus/pci/devices cannot be listed: ", errno, "; no device is held");
     }
 }
 

@@ -19,14 +19,15 @@ pub mod proof;
 pub mod release;
 
 use heapless::Vec;
-use ufmt::{uDisplay, uWrite, uwrite};
 
 use crate::{
     host::{Errno, Host, Path},
     pci::{Address, Identity, bus::DriverName},
     plan::Refusal,
+    put,
     request::{ITEMS, Origin, Request},
     say,
+    text::{Line, Show},
 };
 
 /// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
@@ -151,9 +152,9 @@ impl Outcome {
     }
 }
 
-impl uDisplay for Outcome {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        f.write_str(self.word())
+impl Show for Outcome {
+    fn show(&self, line: &mut Line) {
+        put!(line, self.word());
     }
 }
 
@@ -178,8 +179,8 @@ pub struct Failure {
     pub errno: Errno,
 }
 
-impl uDisplay for Failure {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+impl Show for Failure {
+    fn show(&self, line: &mut Line) {
         let step = match self.step {
             Step::Identify => "reading modalias",
             Step::Hold => "writing driver_override to hold it",
@@ -188,7 +189,7 @@ impl uDisplay for Failure {
             Step::Override => "writing driver_override for pciback",
             Step::Bind => "binding it to pciback",
         };
-        uwrite!(f, "{}: {}", step, self.errno)
+        put!(line, step, ": ", self.errno)
     }
 }
 
@@ -196,7 +197,7 @@ impl uDisplay for Failure {
 pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Devices) -> Result<(), module::Missing> {
     let debug = |host: &mut H, what: &str| {
         if request.switches.debug {
-            say!(host, crate::host::Level::Info, "{}", what);
+            say!(host, crate::host::Level::Info, what);
         }
     };
     debug(host, "holding");

@@ -3,12 +3,13 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use ufmt::{uDisplay, uWrite, uwrite};
 
 use super::hold::is_registered;
 use crate::{
     host::{Errno, Host},
+    put,
     request::cmdline::PARAMETERS_SIZE,
+    text::{Line, Show},
 };
 
 /// Where the module stands below `/lib/modules/RELEASE`, as `drivers/xen/xen-pciback/Makefile` builds it.
@@ -30,13 +31,13 @@ pub enum Missing {
     NoDriver,
 }
 
-impl uDisplay for Missing {
-    fn fmt<W: uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
-        match self {
-            Missing::NoFile => f.write_str("xen-pciback is neither loaded nor built in, and its module is not in the image"),
-            Missing::NoRelease(errno) => uwrite!(f, "xen-pciback cannot be looked for: /proc/sys/kernel/osrelease: {}", *errno),
-            Missing::Refused(errno) => uwrite!(f, "loading xen-pciback: {}", *errno),
-            Missing::NoDriver => f.write_str("xen-pciback was loaded, but the driver pciback did not appear"),
+impl Show for Missing {
+    fn show(&self, line: &mut Line) {
+        match *self {
+            Missing::NoFile => put!(line, "xen-pciback is neither loaded nor built in, and its module is not in the image"),
+            Missing::NoRelease(errno) => put!(line, "xen-pciback cannot be looked for: /proc/sys/kernel/osrelease: ", errno),
+            Missing::Refused(errno) => put!(line, "loading xen-pciback: ", errno),
+            Missing::NoDriver => put!(line, "xen-pciback was loaded, but the driver pciback did not appear"),
         }
     }
 }
