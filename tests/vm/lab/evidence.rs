@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use regex::Regex;
 use serde_json::Value;
 
-use super::console::Line;
+use super::console::{Console, Line};
 
 /// One PCI function as `/sys/bus/pci/devices` shows it at the end.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Reads the archive that `/test-init` wrote. An error where it is not whole or the log has lost its beginning.
-    pub fn read(archive: &Path, console: Vec<Line>) -> Result<Self> {
+    pub fn read(archive: &Path, console: &Console) -> Result<Self> {
         let mut files = BTreeMap::new();
         let mut archive = tar::Archive::new(File::open(archive)?);
         for entry in archive.entries()? {
@@ -53,7 +53,7 @@ impl Evidence {
         }
         ensure!(files.contains_key("complete"), "the guest did not finish its evidence: {:?}", files.keys());
         let functions = files["pci"].lines().map(function).collect::<Result<_>>()?;
-        let evidence = Self { files, functions, console };
+        let evidence = Self { files, functions, console: console.lines.clone() };
         ensure!(evidence.kernel_log("").next().is_some_and(|line| line.contains("Linux version")), "the kernel log has lost its beginning");
         Ok(evidence)
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::console::{self, Console};
 use super::evidence::Evidence;
 use super::image::Initramfs;
 use super::product::Product;
-use super::{board, console, progress, target_directory};
+use super::{board, progress, target_directory};
 
 /// How long a boot may take. An undisturbed one takes a third of that.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -41,6 +42,7 @@ pub struct Machine<'a> {
     arguments: Vec<String>,
     product: Option<Product>,
     files: Vec<(String, String)>,
+    limit: Duration,
 }
 
 impl<'a> Machine<'a> {
@@ -53,6 +55,7 @@ impl<'a> Machine<'a> {
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
             product: None,
             files: Vec::new(),
+            limit: LIMIT,
         }
     }
 
@@ -90,6 +93,12 @@ impl<'a> Machine<'a> {
         self.file("lab/script", text)
     }
 
+    /// How long the boot may take, where the usual time is not right.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Boots, waits for the end, and returns what was seen. `name` is the folder of its files below `target/vm`.
     pub fn boot(&self, name: &str) -> Result<Evidence> {
         let kind = if self.has_xen { "Xen" } else { "a kernel without Xen" };
@@ -102,9 +111,10 @@ impl<'a> Machine<'a> {
             self.pack(&luggage)?;
 
             let transcript = folder.join("console");
-            let lines = console::follow(self.qemu(&luggage, &evidence), LIMIT, &transcript, announce).with_context(|| format!("boot {name}"))?;
-            Evidence::read(&evidence, lines).with_context(|| format!("boot {name}, console in {}", transcript.display()))
+            let console = Console::follow(self.qemu(&luggage, &evidence), self.limit, &transcript, |line| announce(name, line))?;
+            Evidence::read(&evidence, &console).with_context(|| console.last_words("ended without its evidence"))
         })
+        .with_context(|| format!("boot {name}"))
     }
 
     /// Writes what the guest unpacks onto its root.
@@ -154,16 +164,16 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Tells the watcher what the machine has reached.
-fn announce(line: &console::Line) {
+/// Tells who watches what the machine has reached.
+fn announce(name: &str, line: &console::Line) {
     const MILESTONES: [(&str, &str); 3] =
         [("(XEN) Xen version", "the hypervisor runs"), ("Linux version", "the kernel runs"), ("Run /init as init process", "the initramfs runs")];
     for (mark, meaning) in MILESTONES {
         if line.text.contains(mark) {
-            progress::say(&format!("  {meaning}"));
+            progress::say(&format!("  {name}: {meaning}"));
         }
     }
     if let Some(at) = line.text.find("pciseize: ") {
-        progress::say(&format!("  {}", &line.text[at..]));
+        progress::say(&format!("  {name}: {}", &line.text[at..]));
     }
 }

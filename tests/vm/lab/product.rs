@@ -5,16 +5,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use tempfile::TempDir;
 
 use super::cache::{self, Ingredients};
 use super::{progress, repository, tool};
-
-/// One `make` at a time: they share the target directory.
-static MAKE: Mutex<()> = Mutex::new(());
 
 /// An installed tree, in the cache under the hash of its content.
 #[derive(Clone)]
@@ -23,13 +20,19 @@ pub struct Product {
 }
 
 impl Product {
-    /// Builds this checkout and installs it.
+    /// Builds this checkout and installs it: once for all tests of a run.
     pub fn install() -> Result<Self> {
-        progress::step("building pciseize and installing it into an empty root", || {
+        static INSTALLED: Mutex<Option<Product>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(product) = &*installed {
+            return Ok(product.clone());
+        }
+        let product = progress::step("building pciseize and installing it into an empty root", || {
             let root = TempDir::new()?;
             install_into(root.path())?;
             store(root.path())
-        })
+        })?;
+        Ok(installed.insert(product).clone())
     }
 
     /// The same with a configuration embedded in the binary.
@@ -56,7 +59,6 @@ fn argument(name: &str, value: &Path) -> String {
 }
 
 fn make(arguments: &[String]) -> Result<()> {
-    let _one_at_a_time = MAKE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut command = Command::new("make");
     command.arg("--no-print-directory").arg("-C").arg(repository()).args(arguments);
     // What a `make` that called us has set is meant for itself.
