@@ -24,8 +24,8 @@ fn main() -> Result<ExitCode> {
     let product = Product::install_with_embedded(&board::configuration())?;
     let stock = Image::stock(Generator::InitramfsTools).build()?;
     let seizing = Image::with(Generator::InitramfsTools, &product).build()?;
-    let before = Machine::dom0(&stock).script(NAMES).boot("stock")?;
-    let after = Machine::dom0(&seizing).script(NAMES).boot("pciseize")?;
+    let before = Machine::dom0(&stock).script(NAMES).boot("demo-stock")?;
+    let after = Machine::dom0(&seizing).script(NAMES).boot("demo-pciseize")?;
 
     print_table(&before, &after)?;
     print_times(&after);
@@ -39,15 +39,15 @@ fn main() -> Result<ExitCode> {
 /// The devices with their drivers in both boots; `*` marks those that pciseize was told to take.
 fn print_table(before: &Evidence, after: &Evidence) -> Result<()> {
     let names = names(before.file("names").context("the guest listed no devices")?);
-    println!("\n  device        ids        model                           stock      pciseize");
-    println!("  ------------  ---------  ------------------------------  ---------  ---------");
+    println!("\n  device        ids        model                         stock       pciseize");
+    println!("  ------------  ---------  ----------------------------  ----------  ----------");
     for function in before.functions() {
         let address = function.address.as_str();
         let mark = if is_listed(address) { '*' } else { ' ' };
         let name = names.get(address).map_or("", String::as_str);
         let driver = function.driver.as_deref().unwrap_or("-");
         let driver_after = after.driver(address).unwrap_or("-");
-        println!("{mark} {address}  {}  {name:<30.30}  {driver:<9.9}  {driver_after:<9.9}", function.ids);
+        println!("{mark} {address}  {}  {name:<28.28}  {driver:<10.10}  {driver_after:.10}", function.ids);
     }
     println!("\n* listed in the configuration that is embedded in this pciseize");
     Ok(())
