@@ -62,9 +62,9 @@ fn print_times(after: &Evidence) {
 
 /// Whether the listed devices went from their drivers to pciback, and nothing else changed.
 fn as_asked(before: &Evidence, after: &Evidence) -> bool {
-    let listed_taken = PAIRS.iter().all(|pair| {
-        before.driver(pair.listed) == Some(pair.driver) && after.driver(pair.listed) == Some("pciback") && after.successful_probes(pair.listed).len() == 1
-    });
+    let listed_taken = PAIRS
+        .iter()
+        .all(|pair| before.driver(pair.listed) == Some(pair.driver) && after.driver(pair.listed) == Some("pciback") && after.probes(pair.listed).len() == 1);
     let others_untouched = before
         .functions()
         .iter()

@@ -46,20 +46,22 @@ impl Ingredients {
 ///
 /// Of each kind, the `keep` entries that were used last stay.
 pub fn entry(ingredients: &Ingredients, keep: usize, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let cache = directory()?;
-    let name = ingredients.entry_name();
-    let whole = cache.join(&name);
+    entry_in(&directory()?, ingredients, keep, make)
+}
+
+fn entry_in(cache: &Path, ingredients: &Ingredients, keep: usize, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let whole = cache.join(ingredients.entry_name());
     let lock = File::create(lock_of(&whole))?;
     lock.lock()?;
+    lock.set_modified(SystemTime::now())?; // the time of the last use
     if !whole.exists() {
-        let partial = cache.join(format!("{name}.partial"));
+        let partial = partial_of(&whole);
         remove(&partial)?;
         fs::create_dir(&partial)?;
-        make(&partial).with_context(|| format!("cannot make the cache entry {name}"))?;
+        make(&partial).with_context(|| format!("cannot make {}", whole.display()))?;
         fs::rename(&partial, &whole)?;
-        prune(&cache, &ingredients.kind, keep)?;
+        prune(cache, &ingredients.kind, keep)?;
     }
-    lock.set_modified(SystemTime::now())?;
     Ok(whole)
 }
 
@@ -73,27 +75,34 @@ fn directory() -> Result<PathBuf> {
     Ok(cache)
 }
 
+/// Its name while it is made.
+fn partial_of(entry: &Path) -> PathBuf {
+    entry.with_added_extension("partial")
+}
+
 fn lock_of(entry: &Path) -> PathBuf {
     entry.with_added_extension("lock")
 }
 
-/// Removes the entries of a kind that were not used for longest, except those that somebody has locked.
+/// Removes, of a kind, the entries that were not used for longest, and what others have left half-made. What somebody has locked stays.
 fn prune(cache: &Path, kind: &str, keep: usize) -> Result<()> {
-    let prefix = format!("{kind}-");
     let mut entries = Vec::new();
     for item in fs::read_dir(cache)? {
-        let entry = item?.path();
-        let ours = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
-        if ours && entry.extension().is_none() {
-            entries.push((fs::metadata(lock_of(&entry))?.modified()?, entry));
+        let path = item?.path();
+        let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{kind}-")));
+        if ours && path.extension().is_some_and(|extension| extension == "lock") {
+            entries.push((fs::metadata(&path)?.modified()?, path.with_extension("")));
         }
     }
     entries.sort();
-    let surplus = entries.len().saturating_sub(keep);
-    for (_, entry) in &entries[..surplus] {
-        let lock = File::create(lock_of(entry))?;
-        if lock.try_lock().is_ok() {
-            remove(entry)?;
+    let whole: Vec<&PathBuf> = entries.iter().map(|(_, entry)| entry).filter(|entry| entry.exists()).collect();
+    let surplus = &whole[..whole.len().saturating_sub(keep)];
+    for (_, entry) in &entries {
+        if File::open(lock_of(entry))?.try_lock().is_ok() {
+            remove(&partial_of(entry))?;
+            if surplus.contains(&entry) {
+                remove(entry)?;
+            }
         }
     }
     Ok(())
@@ -107,4 +116,63 @@ fn remove(tree: &Path) -> Result<()> {
         tool::run(command)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use anyhow::bail;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn ingredients(content: &str) -> Ingredients {
+        Ingredients::of("thing").with("content", content)
+    }
+
+    #[test]
+    fn an_entry_is_made_once_even_by_many_at_a_time() -> Result<()> {
+        let cache = TempDir::new()?;
+        let made = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let entry = entry_in(cache.path(), &ingredients("one"), 1, |folder| {
+                        made.fetch_add(1, Ordering::SeqCst);
+                        Ok(fs::write(folder.join("file"), "whole")?)
+                    });
+                    assert_eq!(fs::read_to_string(entry.unwrap().join("file")).unwrap(), "whole");
+                });
+            }
+        });
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_failed_making_leaves_no_entry() -> Result<()> {
+        let cache = TempDir::new()?;
+        let fail = |folder: &Path| {
+            fs::write(folder.join("half"), "")?;
+            bail!("on purpose")
+        };
+        assert!(entry_in(cache.path(), &ingredients("one"), 1, fail).is_err());
+        let entry = entry_in(cache.path(), &ingredients("one"), 1, |_| Ok(()))?;
+        assert_eq!(fs::read_dir(entry)?.count(), 0, "nothing of the first attempt");
+        Ok(())
+    }
+
+    #[test]
+    fn the_entries_used_last_stay() -> Result<()> {
+        let cache = TempDir::new()?;
+        let make = |content: &str| entry_in(cache.path(), &ingredients(content), 2, |_| Ok(()));
+        let (first, second) = (make("first")?, make("second")?);
+        make("first")?;
+        let third = make("third")?;
+        assert!(first.exists() && third.exists());
+        assert!(!second.exists());
+        Ok(())
+    }
 }
