@@ -250,7 +250,12 @@ fn assert_held_without_module(generator: Generator, name: &str) -> Result<()> {
 
 /// Prints when the first device was seized and when dom0's drivers came.
 fn tell_times(seen: &Evidence) {
-    let seized = seen.seconds_to(r"pciseize: .* seized");
-    let drivers = [NETWORK, USB].map(|pair| seen.seconds_to(&format!("probe of {} returned 0", pair.twin)));
-    progress::say(&format!("  first device seized at {seized:?} s, twins claimed at {drivers:?} s, all done at {:.1} s", seen.seconds()));
+    let time = |pattern: &str| seen.seconds_to(pattern).map_or("never".to_owned(), |seconds| format!("{seconds:.1} s"));
+    progress::say(&format!(
+        "  from QEMU's start: first device seized {}, first dom0 network driver {}, first USB driver {}, end {:.1} s",
+        time("pciseize: .* seized"),
+        time(&format!("probe of {} returned 0", NETWORK.twin)),
+        time(&format!("probe of {} returned 0", USB.twin)),
+        seen.seconds()
+    ));
 }
