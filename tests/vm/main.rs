@@ -18,6 +18,7 @@ use lab::progress;
 
 /// Where the administrator's configuration is.
 const FILE: &str = "/etc/xen/pciback.conf";
+const DROP_IN: &str = "/etc/xen/pciback.conf.d/50-more.conf";
 
 /// The control: in a stock dom0 its own drivers claim every device, listed or not. Without this the other tests prove nothing.
 #[test]
@@ -32,7 +33,7 @@ fn stock_dom0_claims_every_device() -> Result<()> {
     Ok(())
 }
 
-/// Through initramfs-tools, with the devices listed in the file: dom0's drivers never have them.
+/// Through initramfs-tools, with the devices listed in the file and a drop-in: dom0's drivers never have them.
 #[test]
 fn initramfs_tools_seizes_the_listed_devices() -> Result<()> {
     let image = listing_image(Generator::InitramfsTools)?;
@@ -180,9 +181,10 @@ fn a_boot_that_lasts_too_long_is_an_error_that_shows_the_console() -> Result<()>
     Ok(())
 }
 
-/// An image with pciseize and the file that lists one device of each pair.
+/// An image with pciseize, where a file and a drop-in list one device of each pair.
 fn listing_image(generator: Generator) -> Result<lab::image::Initramfs> {
-    let image = Image::with(generator, &Product::install()?).file(FILE, &board::configuration()).build()?;
+    let (file, drop_in) = PAIRS.split_at(2);
+    let image = Image::with(generator, &Product::install()?).file(FILE, &board::lines(file)).file(DROP_IN, &board::lines(drop_in)).build()?;
     assert_eq!(complaint(&image.build_log), None, "the module is there");
     Ok(image)
 }

@@ -46,5 +46,10 @@ pub const DEVICES: [&str; 10] = [
 
 /// The addresses to be seized, one a line, as `/etc/xen/pciback.conf` has them.
 pub fn configuration() -> String {
-    PAIRS.map(|pair| format!("{}\n", pair.listed)).concat()
+    lines(&PAIRS)
+}
+
+/// The listed devices of these pairs.
+pub fn lines(pairs: &[Pair]) -> String {
+    pairs.iter().map(|pair| format!("{}\n", pair.listed)).collect()
 }

@@ -51,7 +51,8 @@ impl Product {
 }
 
 fn install_into(root: &Path) -> Result<()> {
-    make(&["install".into(), argument("DESTDIR", root), "PREFIX=/usr".into()])
+    // `install` alone takes a program that is there, however old.
+    make(&["build".into(), "install".into(), argument("DESTDIR", root), "PREFIX=/usr".into()])
 }
 
 fn argument(name: &str, value: &Path) -> String {
