@@ -1,7 +1,7 @@
 //! A computer in QEMU, without hardware virtualisation: put together, booted to its end, and its evidence read.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -153,12 +153,10 @@ impl<'a> Machine<'a> {
         for device in &self.devices {
             qemu.args(["-device", device]);
         }
-        let disks: [(&str, PathBuf, &str); 3] =
-            [("root", debian.disk.clone(), "snapshot=on"), ("luggage", luggage.to_owned(), "snapshot=on"), ("evidence", evidence.to_owned(), "cache=unsafe")];
-        for (port, (name, file, option)) in disks.iter().enumerate() {
-            let drive = format!("if=none,format=raw,id={name},file={},{option}", file.display());
-            qemu.args(["-drive", &drive]);
-            qemu.args(["-device", &format!("ide-hd,drive={name},bus=ide.{port},model={name}")]);
+        let disks = [("root", debian.disk.as_path(), "snapshot=on"), ("luggage", luggage, "snapshot=on"), ("evidence", evidence, "cache=unsafe")];
+        for (port, (name, file, option)) in disks.into_iter().enumerate() {
+            qemu.arg("-drive").arg(format!("if=none,format=raw,id={name},file={},{option}", file.display()));
+            qemu.arg("-device").arg(format!("ide-hd,drive={name},bus=ide.{port},model={name}"));
         }
         qemu
     }

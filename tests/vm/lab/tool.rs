@@ -41,7 +41,7 @@ pub fn run(mut command: Command) -> Result<String> {
 }
 
 /// The last `count` lines of a text.
-pub fn tail(text: &str, count: usize) -> String {
+fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
