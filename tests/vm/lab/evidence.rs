@@ -1,0 +1,161 @@
+//! What was brought out of a machine: its kernel log, its PCI functions, reports and outputs.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use regex::Regex;
+use serde_json::Value;
+
+use super::console::{Console, Line};
+
+/// One PCI function as `/sys/bus/pci/devices` shows it at the end.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub address: String,
+    /// `8086:10d3`
+    pub ids: String,
+    /// `020000`
+    pub class: String,
+    pub driver: Option<String>,
+    pub driver_override: Option<String>,
+}
+
+/// One finished probe from the kernel log.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Seconds since the kernel's start.
+    pub at: f64,
+    /// What the driver returned: 0 is success.
+    pub result: i64,
+}
+
+/// Everything that was seen of one boot.
+pub struct Evidence {
+    files: BTreeMap<String, String>,
+    functions: Vec<Function>,
+    console: Vec<Line>,
+}
+
+impl Evidence {
+    /// Reads the archive that `/test-init` wrote. An error where it is not whole or the log has lost its beginning.
+    pub fn read(archive: &Path, console: &Console) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        let mut archive = tar::Archive::new(File::open(archive)?);
+        for entry in archive.entries()? {
+            let mut entry = entry.context("the guest wrote no archive")?;
+            let name = entry.path()?.display().to_string();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            files.insert(name.trim_start_matches("./").to_owned(), String::from_utf8_lossy(&bytes).into_owned());
+        }
+        ensure!(files.contains_key("complete"), "the guest did not finish its evidence: {:?}", files.keys());
+        let functions = files["pci"].lines().map(function).collect::<Result<_>>()?;
+        let evidence = Self { files, functions, console: console.lines.clone() };
+        ensure!(evidence.kernel_log("").next().is_some_and(|line| line.contains("Linux version")), "the kernel log has lost its beginning");
+        Ok(evidence)
+    }
+
+    /// A file of the evidence, by name.
+    pub fn file(&self, name: &str) -> Option<&str> {
+        self.files.get(name).map(String::as_str)
+    }
+
+    /// All PCI functions.
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// The function at this address.
+    ///
+    /// # Panics
+    /// Where there is none: the machine is not the one that the test is about.
+    pub fn function(&self, address: &str) -> &Function {
+        self.functions
+            .iter()
+            .find(|function| function.address == address)
+            .unwrap_or_else(|| panic!("the machine has no function {address}: {:#?}", self.functions))
+    }
+
+    /// The driver that the function has in the end.
+    pub fn driver(&self, address: &str) -> Option<&str> {
+        self.function(address).driver.as_deref()
+    }
+
+    /// All probes of this function that a driver finished, in order.
+    pub fn probes(&self, address: &str) -> Vec<Probe> {
+        let pattern = format!(r"^\[ *([0-9.]+)\] probe of {} returned (-?[0-9]+) after", regex::escape(address));
+        let pattern = Regex::new(&pattern).expect("an address makes a valid pattern");
+        self.kernel_log("probe of ")
+            .filter_map(|line| {
+                let found = pattern.captures(line)?;
+                Some(Probe { at: found[1].parse().ok()?, result: found[2].parse().ok()? })
+            })
+            .collect()
+    }
+
+    /// Those that succeeded.
+    pub fn successful_probes(&self, address: &str) -> Vec<Probe> {
+        self.probes(address).into_iter().filter(|probe| probe.result == 0).collect()
+    }
+
+    /// The lines of the kernel log that contain this text, with their time stamps.
+    pub fn kernel_log<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        self.files["kernel.log"].lines().filter(move |line| line.contains(text))
+    }
+
+    /// Whether there is a line of pciseize in the kernel log that contains all these texts.
+    pub fn logged(&self, texts: &[&str]) -> bool {
+        self.kernel_log("pciseize: ").any(|line| texts.iter().all(|text| line.contains(text)))
+    }
+
+    /// What pciseize logged, for the message of a failed assertion.
+    pub fn pciseize_log(&self) -> String {
+        self.kernel_log("pciseize: ").collect::<Vec<_>>().join("\n")
+    }
+
+    /// `/run/pciseize/report` at the end of the boot.
+    pub fn report(&self) -> Result<Value> {
+        let text = self.file("report").context("there is no /run/pciseize/report")?;
+        serde_json::from_str(text).with_context(|| format!("the report is not JSON: {text}"))
+    }
+
+    /// The report's entry for this device.
+    pub fn reported(&self, address: &str) -> Result<Value> {
+        let report = self.report()?;
+        let devices = report["devices"].as_array().context("the report has no devices")?;
+        let device = devices.iter().find(|device| device["address"] == address);
+        device.cloned().with_context(|| format!("{address} is not in the report {report:#}"))
+    }
+
+    /// Seconds from QEMU's start to the first line of the console that matches.
+    pub fn seconds_to(&self, pattern: &str) -> Option<f64> {
+        let pattern = Regex::new(pattern).expect("a valid pattern");
+        let line = self.console.iter().find(|line| pattern.is_match(&line.text))?;
+        Some(line.at.as_secs_f64())
+    }
+
+    /// Seconds from QEMU's start to its end.
+    pub fn seconds(&self) -> f64 {
+        self.console.last().map_or(0.0, |line| line.at.as_secs_f64())
+    }
+}
+
+/// A line of `/test-init`'s table.
+fn function(line: &str) -> Result<Function> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let &[address, vendor, device, class, driver, driver_override] = fields.as_slice() else {
+        anyhow::bail!("not a line of the table of functions: {line}");
+    };
+    let hex = |field: &str| field.trim_start_matches("0x").to_owned();
+    let unless = |field: &str, nothing: &str| (field != nothing).then(|| field.to_owned());
+    Ok(Function {
+        address: address.to_owned(),
+        ids: format!("{}:{}", hex(vendor), hex(device)),
+        class: hex(class),
+        driver: unless(driver, "-"),
+        driver_override: unless(driver_override, "(null)"),
+    })
+}

@@ -1,0 +1,128 @@
+//! Initramfs images: which generator made it, and what was laid over the root tree before.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::cache::{self, Ingredients};
+use super::debian::{Debian, debian};
+use super::product::Product;
+use super::{progress, repository, tool};
+
+/// What makes the image.
+#[derive(Clone, Copy)]
+pub enum Generator {
+    InitramfsTools,
+    /// dracut, with systemd as the image's first process.
+    Dracut,
+    /// dracut, with its own shell script as the first process.
+    DracutWithoutSystemd,
+}
+
+impl Generator {
+    /// As `make-initramfs` calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::InitramfsTools => "initramfs-tools",
+            Self::Dracut => "dracut",
+            Self::DracutWithoutSystemd => "dracut-without-systemd",
+        }
+    }
+}
+
+/// An image to be made.
+pub struct Image {
+    generator: Generator,
+    product: Option<Product>,
+    files: Vec<(String, String)>,
+    has_pciback: bool,
+}
+
+/// A finished image.
+pub struct Initramfs {
+    pub debian: Debian,
+    pub file: PathBuf,
+    /// What the generator and its hooks said.
+    pub build_log: String,
+}
+
+impl Image {
+    /// As the distribution makes it, without pciseize.
+    pub fn stock(generator: Generator) -> Self {
+        Self { generator, product: None, files: Vec::new(), has_pciback: true }
+    }
+
+    /// With pciseize installed in the root tree.
+    pub fn with(generator: Generator, product: &Product) -> Self {
+        Self { product: Some(product.clone()), ..Self::stock(generator) }
+    }
+
+    /// Puts a file into the root tree from which the image is made.
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Takes the module xen-pciback out of the root tree.
+    pub fn without_pciback(mut self) -> Self {
+        self.has_pciback = false;
+        self
+    }
+
+    /// Gets the image from the cache, or makes it.
+    pub fn build(&self) -> Result<Initramfs> {
+        let debian = debian()?;
+        let script = repository().join("tests/vm/lab/make-initramfs");
+        let variant = if self.has_pciback { "with-xen-pciback" } else { "without-xen-pciback" };
+        let product = self.product.as_ref().map(|product| product.tree.display().to_string());
+        let mut ingredients = Ingredients::of("initramfs")
+            .with("debian", &debian.identity)
+            .with("script", fs::read(&script)?)
+            .with("generator", self.generator.name())
+            .with("variant", variant)
+            .with("product", product.unwrap_or_default());
+        for (path, text) in &self.files {
+            ingredients = ingredients.with(path, text);
+        }
+
+        let entry = cache::entry(&ingredients, 32, |entry| {
+            let title = format!("making an initramfs with {}", self.generator.name());
+            progress::step(&title, || {
+                let work = entry.join("work");
+                self.lay_out(&work)?;
+                let mut command = tool::as_root("unshare");
+                command.args(["--mount", "--propagation", "private"]).arg(&script);
+                command.arg(&debian.root).arg(&work);
+                command.args([self.generator.name(), &debian.release, variant]);
+                let said = tool::run(command)?;
+                fs::write(entry.join("build.log"), said)?;
+                fs::rename(work.join("initrd.img"), entry.join("initrd.img"))?;
+                let mut command = tool::as_root("rm");
+                command.arg("-rf").arg(&work);
+                tool::run(command)?;
+                Ok(())
+            })
+        })?;
+        Ok(Initramfs { debian, build_log: fs::read_to_string(entry.join("build.log"))?, file: entry.join("initrd.img") })
+    }
+
+    /// Fills `upper`, the folder that is laid over the root tree.
+    fn lay_out(&self, work: &Path) -> Result<()> {
+        let upper = work.join("upper");
+        fs::create_dir_all(&upper)?;
+        if let Some(product) = &self.product {
+            let mut command = tool::as_root("cp");
+            command.args(["-a", "--no-preserve=ownership"]).arg(product.tree.join(".")).arg(&upper);
+            tool::run(command)?;
+        }
+        for (path, text) in &self.files {
+            let file = upper.join(path.trim_start_matches('/'));
+            if let Some(folder) = file.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::write(file, text)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! A computer in QEMU, without hardware virtualisation: put together, booted to its end, and its evidence read.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::console::{self, Console};
+use super::evidence::Evidence;
+use super::image::Initramfs;
+use super::product::Product;
+use super::{board, progress, target_directory};
+
+/// How long a boot may take. An undisturbed one takes a third of that.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The size of the disk that the evidence is written to.
+const EVIDENCE_SIZE: u64 = 32 << 20;
+
+/// What every kernel here is told.
+const KERNEL_ARGUMENTS: [&str; 9] = [
+    "root=LABEL=root",
+    "rw",
+    "init=/test-init",
+    // Log every probe, and keep all of it.
+    "initcall_debug",
+    "ignore_loglevel",
+    "log_buf_len=4M",
+    // No shell for a boot that fails: end at once.
+    "panic=1",
+    "rd.shell=0",
+    "rd.emergency=reboot",
+];
+
+/// A machine to be booted.
+pub struct Machine<'a> {
+    initramfs: &'a Initramfs,
+    has_xen: bool,
+    devices: Vec<String>,
+    arguments: Vec<String>,
+    product: Option<Product>,
+    files: Vec<(String, String)>,
+    limit: Duration,
+}
+
+impl<'a> Machine<'a> {
+    /// The standard machine as a Xen dom0.
+    pub fn dom0(initramfs: &'a Initramfs) -> Self {
+        Self {
+            initramfs,
+            has_xen: true,
+            devices: board::DEVICES.map(str::to_owned).to_vec(),
+            arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
+            product: None,
+            files: Vec::new(),
+            limit: LIMIT,
+        }
+    }
+
+    /// The same machine without Xen.
+    pub fn bare(initramfs: &'a Initramfs) -> Self {
+        Self { has_xen: false, ..Self::dom0(initramfs) }
+    }
+
+    /// Adds a device, as QEMU's `-device` takes it.
+    pub fn device(mut self, device: &str) -> Self {
+        self.devices.push(device.to_owned());
+        self
+    }
+
+    /// Adds to the kernel's command line.
+    pub fn cmdline(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Installs pciseize on the real root too.
+    pub fn installed(mut self, product: &Product) -> Self {
+        self.product = Some(product.clone());
+        self
+    }
+
+    /// Puts a file onto the real root before the script runs.
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.trim_start_matches('/').to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Runs this shell script on the real root. Files that it writes where it stands become part of the evidence.
+    pub fn script(self, text: &str) -> Self {
+        self.file("lab/script", text)
+    }
+
+    /// How long the boot may take, where the usual time is not right.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Boots, waits for the end, and returns what was seen. `name` is the folder of its files below `target/vm`.
+    pub fn boot(&self, name: &str) -> Result<Evidence> {
+        let kind = if self.has_xen { "Xen" } else { "a kernel without Xen" };
+        progress::step(&format!("booting {kind} ({name})"), || {
+            let folder = target_directory().join("vm").join(name);
+            fs::create_dir_all(&folder)?;
+            let evidence = folder.join("evidence.tar");
+            File::create(&evidence)?.set_len(EVIDENCE_SIZE)?;
+            let luggage = folder.join("luggage.tar");
+            self.pack(&luggage)?;
+
+            let transcript = folder.join("console");
+            let console = Console::follow(self.qemu(&luggage, &evidence), self.limit, &transcript, |line| announce(name, line))?;
+            Evidence::read(&evidence, &console).with_context(|| console.last_words("ended without its evidence"))
+        })
+        .with_context(|| format!("boot {name}"))
+    }
+
+    /// Writes what the guest unpacks onto its root.
+    fn pack(&self, luggage: &Path) -> Result<()> {
+        let mut archive = tar::Builder::new(File::create(luggage)?);
+        if let Some(product) = &self.product {
+            archive.append_dir_all(".", &product.tree)?;
+        }
+        for (path, text) in &self.files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, path, text.as_bytes())?;
+        }
+        archive.into_inner()?;
+        Ok(())
+    }
+
+    fn qemu(&self, luggage: &Path, evidence: &Path) -> Command {
+        let debian = &self.initramfs.debian;
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "qemu64"]);
+        qemu.args(["-m", "2048", "-smp", "1", "-nodefaults", "-no-reboot"]);
+        qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
+        if self.has_xen {
+            // Xen's boot modules, and their arguments, are separated by commas: those inside are doubled.
+            let arguments = format!("console=hvc0 {}", self.arguments.join(" ")).replace(',', ",,");
+            let modules = format!("{} {arguments},{}", debian.vmlinux.display(), self.initramfs.file.display());
+            qemu.arg("-kernel").arg(&debian.xen).arg("-initrd").arg(modules);
+            qemu.args(["-append", "console=com1 com1=115200 dom0_mem=1536M,max:1536M"]);
+        } else {
+            let arguments = format!("console=ttyS0 {}", self.arguments.join(" "));
+            qemu.arg("-kernel").arg(&debian.vmlinuz).arg("-initrd").arg(&self.initramfs.file);
+            qemu.arg("-append").arg(arguments);
+        }
+        for device in &self.devices {
+            qemu.args(["-device", device]);
+        }
+        let disks = [("root", debian.disk.as_path(), "snapshot=on"), ("luggage", luggage, "snapshot=on"), ("evidence", evidence, "cache=unsafe")];
+        for (port, (name, file, option)) in disks.into_iter().enumerate() {
+            qemu.arg("-drive").arg(format!("if=none,format=raw,id={name},file={},{option}", file.display()));
+            qemu.arg("-device").arg(format!("ide-hd,drive={name},bus=ide.{port},model={name}"));
+        }
+        qemu
+    }
+}
+
+/// Tells who watches what the machine has reached.
+fn announce(name: &str, line: &console::Line) {
+    const MILESTONES: [(&str, &str); 3] =
+        [("(XEN) Xen version", "the hypervisor runs"), ("Linux version", "the kernel runs"), ("Run /init as init process", "the initramfs runs")];
+    for (mark, meaning) in MILESTONES {
+        if line.text.contains(mark) {
+            progress::say(&format!("  {name}: {meaning}"));
+        }
+    }
+    if let Some(at) = line.text.find("pciseize: ") {
+        progress::say(&format!("  {name}: {}", &line.text[at..]));
+    }
+}

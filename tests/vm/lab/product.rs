@@ -1,0 +1,104 @@
+//! pciseize as a distribution would package it: what `make install` puts into an empty root.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use super::cache::{self, Ingredients};
+use super::{progress, repository, tool};
+
+/// An installed tree, in the cache under the hash of its content.
+#[derive(Clone)]
+pub struct Product {
+    pub tree: PathBuf,
+}
+
+impl Product {
+    /// Builds this checkout and installs it: once for all tests of a run.
+    pub fn install() -> Result<Self> {
+        static INSTALLED: Mutex<Option<Product>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(product) = &*installed {
+            return Ok(product.clone());
+        }
+        let product = progress::step("building pciseize and installing it into an empty root", || {
+            let root = TempDir::new()?;
+            install_into(root.path())?;
+            store(root.path())
+        })?;
+        Ok(installed.insert(product).clone())
+    }
+
+    /// The same with a configuration embedded in the binary.
+    pub fn install_with_embedded(configuration: &str) -> Result<Self> {
+        progress::step("building pciseize with an embedded configuration", || {
+            let root = TempDir::new()?;
+            install_into(root.path())?;
+            let file = root.path().join("embedded.conf");
+            fs::write(&file, configuration)?;
+            let binary = root.path().join("usr/sbin/pciseize");
+            make(&["embed".into(), argument("CONFIG", &file), argument("BINARY", &binary)])?;
+            fs::remove_file(&file)?;
+            store(root.path())
+        })
+    }
+}
+
+fn install_into(root: &Path) -> Result<()> {
+    // `install` alone takes a program that is there, however old.
+    make(&["build".into(), "install".into(), argument("DESTDIR", root), "PREFIX=/usr".into()])?;
+    // Nothing boots differently for its documentation, and a changed README should not make every image anew.
+    Ok(fs::remove_dir_all(root.join("usr/share/doc"))?)
+}
+
+fn argument(name: &str, value: &Path) -> String {
+    format!("{name}={}", value.display())
+}
+
+fn make(arguments: &[String]) -> Result<()> {
+    let mut command = Command::new("make");
+    command.arg("--no-print-directory").arg("-C").arg(repository()).args(arguments);
+    // What a `make` that called us has set is meant for itself.
+    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DESTDIR", "PREFIX"] {
+        command.env_remove(variable);
+    }
+    tool::run(command)?;
+    Ok(())
+}
+
+fn store(root: &Path) -> Result<Product> {
+    let mut ingredients = Ingredients::of("product");
+    for (name, path) in files(root, root)? {
+        let mode = fs::metadata(&path)?.permissions().mode();
+        ingredients = ingredients.with(&format!("{name} {mode:o}"), fs::read(&path)?);
+    }
+    let entry = cache::entry(&ingredients, 16, |entry| {
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(root).arg(entry.join("tree"));
+        tool::run(copy)?;
+        // A temporary directory is closed to others; the root of a tree is not.
+        fs::set_permissions(entry.join("tree"), fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    })?;
+    Ok(Product { tree: entry.join("tree") })
+}
+
+/// All files below a folder, by name.
+fn files(root: &Path, folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for item in fs::read_dir(folder)? {
+        let path = item?.path();
+        if path.is_dir() {
+            found.extend(files(root, &path)?);
+        } else {
+            found.insert(path.strip_prefix(root)?.display().to_string(), path);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,263 @@
+//! Boots real Xen in QEMU and asks what became of the devices. Run with `make check-vm`.
+//!
+//! Each test is one story on the standard machine (`lab/board.rs`). The proof of who had a device is the kernel's own log of
+//! every probe (`initcall_debug`): a seized device's only probe is pciback's, while its twin, which nobody
+//! listed, shows in the same boot that its driver was there and working.
+
+mod lab;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lab::board::{self, NETWORK, PAIRS, ROOT_DISK, USB, VIRTIO, VIRTIO_DEVICE};
+use lab::evidence::Evidence;
+use lab::image::{Generator, Image};
+use lab::machine::Machine;
+use lab::product::Product;
+use lab::progress;
+
+/// Where the administrator's configuration is.
+const FILE: &str = "/etc/xen/pciback.conf";
+const DROP_IN: &str = "/etc/xen/pciback.conf.d/50-more.conf";
+
+/// The control: in a stock dom0 its own drivers claim every device, listed or not. Without this the other tests prove nothing.
+#[test]
+fn stock_dom0_claims_every_device() -> Result<()> {
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let seen = Machine::dom0(&image).boot("stock")?;
+    assert_nothing_touched(&seen);
+    for pair in PAIRS {
+        let [listed, twin] = [pair.listed, pair.twin].map(|address| seen.function(address));
+        assert_eq!((&listed.ids, &listed.class), (&twin.ids, &twin.class), "{}: twins are of one model", pair.model);
+    }
+    Ok(())
+}
+
+/// Through initramfs-tools, with the devices listed in the file and a drop-in: dom0's drivers never have them.
+#[test]
+fn initramfs_tools_seizes_the_listed_devices() -> Result<()> {
+    let image = listing_image(Generator::InitramfsTools)?;
+    let seen = Machine::dom0(&image).boot("initramfs-tools")?;
+    assert_listed_seized(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// Through dracut with systemd: the same. And a virtio device, whose driver systemd as first process has already let in before
+/// any unit could start, is taken from that driver.
+#[test]
+fn dracut_seizes_the_listed_devices_and_takes_a_bound_one() -> Result<()> {
+    let image = listing_image(Generator::Dracut)?;
+    let seen = Machine::dom0(&image).device(VIRTIO_DEVICE).cmdline(&format!("pciseize.hide={VIRTIO}")).boot("dracut")?;
+    assert_listed_seized(&seen)?;
+
+    assert_eq!(seen.driver(VIRTIO), Some("pciback"), "{}", seen.pciseize_log());
+    assert_eq!(seen.successful_probes(VIRTIO).len(), 2, "first its own driver, then pciback");
+    assert_eq!(seen.reported(VIRTIO)?["origin"], "virtio-pci");
+    tell_times(&seen);
+    Ok(())
+}
+
+/// Through dracut without systemd: the same as with it.
+#[test]
+fn dracut_without_systemd_seizes_the_listed_devices() -> Result<()> {
+    let image = listing_image(Generator::DracutWithoutSystemd)?;
+    let seen = Machine::dom0(&image).boot("dracut-without-systemd")?;
+    assert_listed_seized(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// The kernel drops what comes too fast from one opened /dev/kmsg: of 32 items each must have its line all the same.
+/// Without systemd, since systemd lifts that limit. Four items are embedded in the binary, the others on the command line.
+#[test]
+fn each_of_32_items_has_its_line_in_the_kernel_log() -> Result<()> {
+    let absent: Vec<String> = (0..28).map(|number| format!("0000:{:02x}:{:02x}.0", 0x40 + number / 8, number % 8)).collect();
+    assert_eq!(PAIRS.len() + absent.len(), 32);
+
+    let product = Product::install_with_embedded(&board::configuration())?;
+    let image = Image::with(Generator::DracutWithoutSystemd, &product).build()?;
+    let seen = Machine::dom0(&image).cmdline(&format!("pciseize.hide={}", absent.join(","))).boot("32-items")?;
+    assert_listed_seized(&seen)?;
+    for address in &absent {
+        assert!(seen.logged(&[address, "absent"]), "{address}:\n{}", seen.pciseize_log());
+        assert_eq!(seen.reported(address)?["outcome"], "absent");
+    }
+    assert_eq!(seen.kernel_log("suppressed due to ratelimiting").next(), None);
+    Ok(())
+}
+
+/// On the running host: devices that have their drivers are put into the file, and `seize` takes them. A second run changes nothing.
+#[test]
+fn seize_on_the_running_host_takes_bound_devices_once() -> Result<()> {
+    let twins = PAIRS.map(|pair| format!("{}\n", pair.twin)).concat();
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let seen = Machine::dom0(&image)
+        .installed(&Product::install()?)
+        .file(FILE, &twins)
+        .script(
+            "pciseize seize >first.output 2>&1; echo $? >first.status
+             pciseize seize >second.output 2>&1; echo $? >second.status",
+        )
+        .boot("running-host")?;
+
+    let file = |name: &str| seen.file(name).with_context(|| format!("the script wrote no {name}"));
+    assert_eq!(file("first.status")?, "0\n", "{}", file("first.output")?);
+    assert_eq!(file("second.status")?, "0\n", "{}", file("second.output")?);
+    for pair in PAIRS {
+        let (address, model) = (pair.twin, pair.model);
+        assert_eq!(seen.driver(address), Some("pciback"), "{model}: {}", file("first.output")?);
+        assert_eq!(seen.successful_probes(address).len(), 2, "{model}: first its own driver, then pciback, and no more");
+        assert_eq!(seen.reported(address)?["outcome"], "seized", "{model}");
+        assert_eq!(seen.reported(address)?["origin"], pair.driver, "{model}");
+        assert_eq!(seen.driver(pair.listed), Some(pair.driver), "{model}: not in the file of this host");
+    }
+    assert_eq!(seen.driver(ROOT_DISK.0), Some(ROOT_DISK.1));
+    Ok(())
+}
+
+/// The image with pciseize on a machine without Xen: nothing is touched, and the log says why.
+#[test]
+fn without_xen_nothing_is_touched() -> Result<()> {
+    let image = listing_image(Generator::InitramfsTools)?;
+    let seen = Machine::bare(&image).boot("without-xen")?;
+    assert_nothing_touched(&seen);
+    assert!(seen.logged(&["not a Xen dom0"]), "{}", seen.pciseize_log());
+    Ok(())
+}
+
+/// Bad items and an absent device: the machine boots, each is named with its place, and the good items count.
+#[test]
+fn bad_items_are_named_and_cost_no_good_one() -> Result<()> {
+    let text = format!("# devices for guests\n{}\n0000:82.0.0\n  00:09.9 # no such function\n0000:00:1e.0\nnonsense\n{}\n", PAIRS[0].listed, PAIRS[1].listed);
+    let image = Image::with(Generator::InitramfsTools, &Product::install()?).file(FILE, &text).build()?;
+    let listed = format!("pciseize.hide={},0000:zz:00.0,{}", PAIRS[2].listed, PAIRS[3].listed);
+    let seen = Machine::dom0(&image).cmdline(&listed).boot("bad-items")?;
+
+    assert_listed_seized(&seen)?;
+    let column = seen.file("cmdline").and_then(|line| line.find("0000:zz")).context("the item is not on the command line")? + 1;
+    let places = [
+        (format!("{FILE}:3:1: "), "0000:82.0.0"),
+        (format!("{FILE}:4:3: "), "00:09.9"),
+        (format!("{FILE}:6:1: "), "nonsense"),
+        (format!("/proc/cmdline:1:{column}: "), "0000:zz:00.0"),
+    ];
+    for (place, text) in &places {
+        assert!(seen.logged(&[place, text]), "{place}{text}:\n{}", seen.pciseize_log());
+    }
+    assert_eq!(seen.report()?["problems"].as_array().map(Vec::len), Some(places.len()), "{:#}", seen.report()?);
+    assert!(seen.logged(&["0000:00:1e.0", "absent"]), "{}", seen.pciseize_log());
+    Ok(())
+}
+
+/// An image without xen-pciback, made by initramfs-tools: its hook says so, the machine boots, and no driver has the listed devices.
+#[test]
+fn initramfs_tools_without_the_module_holds_the_devices() -> Result<()> {
+    assert_held_without_module(Generator::InitramfsTools, "initramfs-tools-without-module")
+}
+
+/// The same through dracut.
+#[test]
+fn dracut_without_the_module_holds_the_devices() -> Result<()> {
+    assert_held_without_module(Generator::Dracut, "dracut-without-module")
+}
+
+/// The laboratory itself: a boot that crashes is an error, with the tail of its console.
+#[test]
+fn a_crash_is_an_error_that_shows_the_console() -> Result<()> {
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let error = Machine::dom0(&image).cmdline("rdinit=/no/such/program root=").boot("crash").err().context("no error")?;
+    assert!(format!("{error:#}").contains("Kernel panic"), "{error:#}");
+    Ok(())
+}
+
+/// The laboratory itself: a boot that lasts too long is ended, and is such an error too.
+#[test]
+fn a_boot_that_lasts_too_long_is_an_error_that_shows_the_console() -> Result<()> {
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let error = Machine::dom0(&image).limit(Duration::from_secs(5)).boot("too-long").err().context("no error")?;
+    assert!(format!("{error:#}").contains("still running after 5 s"), "{error:#}");
+    assert!(format!("{error:#}").lines().count() > 10, "no console: {error:#}");
+    Ok(())
+}
+
+/// An image with pciseize, where a file and a drop-in list one device of each pair.
+fn listing_image(generator: Generator) -> Result<lab::image::Initramfs> {
+    let (file, drop_in) = PAIRS.split_at(2);
+    let image = Image::with(generator, &Product::install()?).file(FILE, &board::lines(file)).file(DROP_IN, &board::lines(drop_in)).build()?;
+    assert_eq!(complaint(&image.build_log), None, "the module is there");
+    Ok(image)
+}
+
+/// What the hook said about the module, when the image was made.
+fn complaint(build_log: &str) -> Option<&str> {
+    build_log.lines().find(|line| line.contains("pciseize") && line.contains("xen-pciback"))
+}
+
+/// Every device has the driver that dom0 has for it, from its first probe on, and none is pciback's.
+fn assert_nothing_touched(seen: &Evidence) {
+    let seized: Vec<_> = seen.functions().iter().filter(|function| function.driver.as_deref() == Some("pciback")).collect();
+    assert!(seized.is_empty(), "{seized:?}");
+    for pair in PAIRS {
+        for address in [pair.listed, pair.twin] {
+            assert_claimed(seen, address, pair.driver);
+        }
+    }
+    assert_claimed(seen, ROOT_DISK.0, ROOT_DISK.1);
+}
+
+/// One device of each pair is pciback's and never was anybody else's; its twin and the root disk have their own drivers.
+fn assert_listed_seized(seen: &Evidence) -> Result<()> {
+    for pair in PAIRS {
+        let (address, model) = (pair.listed, pair.model);
+        assert_eq!(seen.driver(address), Some("pciback"), "{model}:\n{}", seen.pciseize_log());
+        let probes = seen.probes(address);
+        assert_eq!(probes.len(), 1, "{model}: nobody's probe but pciback's: {probes:?}");
+        assert_eq!(probes[0].result, 0, "{model}");
+        let twins_probe = seen.successful_probes(pair.twin);
+        assert!(probes[0].at < twins_probe[0].at, "{model}: seized after its driver had come: {probes:?}, twin {twins_probe:?}");
+        assert!(seen.logged(&[address, "seized"]), "{model}:\n{}", seen.pciseize_log());
+        assert_eq!(seen.reported(address)?["outcome"], "seized", "{model}");
+        assert_eq!(seen.reported(address)?["driver"], "pciback", "{model}");
+        assert_claimed(seen, pair.twin, pair.driver);
+    }
+    assert_claimed(seen, ROOT_DISK.0, ROOT_DISK.1);
+    Ok(())
+}
+
+/// This device has this driver, which was the only one ever to have it.
+fn assert_claimed(seen: &Evidence, address: &str, driver: &str) {
+    assert_eq!(seen.driver(address), Some(driver), "{address}");
+    assert_eq!(seen.successful_probes(address).len(), 1, "{address}: {:?}", seen.probes(address));
+    assert_eq!(seen.function(address).driver_override, None, "{address}");
+}
+
+fn assert_held_without_module(generator: Generator, name: &str) -> Result<()> {
+    let image = Image::with(generator, &Product::install()?).file(FILE, &board::configuration()).without_pciback().build()?;
+    assert!(complaint(&image.build_log).is_some(), "{}", image.build_log);
+
+    let seen = Machine::dom0(&image).boot(name)?;
+    for pair in PAIRS {
+        let (address, model) = (pair.listed, pair.model);
+        assert_eq!(seen.driver(address), None, "{model}");
+        assert_eq!(seen.probes(address).len(), 0, "{model}: {:?}", seen.probes(address));
+        assert_eq!(seen.function(address).driver_override.as_deref(), Some("pciback"), "{model}: a later modprobe seizes it");
+        assert!(seen.logged(&[address, "held"]), "{model}:\n{}", seen.pciseize_log());
+        assert_eq!(seen.reported(address)?["outcome"], "held", "{model}");
+        assert_claimed(&seen, pair.twin, pair.driver);
+    }
+    assert_claimed(&seen, ROOT_DISK.0, ROOT_DISK.1);
+    Ok(())
+}
+
+/// Prints when the first device was seized and when dom0's drivers came.
+fn tell_times(seen: &Evidence) {
+    let time = |pattern: &str| seen.seconds_to(pattern).map_or("never".to_owned(), |seconds| format!("{seconds:.1} s"));
+    progress::say(&format!(
+        "  from QEMU's start: first device seized {}, first dom0 network driver {}, first USB driver {}, end {:.1} s",
+        time("pciseize: .* seized"),
+        time(&format!("probe of {} returned 0", NETWORK.twin)),
+        time(&format!("probe of {} returned 0", USB.twin)),
+        seen.seconds()
+    ));
+}
