@@ -27,7 +27,7 @@ pub fn run<H: Host>(host: &mut H, embedded: &[u8], files: &[&CStr]) -> Exit {
         host.print(line.bytes());
     }
     line.clear();
-    put!(&mut line, Decimal(request.items.len() as u32), " items, ", Decimal(request.problems.count()), " problems\n");
+    put!(&mut line, "items: ", Decimal(request.items.len() as u32), ", problems: ", Decimal(request.problems.count()), "\n");
     host.print(line.bytes());
     if request.problems.is_empty() { Exit::AsAsked } else { Exit::NotAsAsked }
 }

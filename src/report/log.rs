@@ -62,7 +62,7 @@ pub fn devices<H: Host>(host: &mut H, report: &Report, pciback: Result<(), Missi
     let mut line = Line::new();
     put!(&mut line, Decimal(report.count(Outcome::Seized)), " of ", Decimal(report.devices.len() as u32), " devices seized");
     if !report.request.problems.is_empty() {
-        put!(&mut line, "; ", Decimal(report.request.problems.count()), " problems in what is asked for");
+        put!(&mut line, "; problems in what is asked for: ", Decimal(report.request.problems.count()));
     }
     host.say(level, line.bytes());
 }
@@ -76,7 +76,7 @@ impl Show for Told<'_> {
         put!(line, device.address, " ", device.outcome);
         if let Some(identity) = device.identity {
             put!(line, " (", Hex(identity.vendor.into(), 4), ":", Hex(identity.device.into(), 4));
-            if let Some(origin) = &device.origin {
+            if let (Some(origin), false) = (&device.origin, device.outcome == Outcome::Lost) {
                 put!(line, ", taken from ", Shown(origin));
             }
             put!(line, ")");
