@@ -22,15 +22,6 @@ pub struct Address {
     pub function: u8,
 }
 
-/// The part of an address that is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadAddress {
-    /// Where in the text, counted in bytes from 0.
-    pub at: usize,
-    /// What is wrong there.
-    pub fault: Fault,
-}
-
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -78,33 +69,20 @@ impl Address {
     /// Reads `[DOMAIN:]BUS:DEVICE.FUNCTION`: hexadecimal digits of any case, as many as one likes. The domain is 0 where it is not given.
     ///
     /// # Errors
-    /// The place and kind of the first thing that is wrong. No other byte is allowed, not even a blank.
-    pub fn parse(text: &[u8]) -> Result<Address, BadAddress> {
-        let form = |at| BadAddress { at, fault: Fault::Form };
-        let dot = text.iter().position(|&b| b == b'.').ok_or(form(0))?;
-        let (place, function) = text.split_at_checked(dot).ok_or(form(0))?;
-        let function = function.get(1..).unwrap_or_default();
-
-        // At most three fields stand before the dot. One more place notices a fourth.
-        let mut fields = [(0, None); 4];
-        let mut start = 0;
-        let mut pieces = place.split(|&b| b == b':');
-        for slot in &mut fields {
-            let Some(piece) = pieces.next() else { break };
-            *slot = (start, Some(piece));
-            start += piece.len() + 1;
+    /// The first thing that is wrong, seen from the left. No other byte is allowed, not even a blank.
+    pub fn parse(text: &[u8]) -> Result<Address, Fault> {
+        let dot = text.iter().position(|&b| b == b'.').ok_or(Fault::Form)?;
+        let (place, function) = text.split_at_checked(dot).ok_or(Fault::Form)?;
+        let mut fields = place.rsplit(|&b| b == b':');
+        let (device, bus, domain) = (fields.next(), fields.next().ok_or(Fault::Form)?, fields.next());
+        if fields.next().is_some() {
+            return Err(Fault::Form);
         }
-        let (domain, bus, device) = match fields {
-            [bus, device @ (_, Some(_)), (_, None), _] => ((0, Some(b"0".as_slice())), bus, device),
-            [domain, bus, device @ (_, Some(_)), (_, None)] => (domain, bus, device),
-            [_, _, _, (at, Some(_))] => return Err(form(at)),
-            _ => return Err(form(0)),
-        };
         Ok(Address {
-            domain: number(domain, Field::Domain)?,
+            domain: number(domain.unwrap_or(b"0"), Field::Domain)?,
             bus: number(bus, Field::Bus)? as u8,
-            device: number(device, Field::Device)? as u8,
-            function: number((dot + 1, Some(function)), Field::Function)? as u8,
+            device: number(device.unwrap_or_default(), Field::Device)? as u8,
+            function: number(function.get(1..).unwrap_or_default(), Field::Function)? as u8,
         })
     }
 
@@ -122,15 +100,13 @@ impl Address {
     }
 }
 
-/// One field: the digits at `at`, not greater than the field allows.
-fn number((at, digits): (usize, Option<&[u8]>), field: Field) -> Result<u32, BadAddress> {
-    let digits = digits.unwrap_or_default();
-    let foreign = digits.iter().position(|&digit| !digit.is_ascii_hexdigit());
-    if digits.is_empty() || foreign.is_some() {
-        return Err(BadAddress { at: at + foreign.unwrap_or_default(), fault: Fault::Digits(field) });
+/// One field: digits, not greater than the field allows.
+fn number(digits: &[u8], field: Field) -> Result<u32, Fault> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(Fault::Digits(field));
     }
     // Digits that do not make a number are too many.
-    crate::text::number(digits, 16).filter(|&value| value <= field.greatest()).ok_or(BadAddress { at, fault: Fault::Range(field) })
+    crate::text::number(digits, 16).filter(|&value| value <= field.greatest()).ok_or(Fault::Range(field))
 }
 
 impl Show for Address {
@@ -143,7 +119,7 @@ impl Show for Address {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Address, BadAddress> {
+    fn parse(text: &str) -> Result<Address, Fault> {
         Address::parse(text.as_bytes())
     }
 
@@ -164,26 +140,26 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_and_where() {
+    fn says_what_is_wrong() {
         use Fault::*;
         use Field::*;
-        for (text, at, fault) in [
-            ("", 0, Form),
-            ("0000:82.0.0", 5, Range(Device)),
-            ("03:00", 0, Form),
-            ("0:0:0:0.0", 6, Form),
-            (".0", 0, Form),
-            ("0b::00.1", 3, Digits(Bus)),
-            ("03:00.", 6, Digits(Function)),
-            ("03:00.8", 6, Range(Function)),
-            ("03:20.0", 3, Range(Device)),
-            ("100:00.0", 0, Range(Bus)),
-            ("123456789:00:00.0", 0, Range(Domain)),
-            ("03:0g.0", 4, Digits(Device)),
-            ("03:00.0 ", 7, Digits(Function)),
-            ("03:00.*", 6, Digits(Function)),
+        for (text, fault) in [
+            ("", Form),
+            ("0000:82.0.0", Range(Device)),
+            ("03:00", Form),
+            ("0:0:0:0.0", Form),
+            (".0", Form),
+            ("0b::00.1", Digits(Bus)),
+            ("03:00.", Digits(Function)),
+            ("03:00.8", Range(Function)),
+            ("03:20.0", Range(Device)),
+            ("100:00.0", Range(Bus)),
+            ("123456789:00:00.0", Range(Domain)),
+            ("03:0g.0", Digits(Device)),
+            ("03:00.0 ", Digits(Function)),
+            ("03:00.*", Digits(Function)),
         ] {
-            assert_eq!(parse(text), Err(BadAddress { at, fault }), "{text}");
+            assert_eq!(parse(text), Err(fault), "{text}");
         }
     }
 }

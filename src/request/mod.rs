@@ -136,10 +136,7 @@ impl Request {
                     self.problem(origin, text, Fault::TooManyItems);
                 }
             }
-            Err(bad) => {
-                let column = origin.column + bad.at as u32;
-                self.problem(Origin { column, ..origin }, text, Fault::Address(bad.fault));
-            }
+            Err(fault) => self.problem(origin, text, Fault::Address(fault)),
         }
     }
 
