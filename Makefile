@@ -11,13 +11,42 @@ INITRAMFS_TOOLS = $(DESTDIR)/usr/share/initramfs-tools
 DRACUT = $(DESTDIR)/usr/lib/dracut/modules.d/50pciseize
 DOC = $(DESTDIR)$(PREFIX)/share/doc/pciseize
 
-SHELL_SCRIPTS = initramfs-hooks/hook initramfs-hooks/init-top dracut/50pciseize/module-setup.sh dracut/50pciseize/0-pciseize.sh .ci/run \
-	tests/requirements.sh $(wildcard tests/vm/*.sh tests/vm/guest/*)
+# What has to be there, as Debian packages. What is missing is installed by the targets that need it.
+BUILD_PACKAGES = binutils gcc libc6-dev musl-dev
+CHECK_PACKAGES = shellcheck strace util-linux
+VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils
 
-.PHONY: build check check-fast check-vm demo embed install clean
+SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh initramfs-hooks/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
+
+.PHONY: build check check-fast check-vm clean demo embed install requirements requirements-vm
 
 build:
 	$(CARGO) build --release --locked
+
+# Boots a real Xen dom0 twice, stock and with pciseize, and shows who has the devices.
+demo: requirements requirements-vm
+	$(CARGO) run --quiet --locked --example demo
+
+# All tests.
+check: check-fast check-vm
+
+# All but those in virtual machines.
+check-fast: requirements
+	$(CARGO) fmt --check
+	$(CARGO) clippy --quiet --locked --all-targets --test vm -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --quiet --locked --no-deps
+	shellcheck $(SHELL_SCRIPTS)
+	$(CARGO) test --locked
+
+# Those in virtual machines: real Xen, real kernels. Two at a time, which is what two processors can do.
+check-vm: requirements requirements-vm
+	$(CARGO) test --locked --test vm -- --test-threads=2 --nocapture
+
+requirements:
+	tests/requirements.sh $(BUILD_PACKAGES) $(CHECK_PACKAGES)
+
+requirements-vm:
+	tests/requirements.sh $(VM_PACKAGES)
 
 $(PROGRAM):
 	$(MAKE) build

@@ -42,7 +42,7 @@ pub struct Origin {
     pub column: u32,
 }
 
-/// A source, by its place in [`Request::sources`].
+/// A source: see [`Request::source`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceId(u8);
 
