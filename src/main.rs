@@ -68,7 +68,7 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
             return Exit::Usage;
         }
     };
-    let stage = if invocation.root.is_none() && is_initramfs() { Stage::Initramfs } else { Stage::Host };
+    let stage = if invocation.root.is_none() && machine.is_initramfs() { Stage::Initramfs } else { Stage::Host };
     if stage == Stage::Initramfs {
         machine.log = Log::Kernel;
     }
@@ -80,12 +80,6 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
         machine.is_rooted = true;
     }
     invocation.run(&mut machine, stage, embedded())
-}
-
-/// Whether the root file system is the one that the kernel unpacks its initramfs into: a tmpfs or a ramfs (`init/do_mounts.c`, `init_rootfs`). No real root is either.
-fn is_initramfs() -> bool {
-    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-    statfs(c"/").is_ok_and(|root| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&root.filesystem_type()))
 }
 
 /// The real machine.
@@ -108,6 +102,12 @@ fn of_nix(_: nix::errno::Errno) -> Errno {
 }
 
 impl Machine {
+    /// Whether the root file system is the one that the kernel unpacks its initramfs into: a tmpfs or a ramfs (`init/do_mounts.c`, `init_rootfs`). No real root is either.
+    fn is_initramfs(&self) -> bool {
+        const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+        self.at(&[b"/"], |root| statfs(root)).is_ok_and(|root| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&root.filesystem_type()))
+    }
+
     /// Calls `ask` with the path as the kernel is to see it.
     fn at<T>(&self, path: Path, ask: impl FnOnce(&CStr) -> nix::Result<T>) -> Result<T, Errno> {
         let mut name: Vec<u8, PATH_SIZE> = Vec::new();

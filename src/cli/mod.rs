@@ -86,17 +86,16 @@ pub struct Invocation<'a> {
 pub struct Usage<'a> {
     /// What is wrong.
     pub message: &'static str,
-    /// With which word. Empty where a word is missing.
-    pub word: &'a CStr,
+    /// With which word, where it is not one that is missing.
+    pub word: Option<&'a CStr>,
 }
 
 impl Usage<'_> {
     /// Tells it.
     pub fn tell<H: Host>(&self, host: &mut H) {
-        if self.word.is_empty() {
-            say!(host, Level::Error, self.message, "; see 'pciseize --help'");
-        } else {
-            say!(host, Level::Error, self.message, " '", Shown(self.word.to_bytes()), "'; see 'pciseize --help'");
+        match self.word {
+            None => say!(host, Level::Error, self.message, "; see 'pciseize --help'"),
+            Some(word) => say!(host, Level::Error, self.message, " '", Shown(word.to_bytes()), "'; see 'pciseize --help'"),
         }
     }
 }
@@ -121,22 +120,22 @@ impl<'a> Invocation<'a> {
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
             if bytes == b"--root" {
-                root = Some(words.next().ok_or(Usage { message: "--root wants a folder", word: c"" })?);
+                root = Some(words.next().ok_or(Usage { message: "--root wants a folder", word: None })?);
             } else if bytes.starts_with(b"-") {
-                return Err(Usage { message: "no such option", word });
+                return Err(Usage { message: "no such option", word: Some(word) });
             } else if command.is_none() {
                 command = Some(match bytes {
                     b"seize" => Command::Seize,
                     b"check" => Command::Check,
-                    _ => return Err(Usage { message: "no such command", word }),
+                    _ => return Err(Usage { message: "no such command", word: Some(word) }),
                 });
             } else if operands.push(word).is_err() {
-                return Err(Usage { message: "too many words, from", word });
+                return Err(Usage { message: "too many words, from", word: Some(word) });
             }
         }
-        let command = command.ok_or(Usage { message: "which command?", word: c"" })?;
+        let command = command.ok_or(Usage { message: "which command?", word: None })?;
         match (command, operands.first()) {
-            (Command::Seize, Some(&word)) => Err(Usage { message: "seize takes no", word }),
+            (Command::Seize, Some(&word)) => Err(Usage { message: "seize takes no", word: Some(word) }),
             _ => Ok(Invocation { root, command, operands }),
         }
     }

@@ -53,7 +53,7 @@ pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
     let mut arguments: Vec<u8, { PARAMETERS_SIZE + 1 }> = Vec::new();
     let _ = arguments.extend_from_slice(parameters);
     let _ = arguments.push(0);
-    let arguments = CStr::from_bytes_with_nul(&arguments).unwrap_or_default();
+    let arguments = CStr::from_bytes_with_nul(&arguments).map_err(|_| Missing::Refused(Errno::EINVAL))?;
 
     let mut buffer = [0; 128];
     let length = host.read(&[b"/proc/sys/kernel/osrelease"], 0, &mut buffer).map_err(Missing::NoRelease)?;
