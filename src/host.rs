@@ -7,7 +7,7 @@ use core::ffi::CStr;
 
 use crate::{
     put,
-    text::{Decimal, Line, Show, number},
+    text::{Decimal, Line, Show, number, words},
 };
 
 /// A path in pieces, which the machine puts together: absolute, bytes as they are, no NUL in them.
@@ -56,6 +56,16 @@ pub trait Host {
     fn print(&mut self, bytes: &[u8]);
 }
 
+/// Says one line, made of pieces, to the people who watch. See [`say!`](crate::say!).
+#[inline(never)]
+pub fn say<H: Host>(host: &mut H, level: Level, pieces: &[&dyn Show]) {
+    let mut line = Line::new();
+    for piece in pieces {
+        piece.show(&mut line);
+    }
+    host.say(level, line.bytes());
+}
+
 /// How much a line matters: the kernel log's own levels (`include/linux/kern_levels.h`). [`Level::Error`] shows on the console even under `quiet`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -93,7 +103,7 @@ errnos! {
 impl Show for Errno {
     fn show(&self, line: &mut Line) {
         let named = |entry: &&[u8]| entry.rsplit(|&b| b == b'=').next().and_then(|digits| number(digits, 10)) == Some(self.0 as u32);
-        match Errno::NAMES.as_bytes().split(|&b| b == b' ').find(named) {
+        match words(Errno::NAMES).find(named) {
             Some(entry) => line.push(entry.split(|&b| b == b'=').next().unwrap_or_default()),
             None => put!(line, "errno"),
         }

@@ -83,11 +83,9 @@ macro_rules! put {
 /// Says one line, made of pieces, to the people who watch: `say!(host, Level::Info, address, " seized")`.
 #[macro_export]
 macro_rules! say {
-    ($host:expr, $level:expr, $($piece:expr),+ $(,)?) => {{
-        let mut line = $crate::text::Line::new();
-        $crate::put!(&mut line, $($piece),+);
-        $host.say($level, line.bytes());
-    }};
+    ($host:expr, $level:expr, $($piece:expr),+ $(,)?) => {
+        $crate::host::say($host, $level, &[$(&$piece as &dyn $crate::text::Show),+])
+    };
 }
 
 /// Shows a number in hexadecimal, lower case: the number, and how many digits at least (1 to 8).
@@ -151,9 +149,9 @@ impl Show for Shown<'_> {
 }
 
 /// Shows something as a JSON string (RFC 8259). Nothing that is shown holds a control character, so that only `"` and `\` are left to escape.
-pub struct Quoted<T>(pub T);
+pub struct Quoted<'s>(pub &'s dyn Show);
 
-impl<T: Show> Show for Quoted<T> {
+impl Show for Quoted<'_> {
     fn show(&self, line: &mut Line) {
         line.push(b"\"");
         line.is_quoting = true;
@@ -214,6 +212,11 @@ impl Show for Excerpt {
     }
 }
 
+/// The words of a list, which has blanks between them: a third of the size of an array of texts.
+pub fn words(list: &str) -> impl Iterator<Item = &[u8]> {
+    list.as_bytes().split(|&b| b == b' ')
+}
+
 /// What follows `prefix`. The standard `strip_prefix` leaves a panic behind where it is not inlined.
 pub fn behind<'t>(prefix: &[u8], text: &'t [u8]) -> Option<&'t [u8]> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn quotes_for_json() {
-        assert_eq!(line_of(Quoted(Shown(b"a\"\\\n\xff"))).bytes(), br#""a\"\\\\x0a\\xff""#);
+        assert_eq!(line_of(Quoted(&Shown(b"a\"\\\n\xff"))).bytes(), br#""a\"\\\\x0a\\xff""#);
     }
 
     #[test]

@@ -3,12 +3,16 @@
 use heapless::Vec;
 
 use super::{Address, Identity, Place, identity::MODALIAS_SIZE};
-use crate::host::{Errno, Host};
+use crate::{
+    host::{Errno, Host},
+    put,
+    text::Line,
+};
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
 pub const DRIVER_SIZE: usize = 48;
 
-/// The name of a driver. One that is longer than [`DRIVER_SIZE`] ends in `~`.
+/// The name of a driver, empty where there is none. One that is longer than [`DRIVER_SIZE`] ends in `~`.
 pub type DriverName = Vec<u8, DRIVER_SIZE>;
 
 /// Most bytes of the links that are read: one step through a bridge takes 13.
@@ -27,13 +31,21 @@ pub fn walk<H: Host>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> Re
     })
 }
 
+/// The path of an attribute of the function: `/sys/bus/pci/devices/0000:03:00.0/modalias`.
+pub fn attribute(address: Address, name: &str) -> Vec<u8, 64> {
+    let mut path = Line::new();
+    put!(&mut path, "/sys/bus/pci/devices/", address, name);
+    // There is room: the longest address has 18 bytes, the longest attribute of ours 16.
+    Vec::from_slice(path.bytes()).unwrap_or_default()
+}
+
 /// What the function is.
 ///
 /// # Errors
 /// Why `modalias` cannot be read; `EINVAL` when it does not have the form that the kernel writes.
 pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Errno> {
     let mut buffer = [0; MODALIAS_SIZE];
-    let length = host.read(&[b"/sys/bus/pci/devices/", &address.text(), b"/modalias"], 0, &mut buffer)?;
+    let length = host.read(&[&attribute(address, "/modalias")], 0, &mut buffer)?;
     Identity::from_modalias(buffer.get(..length).unwrap_or_default()).ok_or(Errno::EINVAL)
 }
 
@@ -41,26 +53,28 @@ pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Err
 ///
 /// # Errors
 /// Why the link cannot be read. That there is none is not an error.
-pub fn driver<H: Host>(host: &mut H, address: Address) -> Result<Option<DriverName>, Errno> {
-    let mut buffer = [0; LINK_SIZE];
-    let length = match host.link(&[b"/sys/bus/pci/devices/", &address.text(), b"/driver"], &mut buffer) {
-        Ok(length) => length,
-        Err(Errno::ENOENT) => return Ok(None),
-        Err(errno) => return Err(errno),
-    };
-    let target = buffer.get(..length).unwrap_or_default();
-    let last = target.rsplit(|&b| b == b'/').next().unwrap_or_default();
+pub fn driver<H: Host>(host: &mut H, address: Address) -> Result<DriverName, Errno> {
     let mut name = DriverName::new();
-    if name.extend_from_slice(last).is_err() {
-        let _ = name.extend_from_slice(last.get(..DRIVER_SIZE - 1).unwrap_or_default());
-        let _ = name.push(b'~');
+    let mut buffer = [0; LINK_SIZE];
+    match host.link(&[&attribute(address, "/driver")], &mut buffer) {
+        Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno),
+        Ok(length) => {
+            let target = buffer.get(..length).unwrap_or_default();
+            for &byte in target.rsplit(|&b| b == b'/').next().unwrap_or_default() {
+                if name.push(byte).is_err() {
+                    name.pop();
+                    let _ = name.push(b'~');
+                }
+            }
+        }
     }
-    Ok(Some(name))
+    Ok(name)
 }
 
 /// The place of the function. `None` where the link to it cannot be read or understood.
 pub fn place<H: Host>(host: &mut H, address: Address) -> Option<Place> {
     let mut buffer = [0; LINK_SIZE];
-    let length = host.link(&[b"/sys/bus/pci/devices/", &address.text()], &mut buffer).ok()?;
+    let length = host.link(&[&attribute(address, "")], &mut buffer).ok()?;
     Place::from_link(buffer.get(..length)?)
 }

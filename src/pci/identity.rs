@@ -1,9 +1,7 @@
 //! What a function is: vendor, device, subsystem and class, all from one read of `modalias`.
 
-use crate::text::{behind, number};
-
 /// The ids and the class of a function, as its configuration space has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// Vendor id.
     pub vendor: u16,
@@ -17,6 +15,9 @@ pub struct Identity {
     pub class: u32,
 }
 
+/// The form of a `modalias`: `#` stands for a hexadecimal digit. The kernel keeps ids in 32 bits, PCI has them in 16.
+const FORM: &[u8] = b"pci:v0000####d0000####sv0000####sd0000####bc##sc##i##";
+
 /// Most bytes of a `modalias` that are read. The kernel's have 54 and a newline.
 pub const MODALIAS_SIZE: usize = 96;
 
@@ -24,21 +25,17 @@ impl Identity {
     /// Reads a `modalias` attribute, which has the form `pci:v00008086d000010D3sv00001AF4sd00001100bc02sc00i00` (`drivers/pci/pci-sysfs.c`, `modalias_show`). Reading it touches no hardware.
     /// `None` for anything else.
     pub fn from_modalias(text: &[u8]) -> Option<Identity> {
-        let mut rest = behind(b"pci:", text.trim_ascii_end())?;
-        let mut field = |mark: &[u8], width: usize| -> Option<u32> {
-            let (digits, after) = behind(mark, rest)?.split_at_checked(width)?;
-            rest = after;
-            number(digits, 16)
-        };
-        let id = |value: u32| u16::try_from(value).ok();
-        let identity = Identity {
-            vendor: id(field(b"v", 8)?)?,
-            device: id(field(b"d", 8)?)?,
-            subvendor: id(field(b"sv", 8)?)?,
-            subdevice: id(field(b"sd", 8)?)?,
-            class: field(b"bc", 2)? << 16 | field(b"sc", 2)? << 8 | field(b"i", 2)?,
-        };
-        rest.is_empty().then_some(identity)
+        let text = text.trim_ascii_end();
+        if text.len() != FORM.len() {
+            return None;
+        }
+        // Ids and class have 22 digits, one behind the other in a number of 88 bits.
+        let digits = text.iter().zip(FORM).try_fold(0, |digits: u128, (&byte, &form)| match form {
+            b'#' => Some(digits << 4 | u128::from((byte as char).to_digit(16)?)),
+            _ => (byte == form).then_some(digits),
+        })?;
+        let ids = (digits >> 24) as u64;
+        Some(Identity { vendor: (ids >> 48) as u16, device: (ids >> 32) as u16, subvendor: (ids >> 16) as u16, subdevice: ids as u16, class: digits as u32 & 0xff_ffff })
     }
 
     /// Whether it is a bridge of any kind: base class 06. Such a function is never taken, since what is behind it would be lost with it.

@@ -14,36 +14,35 @@ use crate::{
 /// Most bridges on the way to a function. PCI Express trees are rarely more than six deep; 256 buses allow no more than 255.
 pub const DEPTH: usize = 32;
 
-/// The way to a function: the first address counts from the root bus, each further step is a device and function behind the bridge before it.
+/// The way to a function: the bridges from the root bus on, then the function itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    root: Address,
-    steps: Vec<(u8, u8), DEPTH>,
-}
+pub struct Place(Vec<Address, { DEPTH + 1 }>);
 
 impl Place {
     /// Reads the target of `/sys/bus/pci/devices/ADDRESS`, which goes through every bridge: `../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0`. Folders that are no address (`pci0000:00`, a VMD's
     /// `pci10000:e0`) begin the way anew, so that it counts from the root bus next to the function.
     ///
-    /// `None` where no address stands in it, or more of them than [`DEPTH`].
+    /// `None` where no address stands in it, or more than [`DEPTH`] bridges.
     pub fn from_link(target: &[u8]) -> Option<Place> {
-        let mut place: Option<Place> = None;
+        let mut way = Vec::new();
         for folder in target.split(|&b| b == b'/') {
-            match (Address::parse(folder), &mut place) {
-                (Ok(root), None) => place = Some(Place { root, steps: Vec::new() }),
-                (Ok(step), Some(place)) => place.steps.push((step.device, step.function)).ok()?,
-                (Err(_), _) => place = None,
+            match Address::parse(folder) {
+                Ok(address) => way.push(address).ok()?,
+                Err(_) => way.clear(),
             }
         }
-        place
+        (!way.is_empty()).then_some(Place(way))
     }
 }
 
 impl Show for Place {
     fn show(&self, line: &mut Line) {
-        put!(line, self.root);
-        for &(device, function) in &self.steps {
-            put!(line, "/", Hex(device.into(), 2), ".", Hex(function.into(), 1));
+        // Only the first one's bus is sure to keep its number.
+        if let Some((first, steps)) = self.0.split_first() {
+            put!(line, first);
+            for step in steps {
+                put!(line, "/", Hex(step.device.into(), 2), ".", Hex(step.function.into(), 1));
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     host::{Errno, Host, Path},
     lines::{self, Line},
     pci::{Address, bus::DriverName},
-    seize::{Devices, Outcome},
+    seize::{Devices, Outcome, hold::find},
     text::behind,
 };
 
@@ -37,10 +37,10 @@ pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
     let _ = lines::each(host, &[FOLDER.as_bytes(), b"/report"], REPORT_SIZE, &mut |_, _, line| {
         let (Line::Whole(line) | Line::TooLong(line)) = line;
         let Some(address) = value(line, b"\"address\":\"").and_then(|text| Address::parse(text).ok()) else { return };
-        let Some(device) = devices.iter_mut().find(|device| device.address == address) else { return };
+        let Some(device) = find(devices, address) else { return };
         device.first_outcome = value(line, b"\"outcome\":\"").and_then(Outcome::from_word);
         if let Some(origin) = value(line, b"\"origin\":\"") {
-            device.origin = DriverName::from_slice(origin).ok();
+            device.origin = DriverName::from_slice(origin).unwrap_or_default();
         }
     });
 }

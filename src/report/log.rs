@@ -76,8 +76,8 @@ impl Show for Told<'_> {
         put!(line, device.address, " ", device.outcome);
         if let Some(identity) = device.identity {
             put!(line, " (", Hex(identity.vendor.into(), 4), ":", Hex(identity.device.into(), 4));
-            if let (Some(origin), false) = (&device.origin, device.outcome == Outcome::Lost) {
-                put!(line, ", taken from ", Shown(origin));
+            if !device.origin.is_empty() && device.outcome != Outcome::Lost {
+                put!(line, ", taken from ", Shown(&device.origin));
             }
             put!(line, ")");
         }
@@ -91,7 +91,7 @@ impl Show for Told<'_> {
         };
         put!(line, meaning);
         if device.outcome == Outcome::Lost {
-            put!(line, Shown(device.driver.as_deref().unwrap_or(b"?")));
+            put!(line, Shown(if device.driver.is_empty() { b"?" } else { &device.driver }));
         }
         if let Some(refusal) = device.refusal {
             put!(line, ": ", refusal);

@@ -96,7 +96,7 @@ fn is_space(byte: u8) -> bool {
 /// Whether two names are the same to the kernel (`kernel/params.c`, `parameq`).
 pub fn same_name(one: &[u8], other: &[u8]) -> bool {
     let folded = |&byte: &u8| if byte == b'-' { b'_' } else { byte };
-    one.iter().map(folded).eq(other.iter().map(folded))
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| folded(one) == folded(other))
 }
 
 /// What follows `prefix` in a name.

@@ -20,7 +20,7 @@ use heapless::Vec;
 use crate::{
     host::{Host, PATH_SIZE},
     pci::Address,
-    text::{Excerpt, number},
+    text::{Excerpt, number, words},
 };
 use digest::Digest;
 pub use problem::{Fault, Problem, Problems};
@@ -142,12 +142,13 @@ impl Request {
 
     /// Takes one switch. `value` is `None` where the name stands alone.
     pub(crate) fn switch(&mut self, origin: Origin, text: &[u8], name: &[u8], value: Option<&[u8]>) {
-        let understood = match name {
-            b"off" => truth(value).map(|on| self.switches.off = on),
-            b"strict" => truth(value).map(|on| self.switches.strict = on),
-            b"debug" => truth(value).map(|on| self.switches.debug = on),
-            b"timeout" => seconds(value).map(|seconds| self.switches.timeout = seconds),
-            _ => Err(Fault::UnknownName),
+        let switches = &mut self.switches;
+        let understood = match words("off strict debug timeout").position(|word| word == name) {
+            Some(0) => truth(value).map(|on| switches.off = on),
+            Some(1) => truth(value).map(|on| switches.strict = on),
+            Some(2) => truth(value).map(|on| switches.debug = on),
+            Some(_) => seconds(value).map(|seconds| switches.timeout = seconds),
+            None => Err(Fault::UnknownName),
         };
         if let Err(fault) = understood {
             self.problem(origin, text, fault);
@@ -173,11 +174,11 @@ impl Default for Request {
 
 /// A yes or a no: bare, `1`, `y`, `yes`, `on`, `true`, or `0`, `n`, `no`, `off`, `false`, in any case.
 fn truth(value: Option<&[u8]>) -> Result<bool, Fault> {
-    const WORDS: [(&str, bool); 10] =
-        [("1", true), ("y", true), ("yes", true), ("on", true), ("true", true), ("0", false), ("n", false), ("no", false), ("off", false), ("false", false)];
+    const WORDS: &str = "1 y yes on true 0 n no off false";
+    const NO: usize = 5;
     let Some(value) = value else { return Ok(true) };
-    let is = |word: &str| word.bytes().eq(value.iter().map(u8::to_ascii_lowercase));
-    WORDS.iter().find(|(word, _)| is(word)).map(|&(_, truth)| truth).ok_or(Fault::NoTruth)
+    let is = |word: &[u8]| word.len() == value.len() && word.iter().zip(value).all(|(one, other)| one.eq_ignore_ascii_case(other));
+    words(WORDS).position(is).map(|place| place < NO).ok_or(Fault::NoTruth)
 }
 
 /// A number of seconds: decimal, 1 to [`LONGEST_TIMEOUT`].

@@ -15,7 +15,7 @@ use crate::{
 /// Walks the bus and holds whatever is asked for and may be taken.
 pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Devices) {
     for item in &request.items {
-        if !devices.iter().any(|device| device.address == item.address) {
+        if find(devices, item.address).is_none() {
             // There is room: there are no more devices than items.
             let _ = devices.push(Device::absent(item.address, item.origin));
         }
@@ -36,7 +36,8 @@ pub fn is_registered<H: Host>(host: &mut H) -> bool {
     host.list(&[b"/sys/bus/pci/drivers/", PCIBACK.as_bytes()], &mut |_, _| {}).is_ok()
 }
 
-fn find(devices: &mut Devices, address: Address) -> Option<&mut Device> {
+/// The device at that address.
+pub fn find(devices: &mut Devices, address: Address) -> Option<&mut Device> {
     devices.iter_mut().find(|device| device.address == address)
 }
 
@@ -52,7 +53,7 @@ fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
         return;
     }
     // What pciback has already may be with a guest, and is not touched.
-    device.was_pciback = registered && matches!(bus::driver(host, device.address), Ok(Some(driver)) if driver == PCIBACK.as_bytes());
+    device.was_pciback = registered && bus::driver(host, device.address).is_ok_and(|driver| driver == PCIBACK.as_bytes());
     if device.was_pciback {
         return;
     }

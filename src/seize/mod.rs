@@ -22,12 +22,15 @@ use heapless::Vec;
 
 use crate::{
     host::{Errno, Host, Path},
-    pci::{Address, Identity, bus::DriverName},
+    pci::{
+        Address, Identity,
+        bus::{self, DriverName},
+    },
     plan::Refusal,
     put,
     request::{ITEMS, Origin, Request},
     say,
-    text::{Line, Show},
+    text::{Line, Show, words},
 };
 
 /// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
@@ -49,16 +52,16 @@ pub struct Device {
     pub identity: Option<Identity>,
     /// Why it is not to be taken, if so.
     pub refusal: Option<Refusal>,
-    /// The driver that had it when `seize` came.
-    pub origin: Option<DriverName>,
+    /// The driver that had it when `seize` came. Empty: none.
+    pub origin: DriverName,
     /// Whether pciback itself took it, and its initialisation succeeded, in this run.
     pub bound: bool,
     /// Whether pciback had it before this run.
     pub was_pciback: bool,
     /// The first step that failed, and how.
     pub failure: Option<Failure>,
-    /// The driver that has it at the end.
-    pub driver: Option<DriverName>,
+    /// The driver that has it at the end. Empty: none.
+    pub driver: DriverName,
     /// What became of it.
     pub outcome: Outcome,
     /// What became of it when `seize` first ran in this boot.
@@ -74,11 +77,11 @@ impl Device {
             is_there: false,
             identity: None,
             refusal: None,
-            origin: None,
+            origin: DriverName::new(),
             bound: false,
             was_pciback: false,
             failure: None,
-            driver: None,
+            driver: DriverName::new(),
             outcome: Outcome::Absent,
             first_outcome: None,
         }
@@ -128,22 +131,12 @@ impl Outcome {
     /// Every outcome.
     pub const ALL: [Outcome; 7] = [Outcome::Seized, Outcome::Held, Outcome::Unready, Outcome::Exposed, Outcome::Lost, Outcome::Absent, Outcome::Refused];
 
-    /// Its word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Outcome::Seized => "seized",
-            Outcome::Held => "held",
-            Outcome::Unready => "unready",
-            Outcome::Exposed => "exposed",
-            Outcome::Lost => "lost",
-            Outcome::Absent => "absent",
-            Outcome::Refused => "refused",
-        }
-    }
+    /// Their words, in that order.
+    const WORDS: &str = "seized held unready exposed lost absent refused";
 
     /// The outcome with that word.
     pub fn from_word(word: &[u8]) -> Option<Outcome> {
-        Outcome::ALL.into_iter().find(|outcome| outcome.word().as_bytes() == word)
+        words(Outcome::WORDS).zip(Outcome::ALL).find(|&(own, _)| own == word).map(|(_, outcome)| outcome)
     }
 
     /// Whether the device is as it was asked to be.
@@ -154,7 +147,7 @@ impl Outcome {
 
 impl Show for Outcome {
     fn show(&self, line: &mut Line) {
-        put!(line, self.word());
+        line.push(words(Outcome::WORDS).nth(*self as usize).unwrap_or_default());
     }
 }
 
@@ -219,7 +212,7 @@ pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Device
 
 /// Writes the override of a device: the name of the one driver that may have it.
 fn set_override<H: Host>(host: &mut H, address: Address, driver: &str) -> Result<(), Errno> {
-    host.write(&[b"/sys/bus/pci/devices/", &address.text(), b"/driver_override"], driver.as_bytes())
+    host.write(&[&bus::attribute(address, "/driver_override")], driver.as_bytes())
 }
 
 /// Writes the address of a device into `bind` or `unbind` of a driver, or another attribute that takes one.

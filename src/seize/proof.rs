@@ -30,19 +30,21 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
             return Outcome::Lost;
         }
     }
-    match &device.driver {
-        Some(driver) if driver != PCIBACK.as_bytes() => Outcome::Lost,
-        Some(_) if device.bound || is_initialised(host, device) => Outcome::Seized,
-        Some(_) => Outcome::Unready,
-        None if is_held(host, device) => Outcome::Held,
-        None => Outcome::Exposed,
+    if device.driver.is_empty() {
+        if is_held(host, device) { Outcome::Held } else { Outcome::Exposed }
+    } else if device.driver != PCIBACK.as_bytes() {
+        Outcome::Lost
+    } else if device.bound || is_initialised(host, device) {
+        Outcome::Seized
+    } else {
+        Outcome::Unready
     }
 }
 
 /// Whether the override in place keeps dom0's drivers away.
 fn is_held<H: Host>(host: &mut H, device: &Device) -> bool {
     let mut buffer = [0; 16];
-    let read = host.read(&[b"/sys/bus/pci/devices/", &device.address.text(), b"/driver_override"], 0, &mut buffer);
+    let read = host.read(&[&bus::attribute(device.address, "/driver_override")], 0, &mut buffer);
     let name = buffer.get(..read.unwrap_or_default()).unwrap_or_default().trim_ascii_end();
     [HOLD.as_bytes(), PCIBACK.as_bytes()].contains(&name)
 }

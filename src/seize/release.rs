@@ -1,12 +1,15 @@
 //! The release of old drivers: one that had a device before the hold lets go of it now.
 
 use super::{Device, Devices, Step, write_address};
-use crate::host::{Errno, Host};
+use crate::{
+    host::{Errno, Host},
+    pci::bus,
+};
 
 /// Unbinds every device that a driver had when it was held. The hold keeps the driver from coming back.
 pub fn old_drivers<H: Host>(host: &mut H, devices: &mut Devices) {
     for device in devices.iter_mut().filter(|device| device.is_pending()) {
-        if device.origin.is_some() {
+        if !device.origin.is_empty() {
             let unbound = unbind(host, device);
             device.note(Step::Unbind, unbound);
         }
@@ -14,5 +17,5 @@ pub fn old_drivers<H: Host>(host: &mut H, devices: &mut Devices) {
 }
 
 fn unbind<H: Host>(host: &mut H, device: &Device) -> Result<(), Errno> {
-    write_address(host, &[b"/sys/bus/pci/devices/", &device.address.text(), b"/driver/unbind"], device.address)
+    write_address(host, &[&bus::attribute(device.address, "/driver/unbind")], device.address)
 }
