@@ -56,16 +56,6 @@ pub trait Host {
     fn print(&mut self, bytes: &[u8]);
 }
 
-/// Says one line, made of pieces, to the people who watch. See [`say!`](crate::say!).
-#[inline(never)]
-pub fn say<H: Host>(host: &mut H, level: Level, pieces: &[&dyn Show]) {
-    let mut line = Line::new();
-    for piece in pieces {
-        piece.show(&mut line);
-    }
-    host.say(level, line.bytes());
-}
-
 /// How much a line matters: the kernel log's own levels (`include/linux/kern_levels.h`). [`Level::Error`] shows on the console even under `quiet`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {

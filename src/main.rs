@@ -74,7 +74,7 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
     }
     if let Some(root) = invocation.root {
         if let Err(errno) = chdir(root).map_err(of_nix) {
-            pciseize::say!(&mut machine, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
+            pciseize::say!(machine, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
             return Exit::Usage;
         }
         machine.is_rooted = true;

@@ -50,6 +50,14 @@ impl Line {
         self.bytes.clear();
     }
 
+    /// Begins or ends a JSON string: what is added within is escaped.
+    #[inline(never)]
+    fn quote(&mut self) {
+        let is_end = core::mem::take(&mut self.is_quoting);
+        self.push(b"\"");
+        self.is_quoting = !is_end;
+    }
+
     /// Adds bytes. Should they not fit, the line ends in `~`.
     #[inline(never)]
     pub fn push(&mut self, bytes: &[u8]) {
@@ -83,9 +91,11 @@ macro_rules! put {
 /// Says one line, made of pieces, to the people who watch: `say!(host, Level::Info, address, " seized")`.
 #[macro_export]
 macro_rules! say {
-    ($host:expr, $level:expr, $($piece:expr),+ $(,)?) => {
-        $crate::host::say($host, $level, &[$(&$piece as &dyn $crate::text::Show),+])
-    };
+    ($host:expr, $level:expr, $($piece:expr),+ $(,)?) => {{
+        let mut line = $crate::text::Line::new();
+        $crate::put!(&mut line, $($piece),+);
+        $host.say($level, line.bytes());
+    }};
 }
 
 /// Shows a number in hexadecimal, lower case: the number, and how many digits at least (1 to 8).
@@ -149,15 +159,14 @@ impl Show for Shown<'_> {
 }
 
 /// Shows something as a JSON string (RFC 8259). Nothing that is shown holds a control character, so that only `"` and `\` are left to escape.
-pub struct Quoted<'s>(pub &'s dyn Show);
+pub struct Quoted<T>(pub T);
 
-impl Show for Quoted<'_> {
+impl<T: Show> Show for Quoted<T> {
+    #[inline(always)]
     fn show(&self, line: &mut Line) {
-        line.push(b"\"");
-        line.is_quoting = true;
+        line.quote();
         self.0.show(line);
-        line.is_quoting = false;
-        line.push(b"\"");
+        line.quote();
     }
 }
 
@@ -235,7 +244,7 @@ mod tests {
 
     #[test]
     fn quotes_for_json() {
-        assert_eq!(line_of(Quoted(&Shown(b"a\"\\\n\xff"))).bytes(), br#""a\"\\\\x0a\\xff""#);
+        assert_eq!(line_of(Quoted(Shown(b"a\"\\\n\xff"))).bytes(), br#""a\"\\\\x0a\\xff""#);
     }
 
     #[test]

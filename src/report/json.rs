@@ -10,7 +10,7 @@ use crate::{
     put,
     request::Problem,
     seize::Device,
-    text::{Decimal, Hex, LINE_SIZE, Line, Quoted, Show, Shown, words},
+    text::{Decimal, Hex, LINE_SIZE, Line, Quoted, Show, Shown},
 };
 
 /// Text on its way into a file, piece by piece.
@@ -37,9 +37,9 @@ impl<H: Host> Sink<'_, H> {
 /// The first that the file met.
 pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), Errno> {
     let mut sink = Sink { host, path, line: Line::new(), result: Ok(()) };
-    put!(&mut sink.line, "{");
-    head(&mut sink.line, report);
-    put!(&mut sink.line, ",\n\"devices\":[");
+    let switches = report.request.switches;
+    put!(&mut sink.line, "{\"schema\":1,\"dom0\":", Truth(report.is_dom0), ",\"strict\":", Truth(switches.strict), ",\"off\":", Truth(switches.off));
+    put!(&mut sink.line, ",\"stage\":", Quoted(report.stage.word()), ",\"config_digest\":", Quoted(report.request.digest), ",\n\"devices\":[");
     let mut separator = "\n";
     for device in report.devices {
         let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
@@ -61,71 +61,41 @@ pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), E
     sink.result
 }
 
-/// What is not a list.
-fn head(line: &mut Line, report: &Report) {
-    let switches = report.request.switches;
-    members(
-        line,
-        "schema dom0 strict off stage config_digest",
-        &[&Decimal(1), &Truth(report.is_dom0), &Truth(switches.strict), &Truth(switches.off), &Quoted(&report.stage.word()), &Quoted(&report.request.digest)],
-    );
-}
-
+/// A device.
+#[inline(never)]
 fn device(line: &mut Line, report: &Report, device: &Device, place: Option<Place>) {
     let identity = device.identity.unwrap_or_default();
-    let id = |value: u32, digits| Maybe(device.identity.map(|_| Hex(value, digits)));
-    object(
-        line,
-        "address path vendor device subvendor subdevice class driver origin outcome latest selector source warnings",
-        &[
-            &Quoted(&device.address),
-            &Maybe(place),
-            &id(identity.vendor.into(), 4),
-            &id(identity.device.into(), 4),
-            &id(identity.subvendor.into(), 4),
-            &id(identity.subdevice.into(), 4),
-            &id(identity.class, 6),
-            &driver(&device.driver),
-            &driver(&device.origin),
-            &Quoted(&device.first_outcome.unwrap_or(device.outcome)),
-            &Quoted(&device.outcome),
-            &Quoted(&device.address),
-            &Quoted(&Shown(report.request.source(device.asked.source))),
-            &List(device.failure),
-        ],
-    );
+    put!(line, "{\"address\":", Quoted(device.address), ",\"path\":", Maybe(place));
+    for (key, id, digits) in [
+        (",\"vendor\":", identity.vendor.into(), 4),
+        (",\"device\":", identity.device.into(), 4),
+        (",\"subvendor\":", identity.subvendor.into(), 4),
+        (",\"subdevice\":", identity.subdevice.into(), 4),
+        (",\"class\":", identity.class, 6),
+    ] {
+        put!(line, key, Maybe(device.identity.map(|_| Hex(id, digits))));
+    }
+    put!(line, ",\"driver\":", driver(&device.driver), ",\"origin\":", driver(&device.origin));
+    put!(line, ",\"outcome\":", Quoted(device.first_outcome.unwrap_or(device.outcome)), ",\"latest\":", Quoted(device.outcome));
+    put!(line, ",\"selector\":", Quoted(device.address), ",\"source\":", Quoted(Shown(report.request.source(device.asked.source))));
+    put!(line, ",\"warnings\":[");
+    if let Some(failure) = device.failure {
+        put!(line, Quoted(failure));
+    }
+    put!(line, "]}");
 }
 
+/// A problem.
+#[inline(never)]
 fn problem(line: &mut Line, report: &Report, problem: &Problem) {
     let origin = problem.origin;
-    object(
-        line,
-        "source line column text message",
-        &[&Quoted(&Shown(report.request.source(origin.source))), &Decimal(origin.line), &Decimal(origin.column), &Quoted(&problem.text), &Quoted(&problem.fault)],
-    );
+    put!(line, "{\"source\":", Quoted(Shown(report.request.source(origin.source))), ",\"line\":", Decimal(origin.line), ",\"column\":", Decimal(origin.column));
+    put!(line, ",\"text\":", Quoted(&problem.text), ",\"message\":", Quoted(problem.fault), "}");
 }
 
 /// A driver's name.
 fn driver(name: &DriverName) -> Maybe<Shown<'_>> {
     Maybe((!name.is_empty()).then_some(Shown(name)))
-}
-
-/// Adds an object: its keys, with blanks between them, and their values.
-fn object(line: &mut Line, keys: &str, values: &[&dyn Show]) {
-    put!(line, "{");
-    members(line, keys, values);
-    put!(line, "}");
-}
-
-/// Adds the inside of an object.
-fn members(line: &mut Line, keys: &str, values: &[&dyn Show]) {
-    let mut separator = "\"";
-    for (key, value) in words(keys).zip(values) {
-        put!(line, separator);
-        line.push(key);
-        put!(line, "\":", value);
-        separator = ",\"";
-    }
 }
 
 /// A JSON truth value.
@@ -146,18 +116,5 @@ impl<T: Show> Show for Maybe<T> {
             Some(value) => put!(line, Quoted(value)),
             None => put!(line, "null"),
         }
-    }
-}
-
-/// A JSON list of one string or none.
-struct List<T>(Option<T>);
-
-impl<T: Show> Show for List<T> {
-    fn show(&self, line: &mut Line) {
-        put!(line, "[");
-        if let Some(value) = &self.0 {
-            put!(line, Quoted(value));
-        }
-        put!(line, "]");
     }
 }
