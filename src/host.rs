@@ -3,17 +3,13 @@
 //! Everything that pciseize knows or does goes through [`Host`]. The program implements it with system calls (`src/main.rs`), the tests with a model. The calls keep no state
 //! between them (no open files, no positions), so that a model of the machine needs none either.
 
-use core::ffi::CStr;
-
 use crate::{
     put,
     text::{Decimal, Line, Show, number, words},
 };
 
-/// A path in pieces, which the machine puts together: absolute, bytes as they are, no NUL in them.
-///
-/// In pieces it needs no buffer where it is made, and nothing to format. One that is longer than [`PATH_SIZE`] gives [`Errno::ENAMETOOLONG`]; no shortened path is ever opened.
-pub type Path<'p> = &'p [&'p [u8]];
+/// A path: absolute, bytes as they are, no NUL in them. One that is longer than [`PATH_SIZE`] gives [`Errno::ENAMETOOLONG`]; no shortened path is ever opened.
+pub type Path<'p> = &'p [u8];
 
 /// Most bytes of a path, its final NUL included: room for a drop-in whose name has the 255 bytes that a file name may have, and for any attribute of a PCI device.
 pub const PATH_SIZE: usize = 320;
@@ -22,14 +18,14 @@ pub const PATH_SIZE: usize = 320;
 ///
 /// Paths are absolute, as on the machine itself; an implementation may put them below another root.
 pub trait Host {
-    /// Reads the file at `path` from `offset` on, until `buffer` is full or the file ends. Returns the number of bytes read; fewer than `buffer` holds means that the file ended.
-    fn read(&mut self, path: Path, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
+    /// Reads the file at `path` from `offset` on, until `buffer` is full or the file ends. Returns what was read; fewer bytes than `buffer` holds mean that the file ended.
+    fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno>;
 
     /// Writes `bytes` into the existing file at `path`, in one `write(2)`: what a sysfs attribute expects.
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno>;
 
-    /// Reads the target of the symbolic link at `path`. Returns its length; a target that does not fit is `ENAMETOOLONG`.
-    fn link(&mut self, path: Path, buffer: &mut [u8]) -> Result<usize, Errno>;
+    /// Reads the target of the symbolic link at `path`. One that does not fit into `buffer` is `ENAMETOOLONG`.
+    fn link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno>;
 
     /// Calls `visit` for every name in the folder at `path`, in no particular order, without `.` and `..`.
     fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno>;
@@ -47,7 +43,7 @@ pub trait Host {
     fn remove(&mut self, path: Path) -> Result<(), Errno>;
 
     /// Gives the module file at `path` to the kernel with `finit_module(2)`. `compressed`: the kernel is to unpack it itself (flag `MODULE_INIT_COMPRESSED_FILE`, Linux 5.17).
-    fn load_module(&mut self, path: Path, parameters: &CStr, compressed: bool) -> Result<(), Errno>;
+    fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno>;
 
     /// Gives one line, without its end, to the people who watch: the kernel log in an initramfs, standard error elsewhere.
     fn say(&mut self, level: Level, line: &[u8]);

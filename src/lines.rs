@@ -27,12 +27,12 @@ pub fn each<H: Host>(host: &mut H, path: Path, limit: u64, visit: &mut dyn FnMut
     // Inside a line that was too long: skip to its end.
     let mut skipping = false;
     loop {
-        let length = host.read(path, offset, &mut buffer)?;
-        let mut rest = buffer.get(..length).unwrap_or_default();
+        let mut rest = host.read(path, offset, &mut buffer)?;
+        let length = rest.len();
         if rest.is_empty() {
             return Ok(());
         }
-        let ended = length < buffer.len();
+        let ended = length <= LINE_SIZE;
         if offset >= limit {
             return Err(Errno::EFBIG);
         }

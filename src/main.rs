@@ -7,22 +7,16 @@
 
 use core::{
     arch::asm,
-    ffi::{CStr, c_char, c_int},
+    ffi::{CStr, c_char, c_int, c_long},
 };
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use heapless::Vec;
 use nix::{
-    fcntl::{AT_FDCWD, OFlag, renameat},
-    kmod::{ModuleInitFlags, finit_module},
+    fcntl::OFlag,
     libc,
-    sys::{
-        stat::Mode,
-        statfs::{FsType, TMPFS_MAGIC, statfs},
-        uio::pread,
-    },
-    unistd::{UnlinkatFlags, chdir, mkdir, unlinkat, write},
+    sys::statfs::{FsType, TMPFS_MAGIC, statfs},
 };
 use pciseize::{
     cli::{Exit, Invocation},
@@ -73,7 +67,8 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
         machine.log = Log::Kernel;
     }
     if let Some(root) = invocation.root {
-        if let Err(errno) = chdir(root).map_err(of_nix) {
+        // SAFETY: a word of the command line ends in NUL.
+        if let Err(errno) = answer(unsafe { libc::chdir(root.as_ptr()) }.into()) {
             pciseize::say!(machine, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
             return Exit::Usage;
         }
@@ -96,52 +91,70 @@ enum Log {
     Stderr,
 }
 
-/// The kernel's last answer. Taken raw, since nix knows errnos by name only and turns others into 0.
-fn of_nix(_: nix::errno::Errno) -> Errno {
-    Errno(nix::errno::Errno::last_raw())
+/// Bytes with the NUL behind them that the kernel wants.
+struct Name(Vec<u8, PATH_SIZE>);
+
+impl Name {
+    #[inline(never)]
+    fn of(bytes: &[u8]) -> Result<Name, Errno> {
+        let mut name = Vec::new();
+        if name.extend_from_slice(bytes).is_err() || name.push(0).is_err() {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        // A NUL within would end it early.
+        if bytes.iter().any(|&byte| byte == 0) { Err(Errno::EINVAL) } else { Ok(Name(name)) }
+    }
+
+    fn as_ptr(&self) -> *const c_char {
+        self.0.as_ptr().cast()
+    }
+}
+
+/// What the kernel answered. Its errno is taken raw, since nix knows errnos by name only and turns others into 0.
+fn answer(result: c_long) -> Result<usize, Errno> {
+    usize::try_from(result).map_err(|_| Errno(nix::errno::Errno::last_raw()))
 }
 
 impl Machine {
     /// Whether the root file system is the one that the kernel unpacks its initramfs into: a tmpfs or a ramfs (`init/do_mounts.c`, `init_rootfs`). No real root is either.
     fn is_initramfs(&self) -> bool {
         const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-        self.at(&[b"/"], |root| statfs(root)).is_ok_and(|root| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&root.filesystem_type()))
+        let Ok(root) = self.name(b"/") else { return false };
+        // SAFETY: the name ends in NUL.
+        statfs(unsafe { CStr::from_ptr(root.as_ptr()) }).is_ok_and(|root| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&root.filesystem_type()))
     }
 
-    /// Calls `ask` with the path as the kernel is to see it.
-    fn at<T>(&self, path: Path, ask: impl FnOnce(&CStr) -> nix::Result<T>) -> Result<T, Errno> {
-        let mut name: Vec<u8, PATH_SIZE> = Vec::new();
-        let joined = path.iter().all(|piece| name.extend_from_slice(piece).is_ok()) && name.push(0).is_ok();
-        if !joined {
-            return Err(Errno::ENAMETOOLONG);
-        }
+    /// The path as the kernel is to see it.
+    fn name(&self, path: Path) -> Result<Name, Errno> {
         // Without its `/` the path counts from the working folder.
-        let name = if self.is_rooted { behind(b"/", &name).unwrap_or(&name) } else { &name };
-        // A NUL within would end the path early.
-        let name = CStr::from_bytes_with_nul(name).map_err(|_| Errno::EINVAL)?;
-        ask(name).map_err(of_nix)
+        Name::of(if self.is_rooted { behind(b"/", path).unwrap_or(path) } else { path })
     }
 
     /// Opens the file, without waiting for anything: a fifo in the place of a configuration has no content, and that is all.
     ///
     /// Not with `O_CLOEXEC`: nothing is executed, and musl spends a second system call on it.
     fn open(&self, path: Path, flags: OFlag) -> Result<OwnedFd, Errno> {
-        self.at(path, |name| {
-            let flags = (flags | OFlag::O_NONBLOCK).bits();
-            // SAFETY: the name ends in NUL. nix's own open hides from the compiler that its descriptor is not -1, which leaves a panic behind.
-            let file = unsafe { libc::open(name.as_ptr(), flags, 0o644) };
-            if file < 0 {
-                return Err(nix::errno::Errno::last());
-            }
-            // SAFETY: it was opened just now, and nobody else knows of it.
-            Ok(unsafe { OwnedFd::from_raw_fd(file) })
-        })
+        let name = self.name(path)?;
+        let flags = (flags | OFlag::O_NONBLOCK).bits();
+        // SAFETY: the name ends in NUL. nix's own open hides from the compiler that its descriptor is not -1, which leaves a panic behind.
+        let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, name.as_ptr(), flags, 0o644) } as c_int;
+        if file < 0 {
+            return Err(Errno(nix::errno::Errno::last_raw()));
+        }
+        // SAFETY: it was opened just now, and nobody else knows of it.
+        Ok(unsafe { OwnedFd::from_raw_fd(file) })
+    }
+
+    /// Writes once.
+    fn write_once(file: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+        // SAFETY: the kernel reads as many bytes as there are.
+        answer(unsafe { libc::write(file.as_fd().as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) } as c_long)
     }
 
     /// Writes everything into an open file.
-    fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    fn write_all(file: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {
-            let written = write(&file, bytes).map_err(of_nix)?;
+            let written = Machine::write_once(file, bytes)?;
             bytes = bytes.get(written..).unwrap_or_default();
             if written == 0 {
                 return Err(Errno::EIO);
@@ -152,44 +165,42 @@ impl Machine {
 }
 
 impl Host for Machine {
-    fn read(&mut self, path: Path, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         let file = self.open(path, OFlag::O_RDONLY)?;
         let mut length = 0;
         while let Some(rest) = buffer.get_mut(length..) {
-            let at = i64::try_from(offset).unwrap_or(i64::MAX).saturating_add(length as i64);
-            match pread(&file, rest, at).map_err(of_nix)? {
-                0 => break,
-                read => length += read,
+            // SAFETY: the kernel writes at most as many bytes as the rest has.
+            let read = answer(unsafe { libc::pread(file.as_raw_fd(), rest.as_mut_ptr().cast(), rest.len(), offset as i64 + length as i64) } as c_long)?;
+            if read == 0 {
+                break;
             }
+            length += read;
         }
-        Ok(length)
+        Ok(buffer.get(..length).unwrap_or_default())
     }
 
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
         // To an attribute the truncation means nothing; a plain file below `--root` then holds what was written, and nothing of what was there.
         let file = self.open(path, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
         // sysfs takes a value in one piece. Less than all of it is a failure.
-        let written = write(&file, bytes).map_err(of_nix)?;
+        let written = Machine::write_once(&file, bytes)?;
         if written == bytes.len() { Ok(()) } else { Err(Errno::EIO) }
     }
 
-    fn link(&mut self, path: Path, buffer: &mut [u8]) -> Result<usize, Errno> {
-        // SAFETY: the name ends in NUL, and the kernel writes at most as many bytes into the buffer as it has. nix's own readlink allocates.
-        let length = self.at(path, |name| nix::errno::Errno::result(unsafe { libc::readlink(name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }))?;
-        match usize::try_from(length) {
-            Ok(length) if length < buffer.len() => Ok(length),
-            _ => Err(Errno::ENAMETOOLONG),
-        }
+    fn link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        let name = self.name(path)?;
+        // SAFETY: the name ends in NUL, and the kernel writes at most as many bytes into the buffer as it has.
+        let length = answer(unsafe { libc::readlink(name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) } as c_long)?;
+        if length < buffer.len() { Ok(buffer.get(..length).unwrap_or_default()) } else { Err(Errno::ENAMETOOLONG) }
     }
 
     fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
         let folder = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let mut entries = Entries([0; ENTRIES_SIZE]);
         loop {
-            // SAFETY: the kernel writes at most ENTRIES_SIZE bytes into the buffer. nix's own folder reading allocates.
-            let read = unsafe { libc::syscall(libc::SYS_getdents64, folder.as_raw_fd(), entries.0.as_mut_ptr(), ENTRIES_SIZE) };
-            let read = nix::errno::Errno::result(read).map_err(of_nix)?;
-            let mut rest = entries.0.get(..usize::try_from(read).unwrap_or_default()).unwrap_or_default();
+            // SAFETY: the kernel writes at most ENTRIES_SIZE bytes into the buffer.
+            let read = answer(unsafe { libc::syscall(libc::SYS_getdents64, folder.as_raw_fd(), entries.0.as_mut_ptr(), ENTRIES_SIZE) })?;
+            let mut rest = entries.0.get(..read).unwrap_or_default();
             if rest.is_empty() {
                 return Ok(());
             }
@@ -203,30 +214,38 @@ impl Host for Machine {
     }
 
     fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
-        match self.at(path, |name| mkdir(name, Mode::from_bits_retain(0o755))) {
-            Err(Errno::EEXIST) => Ok(()),
-            result => result,
+        let name = self.name(path)?;
+        // SAFETY: the name ends in NUL.
+        match answer(unsafe { libc::mkdir(name.as_ptr(), 0o755) }.into()) {
+            Ok(_) | Err(Errno::EEXIST) => Ok(()),
+            Err(errno) => Err(errno),
         }
     }
 
     fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
         let file = self.open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?;
-        Machine::write_all(&file, bytes)
+        Machine::write_all(file.as_fd(), bytes)
     }
 
     fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
-        self.at(from, |from| Ok(self.at(to, |to| renameat(AT_FDCWD, from, AT_FDCWD, to))))?
+        let (from, to) = (self.name(from)?, self.name(to)?);
+        // SAFETY: both names end in NUL.
+        answer(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) }.into()).map(drop)
     }
 
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
-        self.at(path, |name| unlinkat(AT_FDCWD, name, UnlinkatFlags::NoRemoveDir))
+        let name = self.name(path)?;
+        // SAFETY: the name ends in NUL.
+        answer(unsafe { libc::unlink(name.as_ptr()) }.into()).map(drop)
     }
 
-    fn load_module(&mut self, path: Path, parameters: &CStr, compressed: bool) -> Result<(), Errno> {
+    fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
         // Linux's MODULE_INIT_COMPRESSED_FILE (include/uapi/linux/module.h), which nix does not name.
-        let flags = ModuleInitFlags::from_bits_retain(if compressed { 4 } else { 0 });
+        let flags = if compressed { 4 } else { 0 };
         let file = self.open(path, OFlag::O_RDONLY)?;
-        finit_module(&file, parameters, flags).map_err(of_nix)
+        let parameters = Name::of(parameters)?;
+        // SAFETY: the parameters end in NUL.
+        answer(unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), parameters.as_ptr(), flags) }).map(drop)
     }
 
     fn say(&mut self, level: Level, line: &[u8]) {
@@ -236,7 +255,7 @@ impl Host for Machine {
             record.push(line);
             // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
             let bytes = record.bytes();
-            if self.write(&[b"/dev/kmsg"], bytes.get(..RECORD_SIZE).unwrap_or(bytes)).is_ok() {
+            if self.write(b"/dev/kmsg", bytes.get(..RECORD_SIZE).unwrap_or(bytes)).is_ok() {
                 return;
             }
             record.clear();

@@ -46,6 +46,6 @@ pub fn run<H: Host>(host: &mut H, stage: Stage, embedded: &[u8]) -> Exit {
 /// Keeps the report. That this fails changes nothing for the devices: it is said, and that is all.
 fn keep<H: Host>(host: &mut H, report: &Report) {
     if let Err(errno) = report::kept::write(host, report) {
-        say!(host, Level::Error, report::kept::FOLDER, "/report cannot be written: ", errno);
+        say!(host, Level::Error, report::kept::FILE, " cannot be written: ", errno);
     }
 }

@@ -23,7 +23,7 @@ const LINK_SIZE: usize = 1024;
 /// # Errors
 /// Why `/sys/bus/pci/devices` cannot be listed.
 pub fn walk<H: Host>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> Result<(), Errno> {
-    host.list(&[b"/sys/bus/pci/devices"], &mut |host, name| {
+    host.list(b"/sys/bus/pci/devices", &mut |host, name| {
         // Whatever is no address there is no function either.
         if let Ok(address) = Address::parse(name) {
             visit(host, address);
@@ -45,8 +45,8 @@ pub fn attribute(address: Address, name: &str) -> Vec<u8, 64> {
 /// Why `modalias` cannot be read; `EINVAL` when it does not have the form that the kernel writes.
 pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Errno> {
     let mut buffer = [0; MODALIAS_SIZE];
-    let length = host.read(&[&attribute(address, "/modalias")], 0, &mut buffer)?;
-    Identity::from_modalias(buffer.get(..length).unwrap_or_default()).ok_or(Errno::EINVAL)
+    let text = host.read(&attribute(address, "/modalias"), 0, &mut buffer)?;
+    Identity::from_modalias(text).ok_or(Errno::EINVAL)
 }
 
 /// The driver that has the function now, if one has.
@@ -56,11 +56,10 @@ pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Err
 pub fn driver<H: Host>(host: &mut H, address: Address) -> Result<DriverName, Errno> {
     let mut name = DriverName::new();
     let mut buffer = [0; LINK_SIZE];
-    match host.link(&[&attribute(address, "/driver")], &mut buffer) {
+    match host.link(&attribute(address, "/driver"), &mut buffer) {
         Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),
-        Ok(length) => {
-            let target = buffer.get(..length).unwrap_or_default();
+        Ok(target) => {
             for &byte in target.rsplit(|&b| b == b'/').next().unwrap_or_default() {
                 if name.push(byte).is_err() {
                     name.pop();
@@ -75,6 +74,5 @@ pub fn driver<H: Host>(host: &mut H, address: Address) -> Result<DriverName, Err
 /// The place of the function. `None` where the link to it cannot be read or understood.
 pub fn place<H: Host>(host: &mut H, address: Address) -> Option<Place> {
     let mut buffer = [0; LINK_SIZE];
-    let length = host.link(&[&attribute(address, "")], &mut buffer).ok()?;
-    Place::from_link(buffer.get(..length)?)
+    Place::from_link(host.link(&attribute(address, ""), &mut buffer).ok()?)
 }

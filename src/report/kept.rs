@@ -2,7 +2,7 @@
 
 use super::{Report, json};
 use crate::{
-    host::{Errno, Host, Path},
+    host::{Errno, Host},
     lines::{self, Line},
     pci::{Address, bus::DriverName},
     seize::{Devices, Outcome, hold::find},
@@ -10,7 +10,13 @@ use crate::{
 };
 
 /// The folder of the report.
-pub const FOLDER: &str = "/run/pciseize";
+const FOLDER: &[u8] = b"/run/pciseize";
+
+/// The report.
+pub const FILE: &str = "/run/pciseize/report";
+
+/// The report while it is written.
+const UNFINISHED: &[u8] = b"/run/pciseize/report.new";
 
 /// Most bytes of a report: 4,096 devices with 1 KiB each.
 const REPORT_SIZE: u64 = 4 << 20;
@@ -20,21 +26,20 @@ const REPORT_SIZE: u64 = 4 << 20;
 /// # Errors
 /// The kernel's.
 pub fn write<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
-    let unfinished: Path = &[FOLDER.as_bytes(), b"/report.new"];
-    host.make_folder(&[b"/run"])?;
-    host.make_folder(&[FOLDER.as_bytes()])?;
-    match host.remove(unfinished) {
+    host.make_folder(b"/run")?;
+    host.make_folder(FOLDER)?;
+    match host.remove(UNFINISHED) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),
     }
-    json::write(host, unfinished, report)?;
-    host.rename(unfinished, &[FOLDER.as_bytes(), b"/report"])
+    json::write(host, UNFINISHED, report)?;
+    host.rename(UNFINISHED, FILE.as_bytes())
 }
 
 /// Takes over from an earlier report of this boot what only the first run can know: the first outcome of each device, and the driver that it was taken from.
 pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
     // Where there is none, there is nothing to remember.
-    let _ = lines::each(host, &[FOLDER.as_bytes(), b"/report"], REPORT_SIZE, &mut |_, _, line| {
+    let _ = lines::each(host, FILE.as_bytes(), REPORT_SIZE, &mut |_, _, line| {
         let (Line::Whole(line) | Line::TooLong(line)) = line;
         let Some(address) = value(line, b"\"address\":\"").and_then(|text| Address::parse(text).ok()) else { return };
         let Some(device) = find(devices, address) else { return };

@@ -109,8 +109,8 @@ fn behind<'t>(prefix: &[u8], name: &'t [u8]) -> Option<&'t [u8]> {
 pub(super) fn read<H: Host>(request: &mut Request, host: &mut H, source: SourceId) {
     // One byte more than may be there shows that there is more.
     let mut buffer = [0; CMDLINE_SIZE + 1];
-    match host.read(&[FILE.as_bytes()], 0, &mut buffer) {
-        Ok(length) => parse(request, source, buffer.get(..length).unwrap_or_default()),
+    match host.read(FILE.as_bytes(), 0, &mut buffer) {
+        Ok(line) => parse(request, source, line),
         Err(errno) => request.source_problem(source, Fault::Unreadable(errno)),
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn read_all<H: Host>(request: &mut Request, host: &mut H) {
 /// Reads one file into the request. `may_lack`: that it is not there is fine.
 pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack: bool) {
     let Some(source) = request.open(name) else { return };
-    let result = lines::each(host, &[name], FILE_SIZE, &mut |_, number, text| match text {
+    let result = lines::each(host, name, FILE_SIZE, &mut |_, number, text| match text {
         Line::Whole(text) => {
             if number == 1 {
                 request.digest.add(name);
@@ -111,7 +111,7 @@ pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack:
 /// The drop-in that follows `last` in byte order: read anew each time, so that their number needs no memory.
 fn next_name<H: Host>(host: &mut H, last: &[u8]) -> Result<Option<Vec<u8, NAME_SIZE>>, Errno> {
     let mut next: Option<Vec<u8, NAME_SIZE>> = None;
-    host.list(&[DROP_INS.as_bytes()], &mut |_, name| {
+    host.list(DROP_INS.as_bytes(), &mut |_, name| {
         let follows = name.ends_with(b".conf") && name > last;
         if follows && next.as_ref().is_none_or(|next| name < next.as_slice()) {
             // A name that the file system has fits.

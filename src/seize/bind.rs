@@ -12,7 +12,7 @@ pub fn everything<H: Host>(host: &mut H, devices: &mut Devices, is_registered: b
         let overridden = set_override(host, device.address, PCIBACK);
         device.note(Step::Override, overridden);
         if is_registered && overridden.is_ok() {
-            let bound = write_address(host, &[b"/sys/bus/pci/drivers/", PCIBACK.as_bytes(), b"/bind"], device.address);
+            let bound = write_address(host, b"/sys/bus/pci/drivers/pciback/bind", device.address);
             device.bound = bound.is_ok();
             device.note(Step::Bind, bound);
         }

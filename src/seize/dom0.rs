@@ -9,7 +9,6 @@ const XENFEAT_DOM0: u32 = 1 << 11;
 /// Where it cannot be read, this is not dom0.
 pub fn is_here<H: Host>(host: &mut H) -> bool {
     let mut buffer = [0; 16];
-    let Ok(length) = host.read(&[b"/sys/hypervisor/properties/features"], 0, &mut buffer) else { return false };
-    let features = number(buffer.get(..length).unwrap_or_default().trim_ascii(), 16);
-    features.is_some_and(|features| features & XENFEAT_DOM0 != 0)
+    let read = host.read(b"/sys/hypervisor/properties/features", 0, &mut buffer);
+    read.is_ok_and(|text| number(text.trim_ascii(), 16).is_some_and(|features| features & XENFEAT_DOM0 != 0))
 }

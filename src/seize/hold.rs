@@ -33,7 +33,7 @@ pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Device
 
 /// Whether pciback is there: its folder in sysfs appears with its registration.
 pub fn is_registered<H: Host>(host: &mut H) -> bool {
-    host.list(&[b"/sys/bus/pci/drivers/", PCIBACK.as_bytes()], &mut |_, _| {}).is_ok()
+    host.list(b"/sys/bus/pci/drivers/pciback", &mut |_, _| {}).is_ok()
 }
 
 /// The device at that address.

@@ -212,7 +212,7 @@ pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Device
 
 /// Writes the override of a device: the name of the one driver that may have it.
 fn set_override<H: Host>(host: &mut H, address: Address, driver: &str) -> Result<(), Errno> {
-    host.write(&[&bus::attribute(address, "/driver_override")], driver.as_bytes())
+    host.write(&bus::attribute(address, "/driver_override"), driver.as_bytes())
 }
 
 /// Writes the address of a device into `bind` or `unbind` of a driver, or another attribute that takes one.

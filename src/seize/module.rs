@@ -1,22 +1,17 @@
 //! The module: makes sure that pciback is there.
 
-use core::ffi::CStr;
-
-use heapless::Vec;
-
 use super::hold::is_registered;
 use crate::{
     host::{Errno, Host},
     put,
-    request::cmdline::PARAMETERS_SIZE,
-    text::{Line, Show},
+    text::{Line, Show, words},
 };
 
 /// Where the module stands below `/lib/modules/RELEASE`, as `drivers/xen/xen-pciback/Makefile` builds it.
-const FILE: &str = "kernel/drivers/xen/xen-pciback/xen-pciback.ko";
+const FILE: &str = "/kernel/drivers/xen/xen-pciback/xen-pciback";
 
-/// What distributions add to that when they compress it. Linux unpacks the one kind that it was built for (`kernel/module/decompress.c`).
-const ENDINGS: [&str; 4] = ["", ".xz", ".zst", ".gz"];
+/// What follows: plain, or compressed, as distributions do it. Linux unpacks the one kind that it was built for (`kernel/module/decompress.c`).
+const ENDINGS: &str = ".ko .ko.xz .ko.zst .ko.gz";
 
 /// Why pciback is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,19 +45,18 @@ pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
     if is_registered(host) {
         return Ok(());
     }
-    let mut arguments: Vec<u8, { PARAMETERS_SIZE + 1 }> = Vec::new();
-    let _ = arguments.extend_from_slice(parameters);
-    let _ = arguments.push(0);
-    let arguments = CStr::from_bytes_with_nul(&arguments).map_err(|_| Missing::Refused(Errno::EINVAL))?;
-
     let mut buffer = [0; 128];
-    let length = host.read(&[b"/proc/sys/kernel/osrelease"], 0, &mut buffer).map_err(Missing::NoRelease)?;
-    let release = buffer.get(..length).unwrap_or_default().trim_ascii_end();
+    let release = host.read(b"/proc/sys/kernel/osrelease", 0, &mut buffer).map_err(Missing::NoRelease)?.trim_ascii_end();
 
     let mut refused = None;
-    for folder in ["/lib/modules/", "/usr/lib/modules/"] {
-        for ending in ENDINGS {
-            match host.load_module(&[folder.as_bytes(), release, b"/", FILE.as_bytes(), ending.as_bytes()], arguments, !ending.is_empty()) {
+    let mut path = Line::new();
+    for folder in words("/lib /usr/lib") {
+        for ending in words(ENDINGS) {
+            path.clear();
+            for piece in [folder, b"/modules/", release, FILE.as_bytes(), ending] {
+                path.push(piece);
+            }
+            match host.load_module(path.bytes(), parameters, ending != b".ko") {
                 // Somebody else was quicker.
                 Ok(()) | Err(Errno::EEXIST) => return if is_registered(host) { Ok(()) } else { Err(Missing::NoDriver) },
                 Err(Errno::ENOENT | Errno::ENOTDIR) => {}

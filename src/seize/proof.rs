@@ -44,9 +44,8 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
 /// Whether the override in place keeps dom0's drivers away.
 fn is_held<H: Host>(host: &mut H, device: &Device) -> bool {
     let mut buffer = [0; 16];
-    let read = host.read(&[&bus::attribute(device.address, "/driver_override")], 0, &mut buffer);
-    let name = buffer.get(..read.unwrap_or_default()).unwrap_or_default().trim_ascii_end();
-    [HOLD.as_bytes(), PCIBACK.as_bytes()].contains(&name)
+    let read = host.read(&bus::attribute(device.address, "/driver_override"), 0, &mut buffer);
+    read.is_ok_and(|name| [HOLD.as_bytes(), PCIBACK.as_bytes()].contains(&name.trim_ascii_end()))
 }
 
 /// Whether pciback lists the device among those that it has initialised. Lines of `irq_handlers` begin with the address (`pci_stub.c`, `irq_handlers_show`). It is one page: a device missing there
@@ -54,7 +53,7 @@ fn is_held<H: Host>(host: &mut H, device: &Device) -> bool {
 fn is_initialised<H: Host>(host: &mut H, device: &Device) -> bool {
     let mut found = false;
     let address = device.address.text();
-    let _ = lines::each(host, &[b"/sys/bus/pci/drivers/", PCIBACK.as_bytes(), b"/irq_handlers"], FILE_SIZE, &mut |_, _, line| {
+    let _ = lines::each(host, b"/sys/bus/pci/drivers/pciback/irq_handlers", FILE_SIZE, &mut |_, _, line| {
         if let Line::Whole(line) = line {
             found |= behind(&address, line).is_some_and(|rest| rest.starts_with(b":"));
         }
