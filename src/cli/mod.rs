@@ -11,7 +11,7 @@ use crate::{
     host::{Host, Level},
     report::Stage,
     say,
-    text::Shown,
+    text::{Shown, words},
 };
 
 /// What `--help` prints. It fits a screen of 80 columns and 24 lines.
@@ -70,6 +70,19 @@ pub enum Command {
     Version,
 }
 
+impl Command {
+    /// The command with that name.
+    fn of(word: &CStr) -> Option<Command> {
+        let all = [Command::Seize, Command::Check, Command::Help, Command::Version, Command::Help, Command::Version];
+        words("seize check --help --version -h -V").zip(all).find(|&(name, _)| name == word.to_bytes()).map(|(_, command)| command)
+    }
+
+    /// The command with that name, if it is one that may stand anywhere.
+    fn elsewhere(word: &CStr) -> Option<Command> {
+        Command::of(word).filter(|command| matches!(command, Command::Help | Command::Version))
+    }
+}
+
 /// The words of the command line, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation<'a> {
@@ -106,12 +119,8 @@ impl<'a> Invocation<'a> {
     /// # Errors
     /// What is wrong with them.
     pub fn of(words: impl Iterator<Item = &'a CStr> + Clone) -> Result<Invocation<'a>, Usage<'a>> {
-        for word in words.clone() {
-            match word.to_bytes() {
-                b"--help" | b"-h" => return Ok(Invocation::plain(Command::Help)),
-                b"--version" | b"-V" => return Ok(Invocation::plain(Command::Version)),
-                _ => {}
-            }
+        if let Some(command) = words.clone().find_map(Command::elsewhere) {
+            return Ok(Invocation { root: None, command, operands: Vec::new() });
         }
         let mut root = None;
         let mut command = None;
@@ -121,14 +130,10 @@ impl<'a> Invocation<'a> {
             let bytes = word.to_bytes();
             if bytes == b"--root" {
                 root = Some(words.next().ok_or(Usage { message: "--root wants a folder", word: None })?);
-            } else if bytes.starts_with(b"-") {
+            } else if bytes.first() == Some(&b'-') {
                 return Err(Usage { message: "no such option", word: Some(word) });
             } else if command.is_none() {
-                command = Some(match bytes {
-                    b"seize" => Command::Seize,
-                    b"check" => Command::Check,
-                    _ => return Err(Usage { message: "no such command", word: Some(word) }),
-                });
+                command = Some(Command::of(word).ok_or(Usage { message: "no such command", word: Some(word) })?);
             } else if operands.push(word).is_err() {
                 return Err(Usage { message: "too many words, from", word: Some(word) });
             }
@@ -138,10 +143,6 @@ impl<'a> Invocation<'a> {
             (Command::Seize, Some(&word)) => Err(Usage { message: "seize takes no", word: Some(word) }),
             _ => Ok(Invocation { root, command, operands }),
         }
-    }
-
-    const fn plain(command: Command) -> Invocation<'a> {
-        Invocation { root: None, command, operands: Vec::new() }
     }
 
     /// Does what was asked for. `embedded` is the binary's own configuration section.

@@ -66,7 +66,7 @@ pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), E
 fn device(line: &mut Line, report: &Report, device: &Device, place: Option<Place>) {
     let identity = device.identity.unwrap_or_default();
     put!(line, "{\"address\":", Quoted(device.address), ",\"path\":", Maybe(place));
-    for (key, id, digits) in [
+    for &(key, id, digits) in &[
         (",\"vendor\":", identity.vendor.into(), 4),
         (",\"device\":", identity.device.into(), 4),
         (",\"subvendor\":", identity.subvendor.into(), 4),
