@@ -162,7 +162,6 @@ impl Show for Shown<'_> {
 pub struct Quoted<T>(pub T);
 
 impl<T: Show> Show for Quoted<T> {
-    #[inline(always)]
     fn show(&self, line: &mut Line) {
         line.quote();
         self.0.show(line);

@@ -10,7 +10,7 @@ use crate::{
     put,
     request::Problem,
     seize::Device,
-    text::{Decimal, Hex, LINE_SIZE, Line, Quoted, Show, Shown},
+    text::{Decimal, Hex, LINE_SIZE, Line, Quoted, Show, Shown, words},
 };
 
 /// Text on its way into a file, piece by piece.
@@ -44,7 +44,7 @@ pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), E
     for device in report.devices {
         let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
         put!(&mut sink.line, separator);
-        self::device(&mut sink.line, report, device, place);
+        self::device(&mut sink.line, report, device, place.as_ref());
         sink.flush(LINE_SIZE / 4);
         separator = ",\n";
     }
@@ -63,17 +63,12 @@ pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), E
 
 /// A device.
 #[inline(never)]
-fn device(line: &mut Line, report: &Report, device: &Device, place: Option<Place>) {
+fn device(line: &mut Line, report: &Report, device: &Device, place: Option<&Place>) {
     let identity = device.identity.unwrap_or_default();
     put!(line, "{\"address\":", Quoted(device.address), ",\"path\":", Maybe(place));
-    for &(key, id, digits) in &[
-        (",\"vendor\":", identity.vendor.into(), 4),
-        (",\"device\":", identity.device.into(), 4),
-        (",\"subvendor\":", identity.subvendor.into(), 4),
-        (",\"subdevice\":", identity.subdevice.into(), 4),
-        (",\"class\":", identity.class, 6),
-    ] {
-        put!(line, key, Maybe(device.identity.map(|_| Hex(id, digits))));
+    let ids = [(identity.vendor.into(), 4), (identity.device.into(), 4), (identity.subvendor.into(), 4), (identity.subdevice.into(), 4), (identity.class, 6)];
+    for (key, &(id, digits)) in words("vendor device subvendor subdevice class").zip(&ids) {
+        put!(line, ",\"", Shown(key), "\":", Maybe(device.identity.map(|_| Hex(id, digits))));
     }
     put!(line, ",\"driver\":", driver(&device.driver), ",\"origin\":", driver(&device.origin));
     put!(line, ",\"outcome\":", Quoted(device.first_outcome.unwrap_or(device.outcome)), ",\"latest\":", Quoted(device.outcome));

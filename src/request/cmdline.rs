@@ -4,7 +4,7 @@
 //! parameter or around a value are taken off; in names `-` and `_` are the same; a bare `--` ends the kernel's part.
 
 use super::{Fault, Origin, Request, SourceId};
-use crate::host::Host;
+use crate::{host::Host, text::words};
 
 /// Where the kernel shows it.
 pub const FILE: &str = "/proc/cmdline";
@@ -46,45 +46,45 @@ impl<'t> Iterator for Parameters<'t> {
 
     fn next(&mut self) -> Option<Parameter<'t>> {
         let rest = self.line.get(self.at..)?;
-        let mut start = self.at + rest.iter().position(|&b| !is_space(b))?;
-        let quoted = self.line.get(start) == Some(&b'"');
-        if quoted {
-            start += 1;
-        }
-        let mut in_quote = quoted;
-        let mut equals = None;
-        let mut end = start;
-        while let Some(&byte) = self.line.get(end) {
-            if is_space(byte) && !in_quote {
-                break;
-            }
-            // As in the kernel, a name is not empty: an `=` in front belongs to it.
-            if byte == b'=' && equals.is_none() && end > start {
-                equals = Some(end);
-            }
-            if byte == b'"' {
-                in_quote = !in_quote;
-            }
-            end += 1;
-        }
-        self.at = end;
-
-        let text = |from: usize, to: usize| self.line.get(from..to).unwrap_or_default();
-        let ends_in_quote = text(start, end).last() == Some(&b'"');
-        let parameter = match equals {
-            None => Parameter { name: text(start, if quoted && ends_in_quote { end - 1 } else { end }), value: None, name_at: start, value_at: end },
-            Some(equals) => {
-                let value_quoted = self.line.get(equals + 1) == Some(&b'"');
-                let from = equals + 1 + usize::from(value_quoted);
-                let to = if (quoted || value_quoted) && ends_in_quote { end - 1 } else { end };
-                Parameter { name: text(start, equals), value: Some(text(from, to)), name_at: start, value_at: from }
-            }
+        let blanks = rest.iter().position(|&b| !is_space(b))?;
+        let rest = rest.get(blanks..)?;
+        let (quoted, rest) = match rest.split_first() {
+            Some((b'"', rest)) => (true, rest),
+            _ => (false, rest),
         };
-        if parameter.value.is_none() && parameter.name == b"--" {
-            self.at = self.line.len();
-            return None;
-        }
-        Some(parameter)
+        let name_at = self.at + blanks + usize::from(quoted);
+        let mut in_quote = quoted;
+        let ends = |&byte: &u8| {
+            in_quote ^= byte == b'"';
+            is_space(byte) && !in_quote
+        };
+        let (text, _) = rest.split_at_checked(rest.iter().position(ends).unwrap_or(rest.len()))?;
+        self.at = name_at + text.len();
+
+        // As in the kernel, a name is not empty: an `=` in front belongs to it.
+        let equals = text.iter().skip(1).position(|&b| b == b'=').and_then(|before| text.split_at_checked(before + 1));
+        let Some((name, value)) = equals else {
+            let name = if quoted { without_quote(text) } else { text };
+            if name == b"--" {
+                self.at = self.line.len();
+                return None;
+            }
+            return Some(Parameter { name, value: None, name_at, value_at: self.at });
+        };
+        let value_at = name_at + name.len() + 1;
+        Some(match value {
+            [_, b'"', value @ ..] => Parameter { name, value: Some(without_quote(value)), name_at, value_at: value_at + 1 },
+            [_, value @ ..] => Parameter { name, value: Some(if quoted { without_quote(value) } else { value }), name_at, value_at },
+            [] => Parameter { name, value: None, name_at, value_at },
+        })
+    }
+}
+
+/// The text without the quote at its end.
+fn without_quote(text: &[u8]) -> &[u8] {
+    match text {
+        [before @ .., b'"'] => before,
+        _ => text,
     }
 }
 
@@ -127,11 +127,14 @@ pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
     for parameter in Parameters::of(line) {
         let origin = Origin { source, line: 1, column: parameter.name_at as u32 + 1 };
         if let Some(name) = behind(b"pciseize.", parameter.name) {
-            match name {
-                b"hide" => hide(request, origin, &parameter),
-                _ => request.switch(origin, parameter.name, name, parameter.value),
+            if name == b"hide" {
+                hide(request, origin, &parameter);
+            } else {
+                request.switch(origin, parameter.name, name, parameter.value);
             }
-        } else if let Some(name @ (b"passthrough" | b"permissive")) = behind(b"xen-pciback.", parameter.name) {
+        } else if let Some(name) = behind(b"xen-pciback.", parameter.name)
+            && words("passthrough permissive").any(|known| known == name)
+        {
             module_parameter(request, origin, name, parameter.value);
         }
     }

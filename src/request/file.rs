@@ -7,8 +7,9 @@ use heapless::Vec;
 
 use super::{Fault, Origin, Request, SourceId};
 use crate::{
-    host::{Errno, Host, PATH_SIZE},
+    host::{Errno, Host},
     lines::{self, FILE_SIZE, Line},
+    put, text,
 };
 
 /// The configuration file.
@@ -17,8 +18,8 @@ pub const FILE: &str = "/etc/xen/pciback.conf";
 /// The folder of its drop-ins.
 pub const DROP_INS: &str = "/etc/xen/pciback.conf.d";
 
-/// Most bytes of a file name (Linux's `NAME_MAX`).
-const NAME_SIZE: usize = 255;
+/// The name of a file: at most as many bytes as Linux allows (`NAME_MAX`).
+type FileName = Vec<u8, 255>;
 
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,24 +62,20 @@ pub fn line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
 /// Reads the file and its drop-ins into the request. Where there are none, nothing is asked for, and nothing is wrong.
 pub(super) fn read_all<H: Host>(request: &mut Request, host: &mut H) {
     read(request, host, FILE.as_bytes(), true);
-    let mut name = Vec::new();
-    loop {
-        match next_name(host, &name) {
-            Ok(Some(next)) => name = next,
-            Ok(None) | Err(Errno::ENOENT) => return,
-            Err(errno) => {
-                if let Some(source) = request.open(DROP_INS.as_bytes()) {
-                    request.source_problem(source, Fault::Unreadable(errno));
-                }
-                return;
-            }
+    let mut name = FileName::new();
+    let errno = loop {
+        match next_name(host, &mut name) {
+            Ok(true) => {}
+            Ok(false) | Err(Errno::ENOENT) => return,
+            Err(errno) => break errno,
         }
-        let mut path: Vec<u8, PATH_SIZE> = Vec::new();
-        for piece in [DROP_INS.as_bytes(), b"/", &name] {
-            // They fit: a file name is shorter by more than the folder's.
-            let _ = path.extend_from_slice(piece);
-        }
-        read(request, host, &path, false);
+        let mut path = text::Line::new();
+        put!(&mut path, DROP_INS, "/");
+        path.push(&name);
+        read(request, host, path.bytes(), false);
+    };
+    if let Some(source) = request.open(DROP_INS.as_bytes()) {
+        request.source_problem(source, Fault::Unreadable(errno));
     }
 }
 
@@ -108,17 +105,17 @@ pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack:
     }
 }
 
-/// The drop-in that follows `last` in byte order: read anew each time, so that their number needs no memory.
-fn next_name<H: Host>(host: &mut H, last: &[u8]) -> Result<Option<Vec<u8, NAME_SIZE>>, Errno> {
-    let mut next: Option<Vec<u8, NAME_SIZE>> = None;
-    host.list(DROP_INS.as_bytes(), &mut |_, name| {
-        let follows = name.ends_with(b".conf") && name > last;
-        if follows && next.as_ref().is_none_or(|next| name < next.as_slice()) {
+/// Replaces the name of a drop-in by the one that follows in byte order, if there is one. The folder is read anew each time, so that the number of its files needs no memory.
+fn next_name<H: Host>(host: &mut H, name: &mut FileName) -> Result<bool, Errno> {
+    let mut next = FileName::new();
+    host.list(DROP_INS.as_bytes(), &mut |_, entry| {
+        if entry.ends_with(b".conf") && entry > name.as_slice() && (next.is_empty() || entry < next.as_slice()) {
             // A name that the file system has fits.
-            next = Vec::from_slice(name).ok();
+            next = FileName::from_slice(entry).unwrap_or_default();
         }
     })?;
-    Ok(next)
+    *name = next;
+    Ok(!name.is_empty())
 }
 
 #[cfg(test)]

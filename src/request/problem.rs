@@ -61,33 +61,35 @@ pub enum Fault {
 
 impl Show for Fault {
     fn show(&self, line: &mut Line) {
-        // What is said, with a number in the middle where there is one.
-        let (before, number, after) = match *self {
+        // What is said, and the number that stands in it for `#`.
+        let (text, number) = match *self {
             Fault::Address(fault) => {
                 match fault {
                     address::Fault::Form => put!(line, "not an address"),
                     address::Fault::Digits(field) => put!(line, "the ", field.name(), " is not hexadecimal"),
                     address::Fault::Range(field) => put!(line, "the ", field.name(), " is greater than ", Hex(field.greatest(), 1)),
                 }
-                ("; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0", 0, "")
+                ("; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0", 0)
             }
-            Fault::NoItem => ("no device given; expected pciseize.hide=ADDRESS[,ADDRESS...]", 0, ""),
-            Fault::UnknownName => ("no such setting; there are off, strict, debug, timeout (and on the kernel command line pciseize.hide)", 0, ""),
-            Fault::NoTruth => ("expected yes or no (or 1, y, on, true, 0, n, off, false)", 0, ""),
-            Fault::NoSeconds => ("expected a number of seconds from 1 to ", LONGEST_TIMEOUT as usize, ""),
-            Fault::BadParameter => ("not handed to xen-pciback: its parameters are single words, in all at most ", PARAMETERS_SIZE, " bytes"),
-            Fault::LongLine => ("the line has more than ", LINE_SIZE, " bytes; ignored"),
-            Fault::LongFile => ("more than ", FILE_SIZE as usize, " bytes; what follows them was not read"),
-            Fault::LongCmdline => ("more than ", CMDLINE_SIZE, " bytes; parameters beyond were not read"),
+            Fault::NoItem => ("no device given; expected pciseize.hide=ADDRESS[,ADDRESS...]", 0),
+            Fault::UnknownName => ("no such setting; there are off, strict, debug, timeout (and on the kernel command line pciseize.hide)", 0),
+            Fault::NoTruth => ("expected yes or no (or 1, y, on, true, 0, n, off, false)", 0),
+            Fault::NoSeconds => ("expected a number of seconds from 1 to #", LONGEST_TIMEOUT as usize),
+            Fault::BadParameter => ("not handed to xen-pciback: its parameters are single words, in all at most # bytes", PARAMETERS_SIZE),
+            Fault::LongLine => ("the line has more than # bytes; ignored", LINE_SIZE),
+            Fault::LongFile => ("more than # bytes; what follows them was not read", FILE_SIZE as usize),
+            Fault::LongCmdline => ("more than # bytes; parameters beyond were not read", CMDLINE_SIZE),
             Fault::Unreadable(errno) => return put!(line, "cannot be read: ", errno),
-            Fault::Section => ("damaged: no end mark after ", SECTION_SIZE, " bytes; ignored; embed it again with 'make embed'"),
-            Fault::LongSection => ("more than ", TEXT_SIZE, " bytes cannot be embedded"),
-            Fault::TooManyItems => ("more than ", ITEMS, " items; this one is ignored"),
-            Fault::TooManySources => ("more than ", SOURCES, " sources; this one is ignored"),
+            Fault::Section => ("damaged: no end mark after # bytes; ignored; embed it again with 'make embed'", SECTION_SIZE),
+            Fault::LongSection => ("more than # bytes cannot be embedded", TEXT_SIZE),
+            Fault::TooManyItems => ("more than # items; this one is ignored", ITEMS),
+            Fault::TooManySources => ("more than # sources; this one is ignored", SOURCES),
         };
-        put!(line, before);
-        if number != 0 {
-            put!(line, Decimal(number as u32), after);
+        let mut pieces = text.as_bytes().split(|&b| b == b'#');
+        line.push(pieces.next().unwrap_or_default());
+        for after in pieces {
+            put!(line, Decimal(number as u32));
+            line.push(after);
         }
     }
 }
