@@ -46,7 +46,7 @@ pub trait Host {
     fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno>;
 
     /// Gives one line, without its end, to the people who watch: the kernel log in an initramfs, standard error elsewhere.
-    fn say(&mut self, level: Level, line: &[u8]);
+    fn say(&mut self, level: Level, line: &Line);
 
     /// Writes result text to standard output.
     fn print(&mut self, bytes: &[u8]);

@@ -248,11 +248,11 @@ impl Host for Machine {
         answer(unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), parameters.as_ptr(), flags) }).map(drop)
     }
 
-    fn say(&mut self, level: Level, line: &[u8]) {
+    fn say(&mut self, level: Level, line: &Line) {
         let mut record = Line::new();
         if self.log == Log::Kernel {
             put!(&mut record, "<", Decimal(level as u32), ">pciseize: ");
-            record.push(line);
+            record.push(line.bytes());
             // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
             let bytes = record.bytes();
             if self.write(b"/dev/kmsg", bytes.get(..RECORD_SIZE).unwrap_or(bytes)).is_ok() {
@@ -261,7 +261,7 @@ impl Host for Machine {
             record.clear();
         }
         put!(&mut record, "pciseize: ");
-        record.push(line);
+        record.push(line.bytes());
         record.push(b"\n");
         let _ = Machine::write_all(standard(libc::STDERR_FILENO), record.bytes());
     }

@@ -94,7 +94,7 @@ macro_rules! say {
     ($host:expr, $level:expr, $($piece:expr),+ $(,)?) => {{
         let mut line = $crate::text::Line::new();
         $crate::put!(&mut line, $($piece),+);
-        $host.say($level, line.bytes());
+        $host.say($level, &line);
     }};
 }
 

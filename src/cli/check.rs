@@ -12,18 +12,17 @@ use crate::{
 };
 
 /// Reads the files, or without any all that `seize` would read, and prints the problems, one a line, then the count.
-pub fn run<H: Host>(host: &mut H, embedded: &[u8], files: &[&CStr]) -> Exit {
-    let mut request = Request::new();
+pub fn run<H: Host>(host: &mut H, request: &mut Request, embedded: &[u8], files: &[&CStr]) -> Exit {
     if files.is_empty() {
         request.gather(host, embedded);
     }
     for name in files {
-        file::read(&mut request, host, name.to_bytes(), false);
+        file::read(request, host, name.to_bytes(), false);
     }
     let mut line = Line::new();
     for problem in request.problems.iter() {
         line.clear();
-        put!(&mut line, Found(&request, problem), "\n");
+        put!(&mut line, Found(request, problem), "\n");
         host.print(line.bytes());
     }
     line.clear();

@@ -10,6 +10,7 @@ use heapless::Vec;
 use crate::{
     host::{Host, Level},
     report::Stage,
+    request::Request,
     say,
     text::{Shown, words},
 };
@@ -147,9 +148,10 @@ impl<'a> Invocation<'a> {
 
     /// Does what was asked for. `embedded` is the binary's own configuration section.
     pub fn run<H: Host>(&self, host: &mut H, stage: Stage, embedded: &[u8]) -> Exit {
+        let mut request = Request::new();
         match self.command {
-            Command::Seize => seize::run(host, stage, embedded),
-            Command::Check => check::run(host, embedded, &self.operands),
+            Command::Seize => seize::run(host, &mut request, stage, embedded),
+            Command::Check => check::run(host, &mut request, embedded, &self.operands),
             Command::Help => print(host, HELP),
             Command::Version => print(host, VERSION),
         }

@@ -64,7 +64,7 @@ pub fn devices<H: Host>(host: &mut H, report: &Report, pciback: Result<(), Missi
     if !report.request.problems.is_empty() {
         put!(&mut line, "; problems in what is asked for: ", Decimal(report.request.problems.count()));
     }
-    host.say(level, line.bytes());
+    host.say(level, &line);
 }
 
 /// One device: `0000:03:00.0 seized (10de:1b80, taken from nouveau)`, or what it is instead, why, and who asked for it.

@@ -8,7 +8,7 @@ use crate::host::Host;
 
 /// Gives every device that is wanted to pciback. Where that is not there (`is_registered`), only the overrides change, so that a later `modprobe xen-pciback` seizes them.
 pub fn everything<H: Host>(host: &mut H, devices: &mut Devices, is_registered: bool) {
-    for device in devices.iter_mut().filter(|device| device.is_pending()) {
+    for device in devices.iter_mut().filter(|device| device.is_pending) {
         let overridden = set_override(host, device.address, PCIBACK);
         device.note(Step::Override, overridden);
         if is_registered && overridden.is_ok() {

@@ -10,5 +10,5 @@ const XENFEAT_DOM0: u32 = 1 << 11;
 pub fn is_here<H: Host>(host: &mut H) -> bool {
     let mut buffer = [0; 16];
     let read = host.read(b"/sys/hypervisor/properties/features", 0, &mut buffer);
-    read.is_ok_and(|text| number(text.trim_ascii(), 16).is_some_and(|features| features & XENFEAT_DOM0 != 0))
+    read.is_ok_and(|text| number(text.trim_ascii_end(), 16).is_some_and(|features| features & XENFEAT_DOM0 != 0))
 }

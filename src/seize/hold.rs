@@ -53,8 +53,8 @@ fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
         return;
     }
     // What pciback has already may be with a guest, and is not touched.
-    device.was_pciback = registered && bus::driver(host, device.address).is_ok_and(|driver| driver == PCIBACK.as_bytes());
-    if device.was_pciback {
+    device.is_pending = !(registered && bus::driver(host, device.address).is_ok_and(|driver| driver == PCIBACK.as_bytes()));
+    if !device.is_pending {
         return;
     }
     let held = set_override(host, device.address, HOLD);

@@ -56,8 +56,8 @@ pub struct Device {
     pub origin: DriverName,
     /// Whether pciback itself took it, and its initialisation succeeded, in this run.
     pub bound: bool,
-    /// Whether pciback had it before this run.
-    pub was_pciback: bool,
+    /// Whether it is to be taken, and pciback did not have it before this run.
+    pub is_pending: bool,
     /// The first step that failed, and how.
     pub failure: Option<Failure>,
     /// The driver that has it at the end. Empty: none.
@@ -79,22 +79,12 @@ impl Device {
             refusal: None,
             origin: DriverName::new(),
             bound: false,
-            was_pciback: false,
+            is_pending: false,
             failure: None,
             driver: DriverName::new(),
             outcome: Outcome::Absent,
             first_outcome: None,
         }
-    }
-
-    /// Whether it is there and to be taken.
-    pub fn is_wanted(&self) -> bool {
-        self.is_there && self.refusal.is_none()
-    }
-
-    /// Whether pciback has yet to get it.
-    fn is_pending(&self) -> bool {
-        self.is_wanted() && !self.was_pciback
     }
 
     /// Notes that a step failed. The first failure stays: it is the cause of the others.
@@ -197,7 +187,7 @@ pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Device
     hold::everything(host, request, devices);
     debug(host, "releasing old drivers");
     release::old_drivers(host, devices);
-    let pciback = if devices.iter().any(Device::is_pending) {
+    let pciback = if devices.iter().any(|device| device.is_pending) {
         debug(host, "loading xen-pciback");
         module::ready(host, &request.module_parameters)
     } else {

@@ -8,11 +8,9 @@ use crate::{
 
 /// Unbinds every device that a driver had when it was held. The hold keeps the driver from coming back.
 pub fn old_drivers<H: Host>(host: &mut H, devices: &mut Devices) {
-    for device in devices.iter_mut().filter(|device| device.is_pending()) {
-        if !device.origin.is_empty() {
-            let unbound = unbind(host, device);
-            device.note(Step::Unbind, unbound);
-        }
+    for device in devices.iter_mut().filter(|device| device.is_pending && !device.origin.is_empty()) {
+        let unbound = unbind(host, device);
+        device.note(Step::Unbind, unbound);
     }
 }
 
