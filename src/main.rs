@@ -91,18 +91,21 @@ enum Log {
     Stderr,
 }
 
-/// Bytes with the NUL behind them that the kernel wants.
+/// Bytes with the NUL behind them that the kernel wants. Made empty and filled in its place: it is too large to be handed on.
 struct Name(Vec<u8, PATH_SIZE>);
 
 impl Name {
+    const fn new() -> Name {
+        Name(Vec::new())
+    }
+
     #[inline(never)]
-    fn of(bytes: &[u8]) -> Result<Name, Errno> {
-        let mut name = Vec::new();
-        if name.extend_from_slice(bytes).is_err() || name.push(0).is_err() {
+    fn fill(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        if self.0.extend_from_slice(bytes).is_err() || self.0.push(0).is_err() {
             return Err(Errno::ENAMETOOLONG);
         }
         // A NUL within would end it early.
-        if bytes.iter().any(|&byte| byte == 0) { Err(Errno::EINVAL) } else { Ok(Name(name)) }
+        if bytes.iter().any(|&byte| byte == 0) { Err(Errno::EINVAL) } else { Ok(()) }
     }
 
     fn as_ptr(&self) -> *const c_char {
@@ -119,22 +122,27 @@ impl Machine {
     /// Whether the root file system is the one that the kernel unpacks its initramfs into: a tmpfs or a ramfs (`init/do_mounts.c`, `init_rootfs`). No real root is either.
     fn is_initramfs(&self) -> bool {
         const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-        let Ok(root) = self.name(b"/") else { return false };
+        let mut root = Name::new();
+        if self.spell(b"/", &mut root).is_err() {
+            return false;
+        }
         // SAFETY: the name ends in NUL.
         statfs(unsafe { CStr::from_ptr(root.as_ptr()) }).is_ok_and(|root| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&root.filesystem_type()))
     }
 
-    /// The path as the kernel is to see it.
-    fn name(&self, path: Path) -> Result<Name, Errno> {
+    /// Spells the path as the kernel is to see it.
+    #[inline(never)]
+    fn spell(&self, path: Path, name: &mut Name) -> Result<(), Errno> {
         // Without its `/` the path counts from the working folder.
-        Name::of(if self.is_rooted { behind(b"/", path).unwrap_or(path) } else { path })
+        name.fill(if self.is_rooted { behind(b"/", path).unwrap_or(path) } else { path })
     }
 
     /// Opens the file, without waiting for anything: a fifo in the place of a configuration has no content, and that is all.
     ///
     /// Not with `O_CLOEXEC`: nothing is executed, and musl spends a second system call on it.
     fn open(&self, path: Path, flags: OFlag) -> Result<OwnedFd, Errno> {
-        let name = self.name(path)?;
+        let mut name = Name::new();
+        self.spell(path, &mut name)?;
         let flags = (flags | OFlag::O_NONBLOCK).bits();
         // SAFETY: the name ends in NUL. nix's own open hides from the compiler that its descriptor is not -1, which leaves a panic behind.
         let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, name.as_ptr(), flags, 0o644) } as c_int;
@@ -188,7 +196,8 @@ impl Host for Machine {
     }
 
     fn link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        let name = self.name(path)?;
+        let mut name = Name::new();
+        self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL, and the kernel writes at most as many bytes into the buffer as it has.
         let length = answer(unsafe { libc::readlink(name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) } as c_long)?;
         if length < buffer.len() { Ok(buffer.get(..length).unwrap_or_default()) } else { Err(Errno::ENAMETOOLONG) }
@@ -214,7 +223,8 @@ impl Host for Machine {
     }
 
     fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
-        let name = self.name(path)?;
+        let mut name = Name::new();
+        self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL.
         match answer(unsafe { libc::mkdir(name.as_ptr(), 0o755) }.into()) {
             Ok(_) | Err(Errno::EEXIST) => Ok(()),
@@ -228,13 +238,16 @@ impl Host for Machine {
     }
 
     fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
-        let (from, to) = (self.name(from)?, self.name(to)?);
+        let (mut old, mut new) = (Name::new(), Name::new());
+        self.spell(from, &mut old)?;
+        self.spell(to, &mut new)?;
         // SAFETY: both names end in NUL.
-        answer(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) }.into()).map(drop)
+        answer(unsafe { libc::rename(old.as_ptr(), new.as_ptr()) }.into()).map(drop)
     }
 
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
-        let name = self.name(path)?;
+        let mut name = Name::new();
+        self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL.
         answer(unsafe { libc::unlink(name.as_ptr()) }.into()).map(drop)
     }
@@ -243,9 +256,10 @@ impl Host for Machine {
         // Linux's MODULE_INIT_COMPRESSED_FILE (include/uapi/linux/module.h), which nix does not name.
         let flags = if compressed { 4 } else { 0 };
         let file = self.open(path, OFlag::O_RDONLY)?;
-        let parameters = Name::of(parameters)?;
+        let mut line = Name::new();
+        line.fill(parameters)?;
         // SAFETY: the parameters end in NUL.
-        answer(unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), parameters.as_ptr(), flags) }).map(drop)
+        answer(unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), line.as_ptr(), flags) }).map(drop)
     }
 
     fn say(&mut self, level: Level, line: &Line) {

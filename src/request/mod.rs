@@ -112,6 +112,7 @@ impl Request {
     }
 
     /// The name of a source, as it is shown.
+    #[inline(never)]
     pub fn source(&self, id: SourceId) -> &[u8] {
         self.sources.get(usize::from(id.0)).map_or(b"?", |name| name.as_slice())
     }
@@ -143,15 +144,21 @@ impl Request {
     /// Takes one switch. `value` is `None` where the name stands alone.
     pub(crate) fn switch(&mut self, origin: Origin, text: &[u8], name: &[u8], value: Option<&[u8]>) {
         let switches = &mut self.switches;
-        let understood = match words("off strict debug timeout").position(|word| word == name) {
-            Some(0) => truth(value).map(|on| switches.off = on),
-            Some(1) => truth(value).map(|on| switches.strict = on),
-            Some(2) => truth(value).map(|on| switches.debug = on),
-            Some(_) => seconds(value).map(|seconds| switches.timeout = seconds),
-            None => Err(Fault::UnknownName),
+        let flag = match words("off strict debug timeout").position(|word| word == name) {
+            Some(0) => &mut switches.off,
+            Some(1) => &mut switches.strict,
+            Some(2) => &mut switches.debug,
+            Some(_) => {
+                return match seconds(value) {
+                    Some(seconds) => switches.timeout = seconds,
+                    None => self.problem(origin, text, Fault::NoSeconds),
+                };
+            }
+            None => return self.problem(origin, text, Fault::UnknownName),
         };
-        if let Err(fault) = understood {
-            self.problem(origin, text, fault);
+        match truth(value) {
+            Some(on) => *flag = on,
+            None => self.problem(origin, text, Fault::NoTruth),
         }
     }
 
@@ -173,15 +180,15 @@ impl Default for Request {
 }
 
 /// A yes or a no: bare, `1`, `y`, `yes`, `on`, `true`, or `0`, `n`, `no`, `off`, `false`, in any case.
-fn truth(value: Option<&[u8]>) -> Result<bool, Fault> {
+fn truth(value: Option<&[u8]>) -> Option<bool> {
     const WORDS: &str = "1 y yes on true 0 n no off false";
     const NO: usize = 5;
-    let Some(value) = value else { return Ok(true) };
+    let Some(value) = value else { return Some(true) };
     let is = |word: &[u8]| word.len() == value.len() && word.iter().zip(value).all(|(one, other)| one.eq_ignore_ascii_case(other));
-    words(WORDS).position(is).map(|place| place < NO).ok_or(Fault::NoTruth)
+    words(WORDS).position(is).map(|place| place < NO)
 }
 
 /// A number of seconds: decimal, 1 to [`LONGEST_TIMEOUT`].
-fn seconds(value: Option<&[u8]>) -> Result<u32, Fault> {
-    number(value.unwrap_or_default(), 10).filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds)).ok_or(Fault::NoSeconds)
+fn seconds(value: Option<&[u8]>) -> Option<u32> {
+    number(value.unwrap_or_default(), 10).filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds))
 }

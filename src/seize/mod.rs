@@ -88,6 +88,7 @@ impl Device {
     }
 
     /// Notes that a step failed. The first failure stays: it is the cause of the others.
+    #[inline(never)]
     fn note(&mut self, step: Step, result: Result<(), Errno>) {
         if let (Err(errno), None) = (result, self.failure) {
             self.failure = Some(Failure { step, errno });

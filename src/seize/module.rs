@@ -41,6 +41,7 @@ impl Show for Missing {
 ///
 /// # Errors
 /// Why it is not there.
+#[inline(never)]
 pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
     if is_registered(host) {
         return Ok(());
