@@ -55,13 +55,11 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
 
 fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
     let mut machine = Machine { is_rooted: false, log: Log::Stderr };
-    let invocation = match Invocation::of(words) {
-        Ok(invocation) => invocation,
-        Err(usage) => {
-            usage.tell(&mut machine);
-            return Exit::Usage;
-        }
-    };
+    let mut invocation = Invocation::new();
+    if let Err(usage) = invocation.read(words) {
+        usage.tell(&mut machine);
+        return Exit::Usage;
+    }
     let stage = if invocation.root.is_none() && machine.is_initramfs() { Stage::Initramfs } else { Stage::Host };
     if stage == Stage::Initramfs {
         machine.log = Log::Kernel;

@@ -115,34 +115,37 @@ impl Usage<'_> {
 }
 
 impl<'a> Invocation<'a> {
+    /// Not called for anything but help.
+    pub const fn new() -> Invocation<'a> {
+        Invocation { root: None, command: Command::Help, operands: Vec::new() }
+    }
+
     /// Understands the words, the program's own name left out. `--help` and `--version` win wherever they stand.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn of(words: impl Iterator<Item = &'a CStr> + Clone) -> Result<Invocation<'a>, Usage<'a>> {
+    pub fn read(&mut self, mut words: impl Iterator<Item = &'a CStr> + Clone) -> Result<(), Usage<'a>> {
         if let Some(command) = words.clone().find_map(Command::elsewhere) {
-            return Ok(Invocation { root: None, command, operands: Vec::new() });
+            self.command = command;
+            return Ok(());
         }
-        let mut root = None;
         let mut command = None;
-        let mut operands = Vec::new();
-        let mut words = words;
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
             if bytes == b"--root" {
-                root = Some(words.next().ok_or(Usage { message: "--root wants a folder", word: None })?);
+                self.root = Some(words.next().ok_or(Usage { message: "--root wants a folder", word: None })?);
             } else if bytes.first() == Some(&b'-') {
                 return Err(Usage { message: "no such option", word: Some(word) });
             } else if command.is_none() {
                 command = Some(Command::of(word).ok_or(Usage { message: "no such command", word: Some(word) })?);
-            } else if operands.push(word).is_err() {
+            } else if self.operands.push(word).is_err() {
                 return Err(Usage { message: "too many words, from", word: Some(word) });
             }
         }
-        let command = command.ok_or(Usage { message: "which command?", word: None })?;
-        match (command, operands.first()) {
+        self.command = command.ok_or(Usage { message: "which command?", word: None })?;
+        match (self.command, self.operands.first()) {
             (Command::Seize, Some(&word)) => Err(Usage { message: "seize takes no", word: Some(word) }),
-            _ => Ok(Invocation { root, command, operands }),
+            _ => Ok(()),
         }
     }
 
@@ -158,6 +161,12 @@ impl<'a> Invocation<'a> {
     }
 }
 
+impl Default for Invocation<'_> {
+    fn default() -> Self {
+        Invocation::new()
+    }
+}
+
 fn print<H: Host>(host: &mut H, text: &str) -> Exit {
     host.print(text.as_bytes());
     Exit::AsAsked
@@ -168,7 +177,8 @@ mod tests {
     use super::*;
 
     fn of<'a>(words: &[&'a CStr]) -> Result<(Option<&'a CStr>, Command, usize), &'static str> {
-        let invocation = Invocation::of(words.iter().copied()).map_err(|usage| usage.message)?;
+        let mut invocation = Invocation::new();
+        invocation.read(words.iter().copied()).map_err(|usage| usage.message)?;
         Ok((invocation.root, invocation.command, invocation.operands.len()))
     }
 

@@ -49,26 +49,25 @@ pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Err
     Identity::from_modalias(text).ok_or(Errno::EINVAL)
 }
 
-/// The driver that has the function now, if one has.
+/// Writes the driver that has the function now into `name`: nothing if none has.
 ///
 /// # Errors
 /// Why the link cannot be read. That there is none is not an error.
-pub fn driver<H: Host>(host: &mut H, address: Address) -> Result<DriverName, Errno> {
-    let mut name = DriverName::new();
+pub fn driver<H: Host>(host: &mut H, address: Address, name: &mut DriverName) -> Result<(), Errno> {
+    name.clear();
     let mut buffer = [0; LINK_SIZE];
-    match host.link(&attribute(address, "/driver"), &mut buffer) {
-        Err(Errno::ENOENT) => {}
+    let target = match host.link(&attribute(address, "/driver"), &mut buffer) {
+        Ok(target) => target,
+        Err(Errno::ENOENT) => return Ok(()),
         Err(errno) => return Err(errno),
-        Ok(target) => {
-            for &byte in target.rsplit(|&b| b == b'/').next().unwrap_or_default() {
-                if name.push(byte).is_err() {
-                    name.pop();
-                    let _ = name.push(b'~');
-                }
-            }
+    };
+    for &byte in target.rsplit(|&b| b == b'/').next().unwrap_or_default() {
+        if name.push(byte).is_err() {
+            name.pop();
+            let _ = name.push(b'~');
         }
     }
-    Ok(name)
+    Ok(())
 }
 
 /// The place of the function. `None` where the link to it cannot be read or understood.

@@ -4,7 +4,7 @@ use super::{Report, json};
 use crate::{
     host::{Errno, Host},
     lines::{self, Line},
-    pci::{Address, bus::DriverName},
+    pci::Address,
     seize::{Devices, Outcome, hold::find},
     text::behind,
 };
@@ -45,7 +45,8 @@ pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
         let Some(device) = find(devices, address) else { return };
         device.first_outcome = value(line, b"\"outcome\":\"").and_then(Outcome::from_word);
         if let Some(origin) = value(line, b"\"origin\":\"") {
-            device.origin = DriverName::from_slice(origin).unwrap_or_default();
+            device.origin.clear();
+            let _ = device.origin.extend_from_slice(origin);
         }
     });
 }

@@ -111,7 +111,8 @@ fn next_name<H: Host>(host: &mut H, name: &mut FileName) -> Result<bool, Errno> 
     host.list(DROP_INS.as_bytes(), &mut |_, entry| {
         if entry.ends_with(b".conf") && entry > name.as_slice() && (next.is_empty() || entry < next.as_slice()) {
             // A name that the file system has fits.
-            next = FileName::from_slice(entry).unwrap_or_default();
+            next.clear();
+            let _ = next.extend_from_slice(entry);
         }
     })?;
     *name = next;

@@ -53,14 +53,12 @@ fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
         return;
     }
     // What pciback has already may be with a guest, and is not touched.
-    device.is_pending = !(registered && bus::driver(host, device.address).is_ok_and(|driver| driver == PCIBACK.as_bytes()));
-    if !device.is_pending {
+    if registered && bus::driver(host, device.address, &mut device.driver).is_ok() && device.driver == PCIBACK.as_bytes() {
         return;
     }
+    device.is_pending = true;
     let held = set_override(host, device.address, HOLD);
     device.note(Step::Hold, held);
-    match bus::driver(host, device.address) {
-        Ok(driver) => device.origin = driver,
-        Err(errno) => device.note(Step::Driver, Err(errno)),
-    }
+    let read = bus::driver(host, device.address, &mut device.origin);
+    device.note(Step::Driver, read);
 }

@@ -22,13 +22,11 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
     if !device.is_there {
         return Outcome::Absent;
     }
-    match bus::driver(host, device.address) {
-        Ok(driver) => device.driver = driver,
+    let read = bus::driver(host, device.address, &mut device.driver);
+    device.note(Step::Driver, read);
+    if read.is_err() {
         // Not knowing is not having.
-        Err(errno) => {
-            device.note(Step::Driver, Err(errno));
-            return Outcome::Lost;
-        }
+        return Outcome::Lost;
     }
     if device.driver.is_empty() {
         if is_held(host, device) { Outcome::Held } else { Outcome::Exposed }
