@@ -66,7 +66,7 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
     }
     if let Some(root) = invocation.root {
         // SAFETY: a word of the command line ends in NUL.
-        if let Err(errno) = answer(unsafe { libc::chdir(root.as_ptr()) }.into()) {
+        if let Err(errno) = answer(unsafe { libc::syscall(libc::SYS_chdir, root.as_ptr()) }) {
             pciseize::say!(machine, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
             return Exit::Usage;
         }
@@ -154,7 +154,7 @@ impl Machine {
     /// Writes once.
     fn write_once(file: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
         // SAFETY: the kernel reads as many bytes as there are.
-        answer(unsafe { libc::write(file.as_fd().as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) } as c_long)
+        answer(unsafe { libc::syscall(libc::SYS_write, file.as_fd().as_raw_fd(), bytes.as_ptr(), bytes.len()) })
     }
 
     /// Writes everything into an open file.
@@ -176,7 +176,7 @@ impl Host for Machine {
         let mut length = 0;
         while let Some(rest) = buffer.get_mut(length..) {
             // SAFETY: the kernel writes at most as many bytes as the rest has.
-            let read = answer(unsafe { libc::pread(file.as_raw_fd(), rest.as_mut_ptr().cast(), rest.len(), offset as i64 + length as i64) } as c_long)?;
+            let read = answer(unsafe { libc::syscall(libc::SYS_pread64, file.as_raw_fd(), rest.as_mut_ptr(), rest.len(), offset + length as u64) })?;
             if read == 0 {
                 break;
             }
@@ -197,7 +197,7 @@ impl Host for Machine {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL, and the kernel writes at most as many bytes into the buffer as it has.
-        let length = answer(unsafe { libc::readlink(name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) } as c_long)?;
+        let length = answer(unsafe { libc::syscall(libc::SYS_readlinkat, libc::AT_FDCWD, name.as_ptr(), buffer.as_mut_ptr(), buffer.len()) })?;
         if length < buffer.len() { Ok(buffer.get(..length).unwrap_or_default()) } else { Err(Errno::ENAMETOOLONG) }
     }
 
@@ -224,7 +224,7 @@ impl Host for Machine {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL.
-        match answer(unsafe { libc::mkdir(name.as_ptr(), 0o755) }.into()) {
+        match answer(unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, name.as_ptr(), 0o755) }) {
             Ok(_) | Err(Errno::EEXIST) => Ok(()),
             Err(errno) => Err(errno),
         }
@@ -240,14 +240,14 @@ impl Host for Machine {
         self.spell(from, &mut old)?;
         self.spell(to, &mut new)?;
         // SAFETY: both names end in NUL.
-        answer(unsafe { libc::rename(old.as_ptr(), new.as_ptr()) }.into()).map(drop)
+        answer(unsafe { libc::syscall(libc::SYS_renameat2, libc::AT_FDCWD, old.as_ptr(), libc::AT_FDCWD, new.as_ptr(), 0) }).map(drop)
     }
 
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL.
-        answer(unsafe { libc::unlink(name.as_ptr()) }.into()).map(drop)
+        answer(unsafe { libc::syscall(libc::SYS_unlinkat, libc::AT_FDCWD, name.as_ptr(), 0) }).map(drop)
     }
 
     fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
