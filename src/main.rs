@@ -103,7 +103,7 @@ impl Name {
             return Err(Errno::ENAMETOOLONG);
         }
         // A NUL within would end it early.
-        if bytes.iter().any(|&byte| byte == 0) { Err(Errno::EINVAL) } else { Ok(()) }
+        if self.0.iter().position(|&byte| byte == 0) == Some(bytes.len()) { Ok(()) } else { Err(Errno::EINVAL) }
     }
 
     fn as_ptr(&self) -> *const c_char {

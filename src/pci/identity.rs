@@ -35,7 +35,13 @@ impl Identity {
             _ => (byte == form).then_some(digits),
         })?;
         let ids = (digits >> 24) as u64;
-        Some(Identity { vendor: (ids >> 48) as u16, device: (ids >> 32) as u16, subvendor: (ids >> 16) as u16, subdevice: ids as u16, class: digits as u32 & 0xff_ffff })
+        Some(Identity {
+            vendor: (ids >> 48) as u16,
+            device: (ids >> 32) as u16,
+            subvendor: (ids >> 16) as u16,
+            subdevice: ids as u16,
+            class: digits as u32 & 0xff_ffff,
+        })
     }
 
     /// Whether it is a bridge of any kind: base class 06. Such a function is never taken, since what is behind it would be lost with it.
