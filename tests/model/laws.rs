@@ -8,7 +8,7 @@ use pciseize::{
 };
 use serde_json::Value;
 
-use crate::kernel::{Event, Kernel, PCIBACK};
+use crate::kernel::{Event, Kernel, Module, PCIBACK};
 
 pub const REPORT: &str = "/run/pciseize/report";
 
@@ -70,6 +70,7 @@ impl Run {
         self.holds_come_first()?;
         self.held_is_held()?;
         self.others_are_left_alone()?;
+        self.what_can_be_had_is_had()?;
         self.the_exit_status_is_true()?;
         self.the_report_is_true()
     }
@@ -130,6 +131,20 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Where no call failed and pciback is to be had, only bridges and devices that it cannot initialise are missing.
+    fn what_can_be_had_is_had(&self) -> Result<(), String> {
+        let has_pciback = self.after.module == Module::File || self.before.has(PCIBACK);
+        if !has_pciback || !self.after.mishaps.is_empty() {
+            return Ok(());
+        }
+        let can_be_had =
+            |address: &&String| self.after.functions.get(*address).is_some_and(|function| function.init_error.is_none()) && !self.is_known_bridge(address);
+        match self.asked.iter().filter(can_be_had).find(|address| !self.is_seized(address)) {
+            Some(address) => Err(format!("nothing was in the way, and yet {address} is not seized")),
+            None => Ok(()),
+        }
     }
 
     /// Exit status 0 if and only if everything is as asked. Where a call failed, or somebody else loaded pciback when the proof was over, the program may know less than it did, and then says no.
