@@ -59,6 +59,12 @@ fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
     let held = set_override(host, device.address, HOLD);
     device.note(Step::Hold, held);
     match bus::driver(host, device.address) {
+        // Seen only now: a call failed before, or pciback came in between. What it has stays there all the same.
+        Ok(Some(driver)) if driver == PCIBACK.as_bytes() => {
+            device.was_pciback = true;
+            let given_back = set_override(host, device.address, PCIBACK);
+            device.note(Step::Override, given_back);
+        }
         Ok(driver) => device.origin = driver,
         Err(errno) => device.note(Step::Driver, Err(errno)),
     }
