@@ -8,8 +8,7 @@ use pciseize::host::{Errno, Host, Level, Path};
 
 pub const PCIBACK: &str = "pciback";
 
-/// The release of the kernel, and the one module file that pciseize looks for.
-pub const RELEASE: &str = "6.1.0-model";
+/// Where pciback's module is in an image of Debian 12.
 pub const MODULE: &str = "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko";
 
 /// A driver of dom0's that is not pciback.
@@ -109,8 +108,8 @@ pub enum Event {
 /// How pciback comes to be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
-    /// In the folder of the running kernel.
-    File,
+    /// In the image, at this path.
+    File(&'static str),
     /// Not in the image.
     Missing,
     /// The kernel does not take it.
@@ -138,12 +137,12 @@ impl Kernel {
     pub fn new() -> Kernel {
         let files = [
             ("/proc/cmdline", "quiet\n".to_owned()),
-            ("/proc/sys/kernel/osrelease", format!("{RELEASE}\n")),
+            ("/proc/sys/kernel/osrelease", "6.1.0-model\n".to_owned()),
             ("/sys/hypervisor/properties/features", "00000f05\n".to_owned()),
         ];
         Kernel {
             functions: BTreeMap::new(),
-            module: Module::File,
+            module: Module::File(MODULE),
             drivers: Vec::new(),
             files: files.map(|(path, text)| (path.to_owned(), text)).into(),
             arrivals: Vec::new(),
@@ -461,16 +460,24 @@ impl Host for Kernel {
     fn load_module(&mut self, path: Path, parameters: &CStr, compressed: bool) -> Result<(), Errno> {
         let path = joined(path);
         self.call(format!("load {path}"), |kernel| {
-            if path != MODULE || kernel.module == Module::Missing {
+            let file = match kernel.module {
+                Module::File(file) => file,
+                Module::Missing => return Err(Errno::ENOENT),
+                Module::Refused(_) => MODULE,
+            };
+            if path != file {
                 return Err(Errno::ENOENT);
             }
-            assert!(!compressed, "the file is not compressed");
             kernel.events.push(Event::Load);
             if kernel.has(PCIBACK) {
                 return Err(Errno::EEXIST);
             }
             if let Module::Refused(errno) = kernel.module {
                 return Err(errno);
+            }
+            // Only told to does the kernel unpack, and then it wants something packed (`kernel/module/main.c`).
+            if compressed == path.ends_with(".ko") {
+                return Err(Errno::ENOEXEC);
             }
             kernel.parameters = Some(text(parameters.to_bytes()));
             kernel.register_pciback();

@@ -70,6 +70,7 @@ impl Run {
         self.holds_come_first()?;
         self.held_is_held()?;
         self.others_are_left_alone()?;
+        self.what_pciback_has_stays_there()?;
         self.what_can_be_had_is_had()?;
         self.the_exit_status_is_true()?;
         self.the_report_is_true()
@@ -133,9 +134,18 @@ impl Run {
         Ok(())
     }
 
+    /// What pciback had before may be with a guest, and is never taken from it.
+    fn what_pciback_has_stays_there(&self) -> Result<(), String> {
+        let unbound = |address: &String| self.after.events.contains(&Event::Unbind { address: address.clone() });
+        match self.asked.iter().find(|address| self.before.driver(address) == Some(PCIBACK) && unbound(address)) {
+            Some(address) => Err(format!("{address} was taken from pciback")),
+            None => Ok(()),
+        }
+    }
+
     /// Where no call failed and pciback is to be had, only bridges and devices that it cannot initialise are missing.
     fn what_can_be_had_is_had(&self) -> Result<(), String> {
-        let has_pciback = self.after.module == Module::File || self.before.has(PCIBACK);
+        let has_pciback = matches!(self.after.module, Module::File(_)) || self.before.has(PCIBACK);
         if !has_pciback || !self.after.mishaps.is_empty() {
             return Ok(());
         }

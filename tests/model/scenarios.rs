@@ -8,7 +8,7 @@ use pciseize::host::Errno;
 use proptest::{collection::vec, option, prelude::*, sample::select, test_runner::FileFailurePersistence};
 
 use crate::{
-    kernel::{Arrival, Driver, E1000E, Function, GREEDY, Kernel, Mishap, Module, NVME, PCIBACK, PORT, Which, XHCI},
+    kernel::{Arrival, Driver, E1000E, Function, GREEDY, Kernel, MODULE, Mishap, Module, NVME, PCIBACK, PORT, Which, XHCI},
     laws::{ask, run},
     stories::{BRIDGE, DISK, NIC, USB},
 };
@@ -58,7 +58,7 @@ fn mishap() -> impl Strategy<Value = Mishap> {
 }
 
 fn module() -> impl Strategy<Value = Module> {
-    prop_oneof![4 => Just(Module::File), 1 => Just(Module::Missing), 1 => errno().prop_map(Module::Refused)]
+    prop_oneof![4 => Just(Module::File(MODULE)), 1 => Just(Module::Missing), 1 => errno().prop_map(Module::Refused)]
 }
 
 /// A machine before pciseize comes.

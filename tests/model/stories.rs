@@ -3,7 +3,7 @@
 use pciseize::{cli::Exit, host::Errno};
 
 use crate::{
-    kernel::{Arrival, Driver, E1000E, Event, Function, GREEDY, Kernel, Mishap, Module, NVME, PCIBACK, PORT, Which, XHCI},
+    kernel::{Arrival, Driver, E1000E, Event, Function, GREEDY, Kernel, MODULE, Mishap, Module, NVME, PCIBACK, PORT, Which, XHCI},
     laws::{self, ask, run},
 };
 
@@ -91,6 +91,21 @@ fn without_the_module_devices_are_held() {
 }
 
 #[test]
+fn the_module_is_found_where_distributions_put_it() {
+    const FILES: [&str; 4] = [
+        MODULE,
+        "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.xz",
+        "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.zst",
+        "/usr/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.gz",
+    ];
+    for file in FILES {
+        let mut kernel = machine();
+        kernel.module = Module::File(file);
+        assert_eq!(run(&mut kernel).exit, Exit::AsAsked, "{file}");
+    }
+}
+
+#[test]
 fn one_devices_trouble_is_its_own() {
     let steps = [
         "write /sys/bus/pci/devices/0000:00:05.0/driver_override pciseize",
@@ -173,18 +188,23 @@ fn pciback_that_comes_at_any_moment_is_welcome() {
     }
 }
 
-/// Each call in turn fails. The laws are the judge; here only that nothing is lost but what the call was about.
+/// Each call in turn fails: on a machine at boot, and on one where pciback has a device already. The laws are the judge.
 #[test]
 fn any_call_may_fail() {
-    let mut kernel = machine();
-    kernel.register(E1000E);
-    let calls = run(&mut kernel.clone()).after.calls();
-    for call in 0..calls {
-        for errno in [Errno::EIO, Errno::EBUSY, Errno::ENODEV, Errno::EINVAL] {
-            let mut kernel = kernel.clone();
-            kernel.mishaps.push(Mishap { call: Which::Number(call), errno });
-            kernel.arrivals.push(arrives(call + 1, XHCI));
-            run(&mut kernel);
+    let mut at_boot = machine();
+    at_boot.register(E1000E);
+    let mut later = machine();
+    later.functions.get_mut("0000:00:05.0").expect("the USB controller").overridden = Some(PCIBACK.to_owned());
+    later.register_pciback();
+    for kernel in [at_boot, later] {
+        let calls = run(&mut kernel.clone()).after.calls();
+        for call in 0..calls {
+            for errno in [Errno::EIO, Errno::EBUSY, Errno::ENODEV, Errno::EINVAL] {
+                let mut kernel = kernel.clone();
+                kernel.mishaps.push(Mishap { call: Which::Number(call), errno });
+                kernel.arrivals.push(arrives(call + 1, XHCI));
+                run(&mut kernel);
+            }
         }
     }
 }
