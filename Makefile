@@ -51,6 +51,10 @@ requirements-vm:
 $(PROGRAM):
 	$(MAKE) build
 
+# Puts another configuration into a finished program: make embed CONFIG=my.conf BINARY=/usr/sbin/pciseize
+embed:
+	$(CARGO) run --quiet --locked --example embed -- "$(CONFIG)" "$(BINARY)"
+
 # The hooks name the program where it is installed.
 install: $(PROGRAM)
 	$(INSTALL) -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/pciseize

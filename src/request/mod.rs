@@ -18,7 +18,7 @@ pub mod problem;
 use heapless::Vec;
 
 use crate::{
-    host::{Host, PATH_SIZE},
+    host::{Errno, Host, PATH_SIZE},
     pci::Address,
     text::{Excerpt, number, words},
 };
@@ -117,13 +117,14 @@ impl Request {
         self.sources.get(usize::from(id.0)).map_or(b"?", |name| name.as_slice())
     }
 
-    /// Enters a source. More than [`SOURCES`] of them is a problem, charged to the last one that fits, and `None`.
+    /// Enters a source. More than [`SOURCES`] of them, or a name longer than [`PATH_SIZE`], is a problem, charged to the last one that fits, and `None`.
     pub(crate) fn open(&mut self, name: &[u8]) -> Option<SourceId> {
         let id = SourceId(self.sources.len() as u8);
         let entered = Vec::from_slice(name).is_ok_and(|name| self.sources.push(name).is_ok());
         if !entered {
             let last = Origin { source: SourceId(id.0.saturating_sub(1)), line: 0, column: 0 };
-            self.problems.add(Problem { origin: last, text: Excerpt::of(name), fault: Fault::TooManySources });
+            let fault = if name.len() > PATH_SIZE { Fault::Unreadable(Errno::ENAMETOOLONG) } else { Fault::TooManySources };
+            self.problems.add(Problem { origin: last, text: Excerpt::of(name), fault });
             return None;
         }
         Some(id)

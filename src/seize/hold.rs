@@ -61,4 +61,11 @@ fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
     device.note(Step::Hold, held);
     let read = bus::driver(host, device.address, &mut device.origin);
     device.note(Step::Driver, read);
+    if device.origin == PCIBACK.as_bytes() {
+        // Seen only now: a call failed before, or pciback came in between. What it has stays there all the same.
+        device.origin.clear();
+        device.is_pending = false;
+        let given_back = set_override(host, device.address, PCIBACK);
+        device.note(Step::Override, given_back);
+    }
 }

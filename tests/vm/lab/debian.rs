@@ -76,7 +76,7 @@ pub fn debian() -> Result<Debian> {
 fn candidate_versions() -> Result<Vec<(&'static str, String)>> {
     let mut command = Command::new("apt-cache");
     command.args(["show", "--no-all-versions"]).args(PACKAGES);
-    let said = tool::run(command).context("apt does not know the packages: run tests/requirements.sh on Debian 12")?;
+    let said = tool::run(command).context("apt does not know the packages: run `make requirements-vm` on Debian 12")?;
     let field = |stanza: &str, name: &str| -> Option<String> {
         let line = stanza.lines().find_map(|line| line.strip_prefix(name));
         line.map(str::to_owned)
@@ -114,7 +114,7 @@ fn make_root(root: &Path) -> Result<()> {
     let mut command = Command::new("apt-get");
     command.args(["indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages", "Origin: Debian", "Architecture: amd64"]);
     let sources = tool::run(command)?;
-    ensure!(!sources.is_empty(), "apt has no package lists from Debian: run tests/requirements.sh");
+    ensure!(!sources.is_empty(), "apt has no package lists from Debian: run `make requirements-vm`");
 
     let mut list = tempfile::Builder::new().suffix(".list").tempfile()?;
     list.write_all(sources.as_bytes())?;

@@ -86,14 +86,10 @@ impl Evidence {
 
     /// All probes of this function that a driver finished, in order.
     pub fn probes(&self, address: &str) -> Vec<Probe> {
-        let pattern = format!(r"^\[ *([0-9.]+)\] probe of {} returned (-?[0-9]+) after", regex::escape(address));
+        let pattern = format!(r"\] probe of {} returned (-?[0-9]+) after", regex::escape(address));
         let pattern = Regex::new(&pattern).expect("an address makes a valid pattern");
-        self.kernel_log("probe of ")
-            .filter_map(|line| {
-                let found = pattern.captures(line)?;
-                Some(Probe { at: found[1].parse().ok()?, result: found[2].parse().ok()? })
-            })
-            .collect()
+        let probe = |line| Some(Probe { at: time_stamp(line)?, result: pattern.captures(line)?[1].parse().ok()? });
+        self.kernel_log("probe of ").filter_map(probe).collect()
     }
 
     /// Those that succeeded.
@@ -130,17 +126,26 @@ impl Evidence {
         device.cloned().with_context(|| format!("{address} is not in the report {report:#}"))
     }
 
-    /// Seconds from QEMU's start to the first line of the console that matches.
+    /// Seconds from QEMU's start to the first line of the kernel log that matches.
+    ///
+    /// The console shows some lines seconds late. So the line's own time stamp counts, and the console's promptest line
+    /// tells when, after QEMU's start, the kernel's clock stood at zero.
     pub fn seconds_to(&self, pattern: &str) -> Option<f64> {
         let pattern = Regex::new(pattern).expect("a valid pattern");
-        let line = self.console.iter().find(|line| pattern.is_match(&line.text))?;
-        Some(line.at.as_secs_f64())
+        let stamp = self.kernel_log("").find(|line| pattern.is_match(line)).and_then(time_stamp)?;
+        let zero = self.console.iter().filter_map(|line| Some(line.at.as_secs_f64() - time_stamp(&line.text)?)).reduce(f64::min)?;
+        Some(zero + stamp)
     }
 
     /// Seconds from QEMU's start to its end.
     pub fn seconds(&self) -> f64 {
         self.console.last().map_or(0.0, |line| line.at.as_secs_f64())
     }
+}
+
+/// The kernel's time stamp of a line: `[   17.132124] nvme …`.
+fn time_stamp(line: &str) -> Option<f64> {
+    line.strip_prefix('[')?.split_once(']')?.0.trim_start().parse().ok()
 }
 
 /// A line of `/test-init`'s table.

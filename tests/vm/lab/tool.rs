@@ -28,7 +28,7 @@ pub fn run(mut command: Command) -> Result<String> {
     let shown = || name.to_string_lossy().into_owned();
     let (mut reader, writer) = io::pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let mut child = command.spawn().with_context(|| format!("cannot start {} (tests/requirements.sh installs what is needed)", shown()))?;
+    let mut child = command.spawn().with_context(|| format!("cannot start {} (`make requirements-vm` installs what is needed)", shown()))?;
     drop(command); // its end of the pipe would keep the reader waiting
     let mut said = Vec::new();
     reader.read_to_end(&mut said)?;

@@ -1,0 +1,102 @@
+//! `make embed CONFIG=file BINARY=path`: puts another configuration into a finished program.
+//!
+//! The file is read by the program's own parser first: what it would complain of at boot is refused here. Then the bytes of the section `.pciseize` are replaced, and no other. (`objcopy` does not know
+//! how long the section must be, nor how it must end.)
+
+use std::{
+    env, fs,
+    io::Write,
+    ops::Range,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use object::{Object, ObjectSection};
+use pciseize::{
+    request::{
+        Problem, Request,
+        embedded::{self, END_MARK, SECTION_SIZE},
+    },
+    text::{Line, Show},
+};
+
+fn main() -> ExitCode {
+    let words: Vec<PathBuf> = env::args_os().skip(1).filter(|word| !word.is_empty()).map(PathBuf::from).collect();
+    let [config, binary] = words.as_slice() else {
+        eprintln!("Usage: make embed CONFIG=file BINARY=path");
+        return ExitCode::from(2);
+    };
+    match embed(config, binary) {
+        Ok(items) => {
+            println!("{}: {} with {items} item{} embedded", binary.display(), config.display(), if items == 1 { "" } else { "s" });
+            ExitCode::SUCCESS
+        }
+        Err(messages) => {
+            for message in messages {
+                eprintln!("{message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Embeds the configuration. Gives the number of its items, or all that is wrong.
+fn embed(config: &Path, binary: &Path) -> Result<usize, Vec<String>> {
+    let (section, items) = section(config)?;
+    replace(binary, &section).map_err(|message| vec![format!("{}: {message}; nothing was changed", binary.display())])?;
+    Ok(items)
+}
+
+/// The section that carries the configuration, and how many items it has.
+fn section(config: &Path) -> Result<([u8; SECTION_SIZE], usize), Vec<String>> {
+    let name = config.display();
+    let text = fs::read(config).map_err(|e| vec![format!("{name}: {e}")])?;
+    let section = embedded::section(&text).map_err(|fault| vec![format!("{name}: {}", shown(fault))])?;
+    let mut request = Request::new();
+    embedded::read(&mut request, &section);
+    let tell = |problem: &Problem| format!("{name}:{}:{}: \"{}\": {}", problem.origin.line, problem.origin.column, shown(&problem.text), shown(problem.fault));
+    let problems: Vec<String> = request.problems.iter().map(tell).collect();
+    if problems.is_empty() { Ok((section, request.items.len())) } else { Err(problems) }
+}
+
+fn shown(what: impl Show) -> String {
+    let mut line = Line::new();
+    what.show(&mut line);
+    String::from_utf8_lossy(line.bytes()).into_owned()
+}
+
+/// Replaces the section of the program, in one step: nobody ever sees half of it, and a program that is running stays as it is.
+fn replace(binary: &Path, section: &[u8; SECTION_SIZE]) -> Result<(), String> {
+    // A link stays one.
+    let path = fs::canonicalize(binary).map_err(|e| e.to_string())?;
+    let mut program = fs::read(&path).map_err(|e| e.to_string())?;
+    let place = place(&program)?;
+    program[place].copy_from_slice(section);
+
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&program)?;
+        file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok::<_, std::io::Error>(())
+    };
+    write().map_err(|e| e.to_string())
+}
+
+/// Where in the program's file the section is, if it is as `build.rs` made it.
+fn place(program: &[u8]) -> Result<Range<usize>, String> {
+    let file = object::File::parse(program).map_err(|e| format!("this is no program: {e}"))?;
+    let section = file.section_by_name(".pciseize").ok_or("it has no section .pciseize: this is not pciseize")?;
+    let content = section.data().map_err(|e| e.to_string())?;
+    let damaged = |what: String| format!("its section .pciseize {what}: another tool has damaged it; take a fresh copy of pciseize");
+    if content.len() != SECTION_SIZE {
+        return Err(damaged(format!("has {} bytes instead of {SECTION_SIZE}", content.len())));
+    }
+    if !content.ends_with(END_MARK) {
+        return Err(damaged("does not end in its end mark".to_owned()));
+    }
+    let (start, length) = section.file_range().ok_or(damaged("is not in the file".to_owned()))?;
+    Ok(start as usize..(start + length) as usize)
+}
