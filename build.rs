@@ -119,15 +119,9 @@ fn link_statically(out: &Path) -> Result<(), Vec<String>> {
         "-Wl,--gc-sections".to_owned(),
         // The same source gives the same file.
         "-Wl,--build-id=none".to_owned(),
-        // A static program has nothing that is written once by a loader and read-only afterwards.
-        "-Wl,-z,norelro".to_owned(),
-        // Code and constants may share a page. Padding them apart would add 8 KiB.
-        "-Wl,-z,noseparate-code".to_owned(),
-        // Nothing unwinds.
-        "-Wl,--no-eh-frame-hdr".to_owned(),
         // A warning of the linker's has always been a broken binary here.
         "-Wl,--fatal-warnings".to_owned(),
-        // Drops what nobody reads, and fails where a panic or the allocator gets in.
+        // Lays the file out, drops what nobody reads, and fails where a panic or the allocator gets in.
         format!("-Wl,-T,{}", script.display()),
     ] {
         println!("cargo::rustc-link-arg-bins={flag}");

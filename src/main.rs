@@ -97,7 +97,6 @@ impl Name {
         Name(Vec::new())
     }
 
-    #[inline(never)]
     fn fill(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         if self.0.extend_from_slice(bytes).is_err() || self.0.push(0).is_err() {
             return Err(Errno::ENAMETOOLONG);
@@ -129,7 +128,6 @@ impl Machine {
     }
 
     /// Spells the path as the kernel is to see it.
-    #[inline(never)]
     fn spell(&self, path: Path, name: &mut Name) -> Result<(), Errno> {
         // Without its `/` the path counts from the working folder.
         name.fill(if self.is_rooted { behind(b"/", path).unwrap_or(path) } else { path })

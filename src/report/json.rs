@@ -62,7 +62,6 @@ pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), E
 }
 
 /// A device.
-#[inline(never)]
 fn device(line: &mut Line, report: &Report, device: &Device, place: Option<&Place>) {
     let identity = device.identity.unwrap_or_default();
     put!(line, "{\"address\":", Quoted(device.address), ",\"path\":", Maybe(place));
@@ -81,7 +80,6 @@ fn device(line: &mut Line, report: &Report, device: &Device, place: Option<&Plac
 }
 
 /// A problem.
-#[inline(never)]
 fn problem(line: &mut Line, report: &Report, problem: &Problem) {
     let origin = problem.origin;
     put!(line, "{\"source\":", Quoted(Shown(report.request.source(origin.source))), ",\"line\":", Decimal(origin.line), ",\"column\":", Decimal(origin.column));
