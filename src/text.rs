@@ -104,12 +104,10 @@ pub struct Hex(pub u32, pub u8);
 impl Show for Hex {
     fn show(&self, line: &mut Line) {
         let Hex(value, width) = *self;
-        for place in (0..8).rev() {
-            let rest = value >> (4 * place);
-            if rest != 0 || place < u32::from(width) {
-                line.push(&[b"0123456789abcdef".get((rest & 0xf) as usize).copied().unwrap_or_default()]);
-            }
+        if width > 1 || value > 0xf {
+            Hex(value >> 4, width.saturating_sub(1)).show(line);
         }
+        line.push(&[b"0123456789abcdef".get((value & 0xf) as usize).copied().unwrap_or_default()]);
     }
 }
 
@@ -118,14 +116,11 @@ pub struct Decimal(pub u32);
 
 impl Show for Decimal {
     fn show(&self, line: &mut Line) {
-        let mut digits: Vec<u8, 10> = Vec::new();
-        let mut rest = self.0;
-        while digits.is_empty() || rest != 0 {
-            // Ten digits fit.
-            let _ = digits.push(b'0' + (rest % 10) as u8);
-            rest /= 10;
+        let Decimal(value) = *self;
+        if value > 9 {
+            Decimal(value / 10).show(line);
         }
-        digits.iter().rev().for_each(|&digit| line.push(&[digit]));
+        line.push(&[b'0' + (value % 10) as u8]);
     }
 }
 
