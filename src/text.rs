@@ -199,8 +199,9 @@ pub struct Excerpt {
 impl Excerpt {
     /// Keeps the first [`EXCERPT_SIZE`] bytes of `text`, and that there were more.
     pub fn of(text: &[u8]) -> Excerpt {
-        let start = text.get(..EXCERPT_SIZE).unwrap_or(text);
-        Excerpt { bytes: Vec::from_slice(start).unwrap_or_default(), more: start.len() < text.len() }
+        let mut excerpt = Excerpt { bytes: Vec::new(), more: text.len() > EXCERPT_SIZE };
+        let _ = excerpt.bytes.extend_from_slice(text.get(..EXCERPT_SIZE).unwrap_or(text));
+        excerpt
     }
 
     /// Whether there is anything to show.

@@ -91,7 +91,9 @@ impl Address {
         let mut line = Line::new();
         self.show(&mut line);
         // The longest domain has 8 digits, and then 18 bytes are needed.
-        Vec::from_slice(line.bytes()).unwrap_or_default()
+        let mut text = Vec::new();
+        let _ = text.extend_from_slice(line.bytes());
+        text
     }
 
     /// Whether Xen can name it: its domain has at most 16 bits. `pciback` refuses others (`drivers/xen/xen-pciback/pci_stub.c`, `str_to_slot`).

@@ -36,7 +36,9 @@ pub fn attribute(address: Address, name: &str) -> Vec<u8, 64> {
     let mut path = Line::new();
     put!(&mut path, "/sys/bus/pci/devices/", address, name);
     // There is room: the longest address has 18 bytes, the longest attribute of ours 16.
-    Vec::from_slice(path.bytes()).unwrap_or_default()
+    let mut text = Vec::new();
+    let _ = text.extend_from_slice(path.bytes());
+    text
 }
 
 /// What the function is.
