@@ -120,11 +120,11 @@ impl Request {
     /// Enters a source. More than [`SOURCES`] of them, or a name longer than [`PATH_SIZE`], is a problem, charged to the last one that fits, and `None`.
     pub(crate) fn open(&mut self, name: &[u8]) -> Option<SourceId> {
         let id = SourceId(self.sources.len() as u8);
-        let entered = Vec::from_slice(name).is_ok_and(|name| self.sources.push(name).is_ok());
-        if !entered {
+        let mut source = Vec::new();
+        if source.extend_from_slice(name).is_err() || self.sources.push(source).is_err() {
             let last = Origin { source: SourceId(id.0.saturating_sub(1)), line: 0, column: 0 };
             let fault = if name.len() > PATH_SIZE { Fault::Unreadable(Errno::ENAMETOOLONG) } else { Fault::TooManySources };
-            self.problems.add(Problem { origin: last, text: Excerpt::of(name), fault });
+            self.problem(last, name, fault);
             return None;
         }
         Some(id)
