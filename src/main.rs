@@ -19,7 +19,7 @@ use nix::{
     sys::statfs::{FsType, TMPFS_MAGIC, statfs},
 };
 use pciseize::{
-    cli::{Exit, Invocation},
+    cli::{Exit, Invocation, Memory},
     host::{Errno, Host, Level, PATH_SIZE, Path},
     put,
     report::Stage,
@@ -40,6 +40,9 @@ fn embedded() -> &'static [u8] {
     // SAFETY: so it still points to the section, which is never written and lives as long as the process.
     unsafe { &*section }
 }
+
+/// Not on the stack: a function touches all of its frame as it begins, and half a megabyte would be in use for three devices.
+static mut MEMORY: Memory = Memory::new();
 
 /// The entry point that the C library's start code calls.
 ///
@@ -72,7 +75,9 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
         }
         machine.is_rooted = true;
     }
-    invocation.run(&mut machine, stage, embedded())
+    // SAFETY: `run` is called once, by the only thread that there is.
+    let memory = unsafe { &mut *(&raw mut MEMORY) };
+    invocation.run(&mut machine, memory, stage, embedded())
 }
 
 /// The real machine.

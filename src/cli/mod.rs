@@ -12,6 +12,7 @@ use crate::{
     report::Stage,
     request::Request,
     say,
+    seize::Devices,
     text::{Shown, words},
 };
 
@@ -95,6 +96,28 @@ pub struct Invocation<'a> {
     pub operands: Vec<&'a CStr, OPERANDS>,
 }
 
+/// The large things that a command keeps. New, all of it is zeros: as a static variable it takes no place in the program's file, and no memory before it is used.
+#[derive(Debug)]
+pub struct Memory {
+    /// What is asked for.
+    pub request: Request,
+    /// What becomes of it.
+    pub devices: Devices,
+}
+
+impl Memory {
+    /// Empty.
+    pub const fn new() -> Memory {
+        Memory { request: Request::new(), devices: Devices::new() }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory::new()
+    }
+}
+
 /// What is wrong with the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage<'a> {
@@ -150,11 +173,10 @@ impl<'a> Invocation<'a> {
     }
 
     /// Does what was asked for. `embedded` is the binary's own configuration section.
-    pub fn run<H: Host>(&self, host: &mut H, stage: Stage, embedded: &[u8]) -> Exit {
-        let mut request = Request::new();
+    pub fn run<H: Host>(&self, host: &mut H, memory: &mut Memory, stage: Stage, embedded: &[u8]) -> Exit {
         match self.command {
-            Command::Seize => seize::run(host, &mut request, stage, embedded),
-            Command::Check => check::run(host, &mut request, embedded, &self.operands),
+            Command::Seize => seize::run(host, memory, stage, embedded),
+            Command::Check => check::run(host, &mut memory.request, embedded, &self.operands),
             Command::Help => print(host, HELP),
             Command::Version => print(host, VERSION),
         }

@@ -1,37 +1,35 @@
 //! `pciseize seize`: the boot action, and right on a running host too.
 
-use super::Exit;
+use super::{Exit, Memory};
 use crate::{
     host::{Host, Level},
     report::{self, Report, Stage},
-    request::Request,
-    say,
-    seize::{self, Devices},
+    say, seize,
 };
 
 /// The story of the boot: is this dom0, what is asked for, take it, tell it.
-pub fn run<H: Host>(host: &mut H, request: &mut Request, stage: Stage, embedded: &[u8]) -> Exit {
-    let mut devices = Devices::new();
+pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &[u8]) -> Exit {
+    let Memory { request, devices } = memory;
 
     let is_dom0 = seize::dom0::is_here(host);
     if !is_dom0 {
         say!(host, Level::Notice, "not a Xen dom0: no device is touched");
-        keep(host, &Report { request, devices: &devices, is_dom0, stage });
+        keep(host, &Report { request, devices, is_dom0, stage });
         return Exit::AsAsked;
     }
 
     request.gather(host, embedded);
     if request.switches.off {
         say!(host, Level::Notice, "switched off by pciseize.off: no device is touched");
-        keep(host, &Report { request, devices: &devices, is_dom0, stage });
+        keep(host, &Report { request, devices, is_dom0, stage });
         return Exit::AsAsked;
     }
     report::log::problems(host, request);
 
-    let pciback = seize::everything(host, request, &mut devices);
-    report::kept::remember(host, &mut devices);
+    let pciback = seize::everything(host, request, devices);
+    report::kept::remember(host, devices);
 
-    let report = Report { request, devices: &devices, is_dom0, stage };
+    let report = Report { request, devices, is_dom0, stage };
     report::log::devices(host, &report, pciback);
     keep(host, &report);
 

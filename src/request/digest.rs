@@ -8,30 +8,33 @@ use crate::{
 };
 
 /// The digest of everything added so far. Shown as 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Kept as its difference from [`BASIS`], so that a new one is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digest(u64);
+
+/// The digest of nothing.
+const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
 impl Digest {
     /// Of nothing.
     pub const fn new() -> Digest {
-        Digest(0xcbf2_9ce4_8422_2325)
+        Digest(0)
     }
 
     /// Takes in `bytes`.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        self.0 = BASIS ^ bytes.iter().fold(self.value(), |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     }
-}
 
-impl Default for Digest {
-    fn default() -> Digest {
-        Digest::new()
+    const fn value(self) -> u64 {
+        self.0 ^ BASIS
     }
 }
 
 impl Show for Digest {
     fn show(&self, line: &mut Line) {
-        put!(line, Hex((self.0 >> 32) as u32, 8), Hex(self.0 as u32, 8))
+        put!(line, Hex((self.value() >> 32) as u32, 8), Hex(self.value() as u32, 8))
     }
 }
 
@@ -43,6 +46,6 @@ mod tests {
     fn is_fnv_1a() {
         let mut digest = Digest::new();
         digest.add(b"foobar");
-        assert_eq!(digest.0, 0x85944171f73967e8);
+        assert_eq!(digest.value(), 0x85944171f73967e8);
     }
 }

@@ -64,7 +64,7 @@ pub struct Switches {
     pub strict: bool,
     /// Say every step.
     pub debug: bool,
-    /// How long a step of the kernel's may take, in seconds, 1 to [`LONGEST_TIMEOUT`].
+    /// How long a step of the kernel's may take, in seconds, 1 to [`LONGEST_TIMEOUT`]. 0: nobody said.
     pub timeout: u32,
 }
 
@@ -92,7 +92,7 @@ impl Request {
     pub const fn new() -> Request {
         Request {
             items: Vec::new(),
-            switches: Switches { off: false, strict: false, debug: false, timeout: 30 },
+            switches: Switches { off: false, strict: false, debug: false, timeout: 0 },
             problems: Problems::new(),
             module_parameters: Vec::new(),
             digest: Digest::new(),

@@ -80,7 +80,7 @@ impl Show for Fault {
             Fault::LongFile => ("more than # bytes; what follows them was not read", FILE_SIZE as usize),
             Fault::LongCmdline => ("more than # bytes; parameters beyond were not read", CMDLINE_SIZE),
             Fault::Unreadable(errno) => return put!(line, "cannot be read: ", errno),
-            Fault::Section => ("damaged: no end mark after # bytes; ignored; embed it again with 'make embed'", SECTION_SIZE),
+            Fault::Section => ("damaged: no end mark after # bytes; ignored; install a fresh copy of the program", SECTION_SIZE),
             Fault::LongSection => ("more than # bytes cannot be embedded", TEXT_SIZE),
             Fault::TooManyItems => ("more than # items; this one is ignored", ITEMS),
             Fault::TooManySources => ("more than # sources; this one is ignored", SOURCES),

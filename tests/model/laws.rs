@@ -1,7 +1,9 @@
 //! What holds after every run of `seize`, whatever happened in between.
 
+use std::cell::RefCell;
+
 use pciseize::{
-    cli::{Exit, seize},
+    cli::{Exit, Memory, seize},
     report::Stage,
     request::{Request, embedded},
     seize::HOLD,
@@ -11,6 +13,11 @@ use serde_json::Value;
 use crate::kernel::{Event, Kernel, Module, PCIBACK};
 
 pub const REPORT: &str = "/run/pciseize/report";
+
+thread_local! {
+    /// Too large for the stack of a test's thread.
+    static MEMORY: RefCell<Memory> = const { RefCell::new(Memory::new()) };
+}
 
 /// A run, and all that the laws want to know of it.
 pub struct Run {
@@ -32,7 +39,11 @@ pub fn run(kernel: &mut Kernel) -> Run {
     kernel.start_over();
     let before = kernel.clone();
     let section = embedded::section(b"").expect("nothing always fits");
-    let exit = seize::run(kernel, &mut Request::new(), Stage::Initramfs, &section);
+    let exit = MEMORY.with_borrow_mut(|memory| {
+        memory.request = Request::new();
+        memory.devices.clear();
+        seize::run(kernel, memory, Stage::Initramfs, &section)
+    });
     let run = Run { exit, before, after: kernel.clone(), asked };
     if let Err(broken) = run.judge() {
         panic!("{broken}\nexit {exit:?}, what happened:\n{}\n{:#?}", run.after.trace.join("\n"), run.after.functions);
