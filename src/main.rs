@@ -75,9 +75,9 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
         }
         machine.is_rooted = true;
     }
+    let memory = &raw mut MEMORY;
     // SAFETY: `run` is called once, by the only thread that there is.
-    let memory = unsafe { &mut *(&raw mut MEMORY) };
-    invocation.run(&mut machine, memory, stage, embedded())
+    invocation.run(&mut machine, unsafe { &mut *memory }, stage, embedded())
 }
 
 /// The real machine.
