@@ -9,7 +9,7 @@ use crate::{
 
 /// The digest of everything added so far. Shown as 16 hexadecimal digits.
 ///
-/// Kept as its difference from [`BASIS`], so that a new one is zero.
+/// Kept as its difference from that of nothing, so that a new one is zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digest(u64);
 
