@@ -49,7 +49,7 @@ pub trait Host {
     fn say(&mut self, level: Level, line: &Line);
 
     /// Writes result text to standard output.
-    fn print(&mut self, bytes: &[u8]);
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Errno>;
 }
 
 /// How much a line matters: the kernel log's own levels (`include/linux/kern_levels.h`). [`Level::Error`] shows on the console even under `quiet`.

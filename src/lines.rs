@@ -19,7 +19,7 @@ pub enum Line<'t> {
 /// Calls `visit` with the number (from 1) and text of every line of the file, the last one also when it has no end.
 ///
 /// # Errors
-/// The kernel's, when the file cannot be read; `EFBIG` when it has more than `limit` bytes: lines that begin within them were visited.
+/// The kernel's, when the file cannot be read; `EFBIG` when there is more behind `limit` bytes, give or take a line: what was read until then was visited.
 pub fn each<H: Host>(host: &mut H, path: Path, limit: u64, visit: &mut dyn FnMut(&mut H, u32, Line)) -> Result<(), Errno> {
     let mut buffer = [0; LINE_SIZE + 1];
     let mut offset = 0;

@@ -10,13 +10,13 @@ use core::{
     ffi::{CStr, c_char, c_int, c_long},
 };
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use heapless::Vec;
 use nix::{
     fcntl::OFlag,
     libc,
-    sys::statfs::{FsType, TMPFS_MAGIC, statfs},
+    sys::statfs::{FsType, TMPFS_MAGIC, fstatfs},
 };
 use pciseize::{
     cli::{Exit, Invocation, Memory},
@@ -57,6 +57,11 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
 }
 
 fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
+    // Who reads our messages may go away. That must not end a seizure.
+    // The kernel's own `struct sigaction`: handler, flags, restorer, mask.
+    let ignored = [libc::SIG_IGN, 0, 0, 0];
+    // SAFETY: the kernel reads the structure; ignoring a signal runs no code of ours.
+    let _ = unsafe { call(libc::SYS_rt_sigaction, [libc::SIGPIPE as usize, ignored.as_ptr().expose_provenance(), 0, size_of::<usize>(), 0]) };
     let mut machine = Machine { is_rooted: false, log: Log::Stderr };
     let mut invocation = Invocation::new();
     if let Err(usage) = invocation.read(words) {
@@ -69,7 +74,7 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
     }
     if let Some(root) = invocation.root {
         // SAFETY: a word of the command line ends in NUL.
-        if let Err(errno) = answer(unsafe { libc::syscall(libc::SYS_chdir, root.as_ptr()) }) {
+        if let Err(errno) = unsafe { call(libc::SYS_chdir, [root.as_ptr().expose_provenance(), 0, 0, 0, 0]) } {
             pciseize::say!(machine, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
             return Exit::Usage;
         }
@@ -110,58 +115,67 @@ impl Name {
         if self.0.iter().position(|&byte| byte == 0) == Some(bytes.len()) { Ok(()) } else { Err(Errno::EINVAL) }
     }
 
-    fn as_ptr(&self) -> *const c_char {
-        self.0.as_ptr().cast()
+    fn address(&self) -> usize {
+        self.0.as_ptr().expose_provenance()
     }
 }
 
-/// What the kernel answered. Its errno is taken raw, since nix knows errnos by name only and turns others into 0.
-fn answer(result: c_long) -> Result<usize, Errno> {
+/// Asks the kernel: the one door to it. An errno is taken raw, since nix knows errnos by name only and turns others into 0.
+///
+/// # Safety
+/// What the call reads or writes through a pointer must be there.
+unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, Errno> {
+    let [a, b, c, d, e] = arguments;
+    // SAFETY: the caller's promise. Every argument has the width of a register, as the C library takes it.
+    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
     usize::try_from(result).map_err(|_| Errno(nix::errno::Errno::last_raw()))
 }
 
+/// Paths that do not begin with `/` count from the working folder.
+const AT_FDCWD: usize = libc::AT_FDCWD as isize as usize;
+
 impl Machine {
-    /// Whether the root file system is the one that the kernel unpacks its initramfs into: a tmpfs or a ramfs (`init/do_mounts.c`, `init_rootfs`). No real root is either.
+    /// Whether the root file system is the one that the kernel unpacks its initramfs into: a tmpfs or a ramfs (`init/do_mounts.c`, `init_rootfs`).
+    /// A host that stays in its initramfs for good has such a root too: there the kernel log gets the messages.
     fn is_initramfs(&self) -> bool {
         const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-        let mut root = Name::new();
-        if self.spell(b"/", &mut root).is_err() {
-            return false;
-        }
-        // SAFETY: the name ends in NUL.
-        statfs(unsafe { CStr::from_ptr(root.as_ptr()) }).is_ok_and(|root| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&root.filesystem_type()))
+        let magic = self.open(b"/", OFlag::O_RDONLY | OFlag::O_DIRECTORY).ok().and_then(|root| fstatfs(root).ok()).map(|root| root.filesystem_type());
+        magic == Some(TMPFS_MAGIC) || magic == Some(RAMFS_MAGIC)
     }
 
     /// Spells the path as the kernel is to see it.
     fn spell(&self, path: Path, name: &mut Name) -> Result<(), Errno> {
-        // Without its `/` the path counts from the working folder.
-        name.fill(if self.is_rooted { behind(b"/", path).unwrap_or(path) } else { path })
+        let mut path = path;
+        // Without a `/` in front the path counts from the working folder.
+        while let (true, Some(rest)) = (self.is_rooted, behind(b"/", path)) {
+            path = rest;
+        }
+        name.fill(path)
     }
 
     /// Opens the file, without waiting for anything: a fifo in the place of a configuration has no content, and that is all.
     ///
-    /// Not with `O_CLOEXEC`: nothing is executed, and musl spends a second system call on it.
+    /// Not with `O_CLOEXEC`: nothing is executed.
     fn open(&self, path: Path, flags: OFlag) -> Result<OwnedFd, Errno> {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
-        let flags = (flags | OFlag::O_NONBLOCK).bits();
-        // SAFETY: the name ends in NUL. nix's own open hides from the compiler that its descriptor is not -1, which leaves a panic behind.
-        let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, name.as_ptr(), flags, 0o644) } as c_int;
-        if file < 0 {
-            return Err(Errno(nix::errno::Errno::last_raw()));
-        }
+        let flags = (flags | OFlag::O_NONBLOCK).bits() as usize;
+        // SAFETY: the name ends in NUL.
+        let file = unsafe { call(libc::SYS_openat, [AT_FDCWD, name.address(), flags, 0o644, 0])? };
+        // Always in range. Without the conversion the compiler cannot know that it is not -1, for which the next line would panic.
+        let file = c_int::try_from(file).map_err(|_| Errno::EMFILE)?;
         // SAFETY: it was opened just now, and nobody else knows of it.
         Ok(unsafe { OwnedFd::from_raw_fd(file) })
     }
 
     /// Writes once.
-    fn write_once(file: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+    fn write_once(file: c_int, bytes: &[u8]) -> Result<usize, Errno> {
         // SAFETY: the kernel reads as many bytes as there are.
-        answer(unsafe { libc::syscall(libc::SYS_write, file.as_fd().as_raw_fd(), bytes.as_ptr(), bytes.len()) })
+        unsafe { call(libc::SYS_write, [file as usize, bytes.as_ptr().expose_provenance(), bytes.len(), 0, 0]) }
     }
 
     /// Writes everything into an open file.
-    fn write_all(file: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    fn write_all(file: c_int, mut bytes: &[u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {
             let written = Machine::write_once(file, bytes)?;
             bytes = bytes.get(written..).unwrap_or_default();
@@ -179,7 +193,9 @@ impl Host for Machine {
         let mut length = 0;
         while let Some(rest) = buffer.get_mut(length..) {
             // SAFETY: the kernel writes at most as many bytes as the rest has.
-            let read = answer(unsafe { libc::syscall(libc::SYS_pread64, file.as_raw_fd(), rest.as_mut_ptr(), rest.len(), offset + length as u64) })?;
+            let read = unsafe {
+                call(libc::SYS_pread64, [file.as_raw_fd() as usize, rest.as_mut_ptr().expose_provenance(), rest.len(), offset as usize + length, 0])?
+            };
             if read == 0 {
                 break;
             }
@@ -192,7 +208,7 @@ impl Host for Machine {
         // To an attribute the truncation means nothing; a plain file below `--root` then holds what was written, and nothing of what was there.
         let file = self.open(path, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
         // sysfs takes a value in one piece. Less than all of it is a failure.
-        let written = Machine::write_once(&file, bytes)?;
+        let written = Machine::write_once(file.as_raw_fd(), bytes)?;
         if written == bytes.len() { Ok(()) } else { Err(Errno::EIO) }
     }
 
@@ -200,17 +216,17 @@ impl Host for Machine {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL, and the kernel writes at most as many bytes into the buffer as it has.
-        let length = answer(unsafe { libc::syscall(libc::SYS_readlinkat, libc::AT_FDCWD, name.as_ptr(), buffer.as_mut_ptr(), buffer.len()) })?;
+        let length = unsafe { call(libc::SYS_readlinkat, [AT_FDCWD, name.address(), buffer.as_mut_ptr().expose_provenance(), buffer.len(), 0])? };
         if length < buffer.len() { Ok(buffer.get(..length).unwrap_or_default()) } else { Err(Errno::ENAMETOOLONG) }
     }
 
     fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
         let folder = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-        let mut entries = Entries([0; ENTRIES_SIZE]);
+        let mut entries = [0; ENTRIES_SIZE];
         loop {
             // SAFETY: the kernel writes at most ENTRIES_SIZE bytes into the buffer.
-            let read = answer(unsafe { libc::syscall(libc::SYS_getdents64, folder.as_raw_fd(), entries.0.as_mut_ptr(), ENTRIES_SIZE) })?;
-            let mut rest = entries.0.get(..read).unwrap_or_default();
+            let read = unsafe { call(libc::SYS_getdents64, [folder.as_raw_fd() as usize, entries.as_mut_ptr().expose_provenance(), ENTRIES_SIZE, 0, 0])? };
+            let mut rest = entries.get(..read).unwrap_or_default();
             if rest.is_empty() {
                 return Ok(());
             }
@@ -227,7 +243,7 @@ impl Host for Machine {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL.
-        match answer(unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, name.as_ptr(), 0o755) }) {
+        match unsafe { call(libc::SYS_mkdirat, [AT_FDCWD, name.address(), 0o755, 0, 0]) } {
             Ok(_) | Err(Errno::EEXIST) => Ok(()),
             Err(errno) => Err(errno),
         }
@@ -235,7 +251,7 @@ impl Host for Machine {
 
     fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
         let file = self.open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?;
-        Machine::write_all(file.as_fd(), bytes)
+        Machine::write_all(file.as_raw_fd(), bytes)
     }
 
     fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
@@ -243,14 +259,14 @@ impl Host for Machine {
         self.spell(from, &mut old)?;
         self.spell(to, &mut new)?;
         // SAFETY: both names end in NUL.
-        answer(unsafe { libc::syscall(libc::SYS_renameat2, libc::AT_FDCWD, old.as_ptr(), libc::AT_FDCWD, new.as_ptr(), 0) }).map(drop)
+        unsafe { call(libc::SYS_renameat2, [AT_FDCWD, old.address(), AT_FDCWD, new.address(), 0]).map(drop) }
     }
 
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL.
-        answer(unsafe { libc::syscall(libc::SYS_unlinkat, libc::AT_FDCWD, name.as_ptr(), 0) }).map(drop)
+        unsafe { call(libc::SYS_unlinkat, [AT_FDCWD, name.address(), 0, 0, 0]).map(drop) }
     }
 
     fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
@@ -260,17 +276,25 @@ impl Host for Machine {
         let mut line = Name::new();
         line.fill(parameters)?;
         // SAFETY: the parameters end in NUL.
-        answer(unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), line.as_ptr(), flags) }).map(drop)
+        unsafe { call(libc::SYS_finit_module, [file.as_raw_fd() as usize, line.address(), flags, 0, 0]).map(drop) }
     }
 
     fn say(&mut self, level: Level, line: &Line) {
         let mut record = Line::new();
         if self.log == Log::Kernel {
-            put!(&mut record, "<", Decimal(level as u32), ">pciseize: ");
-            record.push(line.bytes());
-            // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
-            let bytes = record.bytes();
-            if self.write(b"/dev/kmsg", bytes.get(..RECORD_SIZE).unwrap_or(bytes)).is_ok() {
+            let mut rest = line.bytes();
+            let mut written = Ok(());
+            // Once, but for a monstrous name.
+            while written.is_ok() && !rest.is_empty() {
+                let (piece, after) = rest.split_at_checked(RECORD_SIZE).unwrap_or((rest, b""));
+                record.clear();
+                put!(&mut record, "<", Decimal(level as u32), ">pciseize: ");
+                record.push(piece);
+                // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
+                written = self.write(b"/dev/kmsg", record.bytes());
+                rest = after;
+            }
+            if written.is_ok() {
                 return;
             }
             record.clear();
@@ -278,29 +302,19 @@ impl Host for Machine {
         put!(&mut record, "pciseize: ");
         record.push(line.bytes());
         record.push(b"\n");
-        let _ = Machine::write_all(standard(libc::STDERR_FILENO), record.bytes());
+        let _ = Machine::write_all(libc::STDERR_FILENO, record.bytes());
     }
 
-    fn print(&mut self, bytes: &[u8]) {
-        let _ = Machine::write_all(standard(libc::STDOUT_FILENO), bytes);
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        Machine::write_all(libc::STDOUT_FILENO, bytes)
     }
 }
 
-/// A standard stream. std's own handles bring a lock and a buffer.
-fn standard(number: c_int) -> BorrowedFd<'static> {
-    // SAFETY: only for writing, and closed by nobody here. A stream that the caller closed gives EBADF, or is a file that was opened since: then nothing is open but within one call of `Host`.
-    unsafe { BorrowedFd::borrow_raw(number) }
-}
-
-/// Most bytes of a record of the kernel log. Longer writes fail with EINVAL (kernel/printk/printk.c, devkmsg_write); no message of ours comes near, unless a file has a monstrous name.
-const RECORD_SIZE: usize = 960;
+/// Most bytes of a line in one record of the kernel log, its prefix not counted. Longer records fail with EINVAL (kernel/printk/printk.c, devkmsg_write).
+const RECORD_SIZE: usize = 900;
 
 /// Bytes of folder entries that are read at once.
 const ENTRIES_SIZE: usize = 4096;
-
-/// What `getdents64(2)` fills. Its entries begin at multiples of 8.
-#[repr(align(8))]
-struct Entries([u8; ENTRIES_SIZE]);
 
 /// The name of the first `struct linux_dirent64` (`include/linux/dirent.h`) and what follows the entry: inode and offset take 16 bytes, then come the entry's length in 2, its type in 1, and the name with a NUL.
 fn first_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -24,7 +24,8 @@ pub enum Refusal {
     Domain,
 }
 
-/// Decides what is to be done with a function that is asked for. `identity` is `None` where it could not be read: that alone is no reason to let a driver have it.
+/// Decides what is to be done with a function that is asked for. `identity` is `None` where it could not be read: such a function is held, so that no driver gets it,
+/// but not given to pciback.
 pub fn decide(address: Address, identity: Option<Identity>) -> Action {
     if !address.is_known_to_xen() {
         Action::Refuse(Refusal::Domain)

@@ -1,7 +1,7 @@
 //! Text: how anything is shown, and how the little that is read as text is read.
 //!
 //! Whatever can be shown implements [`Show`] and is written into a [`Line`], the one writer of the program. It stands in for `core::fmt`, which can panic, and for `ufmt`, which compiles its formatting
-//! anew into every place that uses it: a third of the program's code.
+//! anew into every place that uses it.
 
 use heapless::Vec;
 
@@ -25,8 +25,8 @@ impl<T: Show + ?Sized> Show for &T {
     }
 }
 
-/// Most bytes of a [`Line`]: room for a path whose every byte has to be escaped, and what is said of it.
-pub const LINE_SIZE: usize = 2048;
+/// Most bytes of a [`Line`]: room for a path whose every byte has to be escaped, and what is said of it. Less than a page, which a function could not touch unasked.
+pub const LINE_SIZE: usize = 3072;
 
 /// Text that is put together before it is given out whole: a line for people, a piece of JSON.
 pub struct Line {

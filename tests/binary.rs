@@ -20,7 +20,7 @@ use release::Workshop;
 /// Most bytes of the program. It is in every initramfs, and read by the boot loader each time; what is small can also be read by people.
 ///
 /// The aim was 24 KiB. This is what was reached, so that it does not grow unseen.
-const SIZE_LIMIT: usize = 31 << 10;
+const SIZE_LIMIT: usize = 32 << 10;
 
 #[test]
 fn is_small() {
@@ -76,12 +76,32 @@ fn needs_nothing() {
     for streams in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
         for word in ["seize", "--help"] {
             let output = alone(root.path(), &format!("exec \"$@\" {streams}"), word);
-            assert!(output.status.success(), "{word} {streams}: {output:?}");
+            // A help that nobody can read is a failure; a seizure does not depend on who listens.
+            let is_unread = word == "--help" && format!(" {streams}").contains(" >&-");
+            assert_eq!(output.status.code(), Some(i32::from(is_unread)), "{word} {streams}: {output:?}");
         }
         // Nothing that was to be said has gone into a file that happened to have the stream's number.
         assert_eq!(fs::read(&report).expect("the report"), written, "{streams}");
         fs::remove_file(&report).expect("away with it");
     }
+}
+
+/// Whoever reads the messages goes away at the first one: the seizure goes on to its end all the same.
+#[test]
+fn goes_on_when_nobody_listens() {
+    let root = tempfile::tempdir().expect("a folder");
+    let program = release::install(&release::program(), root.path());
+    for (path, text) in [("sys/hypervisor/properties/features", "00000800\n"), ("etc/xen/pciback.conf", "bad\n0000:00:04.0\n")] {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().expect("its folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    // The reader's end of the pipe is closed before the first message comes.
+    let output =
+        Command::new("sh").args(["-c", "{ sleep 0.2; \"$0\" --root \"$1\" seize; } 2>&1 | :"]).arg(&program).arg(root.path()).output().expect("sh runs");
+    assert!(output.status.success());
+    let report = fs::read_to_string(root.path().join("run/pciseize/report")).expect("the report");
+    assert!(report.contains("0000:00:04.0"), "{report}");
 }
 
 /// Runs `/pciseize WORD` with `root` as its root and no environment, through a shell that arranges the streams.

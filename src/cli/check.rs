@@ -19,14 +19,16 @@ pub fn run<H: Host>(host: &mut H, request: &mut Request, embedded: &[u8], files:
     for name in files {
         file::read(request, host, name.to_bytes(), false);
     }
+    let mut printed = true;
     let mut line = Line::new();
     for problem in request.problems.iter() {
         line.clear();
         put!(&mut line, Found(request, problem), "\n");
-        host.print(line.bytes());
+        printed &= host.print(line.bytes()).is_ok();
     }
     line.clear();
     put!(&mut line, "items: ", Decimal(request.items.len() as u32), ", problems: ", Decimal(request.problems.count()), "\n");
-    host.print(line.bytes());
-    if request.problems.is_empty() { Exit::AsAsked } else { Exit::NotAsAsked }
+    printed &= host.print(line.bytes()).is_ok();
+    // What nobody could read is not as asked.
+    Exit::of(printed && request.problems.is_empty())
 }

@@ -59,6 +59,13 @@ pub enum Exit {
     Strict = 3,
 }
 
+impl Exit {
+    /// Whether all is as asked.
+    const fn of(is_as_asked: bool) -> Exit {
+        if is_as_asked { Exit::AsAsked } else { Exit::NotAsAsked }
+    }
+}
+
 /// What the program was called for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -190,8 +197,7 @@ impl Default for Invocation<'_> {
 }
 
 fn print<H: Host>(host: &mut H, text: &str) -> Exit {
-    host.print(text.as_bytes());
-    Exit::AsAsked
+    Exit::of(host.print(text.as_bytes()).is_ok())
 }
 
 #[cfg(test)]

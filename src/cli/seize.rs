@@ -14,23 +14,24 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
     let is_dom0 = seize::dom0::is_here(host);
     if !is_dom0 {
         say!(host, Level::Notice, "not a Xen dom0: no device is touched");
-        keep(host, &Report { request, devices, is_dom0, stage });
-        return Exit::AsAsked;
+        return untouched(host, &Report { request, devices, is_dom0, stage, pciback: Ok(()) });
     }
 
     request.gather(host, embedded);
     if request.switches.off {
-        say!(host, Level::Notice, "switched off by pciseize.off: no device is touched");
-        keep(host, &Report { request, devices, is_dom0, stage });
-        return Exit::AsAsked;
+        say!(host, Level::Notice, "switched off: no device is touched");
+        return untouched(host, &Report { request, devices, is_dom0, stage, pciback: Ok(()) });
     }
+
+    // The hold comes before every word: a console may be slow, and a terminal may stand still.
+    seize::hold::everything(host, request, devices);
     report::log::problems(host, request);
-
-    let pciback = seize::everything(host, request, devices);
+    let pciback = seize::take(host, request, devices);
     report::kept::remember(host, devices);
+    seize::proof::everything(host, devices);
 
-    let report = Report { request, devices, is_dom0, stage };
-    report::log::devices(host, &report, pciback);
+    let report = Report { request, devices, is_dom0, stage, pciback };
+    report::log::devices(host, &report);
     keep(host, &report);
 
     match (report.is_as_asked(), request.switches.strict) {
@@ -38,6 +39,14 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
         (false, false) => Exit::NotAsAsked,
         (false, true) => Exit::Strict,
     }
+}
+
+/// The end of a run that did nothing. What an earlier run has to tell stays.
+fn untouched<H: Host>(host: &mut H, report: &Report) -> Exit {
+    if !report::kept::is_there(host) {
+        keep(host, report);
+    }
+    Exit::AsAsked
 }
 
 /// Keeps the report. That this fails changes nothing for the devices: it is said, and that is all.

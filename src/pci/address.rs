@@ -87,10 +87,10 @@ impl Address {
     }
 
     /// The name of the function in sysfs.
-    pub fn text(self) -> Vec<u8, 20> {
+    pub fn text(self) -> Vec<u8, 16> {
         let mut line = Line::new();
         self.show(&mut line);
-        // The longest domain has 8 digits, and then 18 bytes are needed.
+        // The longest is ffffffff:ff:1f.7.
         let mut text = Vec::new();
         let _ = text.extend_from_slice(line.bytes());
         text

@@ -35,7 +35,7 @@ pub fn walk<H: Host>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> Re
 pub fn attribute(address: Address, name: &str) -> Vec<u8, 64> {
     let mut path = Line::new();
     put!(&mut path, "/sys/bus/pci/devices/", address, name);
-    // There is room: the longest address has 18 bytes, the longest attribute of ours 16.
+    // There is room: the longest address has 16 bytes, the longest attribute of ours 16.
     let mut text = Vec::new();
     let _ = text.extend_from_slice(path.bytes());
     text

@@ -18,7 +18,7 @@ pub struct Identity {
 /// The form of a `modalias`: `#` stands for a hexadecimal digit. The kernel keeps ids in 32 bits, PCI has them in 16.
 const FORM: &[u8] = b"pci:v0000####d0000####sv0000####sd0000####bc##sc##i##";
 
-/// Most bytes of a `modalias` that are read. The kernel's have 54 and a newline.
+/// Most bytes of a `modalias` that are read. The kernel's have 53 and a newline.
 pub const MODALIAS_SIZE: usize = 96;
 
 impl Identity {

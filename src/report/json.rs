@@ -10,7 +10,7 @@ use crate::{
     put,
     request::Problem,
     seize::Device,
-    text::{Decimal, Hex, LINE_SIZE, Line, Quoted, Show, Shown, words},
+    text::{Decimal, Hex, Line, Quoted, Show, Shown, words},
 };
 
 /// Text on its way into a file, piece by piece.
@@ -22,12 +22,10 @@ struct Sink<'h, H> {
 }
 
 impl<H: Host> Sink<'_, H> {
-    /// Writes out what is waiting, if there is more than `most` of it.
-    fn flush(&mut self, most: usize) {
-        if self.line.bytes().len() > most {
-            self.result = self.result.and_then(|()| self.host.append(self.path, self.line.bytes()));
-            self.line.clear();
-        }
+    /// Writes out what is waiting: after every entry, since an empty line has room for any.
+    fn flush(&mut self) {
+        self.result = self.result.and_then(|()| self.host.append(self.path, self.line.bytes()));
+        self.line.clear();
     }
 }
 
@@ -45,7 +43,7 @@ pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), E
         let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
         put!(&mut sink.line, separator);
         self::device(&mut sink.line, report, device, place.as_ref());
-        sink.flush(LINE_SIZE / 4);
+        sink.flush();
         separator = ",\n";
     }
     put!(&mut sink.line, "],\n\"problems\":[");
@@ -53,11 +51,11 @@ pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), E
     for problem in report.request.problems.iter() {
         put!(&mut sink.line, separator);
         self::problem(&mut sink.line, report, problem);
-        sink.flush(LINE_SIZE / 4);
+        sink.flush();
         separator = ",\n";
     }
     put!(&mut sink.line, "],\"more_problems\":", Decimal(report.request.problems.beyond), "}\n");
-    sink.flush(0);
+    sink.flush();
     sink.result
 }
 
@@ -73,8 +71,13 @@ fn device(line: &mut Line, report: &Report, device: &Device, place: Option<&Plac
     put!(line, ",\"outcome\":", Quoted(device.first_outcome.unwrap_or(device.outcome)), ",\"latest\":", Quoted(device.outcome));
     put!(line, ",\"selector\":", Quoted(device.address), ",\"source\":", Quoted(Shown(report.request.source(device.asked.source))));
     put!(line, ",\"warnings\":[");
+    let mut separator = "";
     if let Some(failure) = device.failure {
         put!(line, Quoted(failure));
+        separator = ",";
+    }
+    if let (Err(missing), true) = (report.pciback, device.is_pending) {
+        put!(line, separator, Quoted(missing));
     }
     put!(line, "]}");
 }

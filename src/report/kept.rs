@@ -36,7 +36,13 @@ pub fn write<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
     host.rename(UNFINISHED, FILE.as_bytes())
 }
 
-/// Takes over from an earlier report of this boot what only the first run can know: the first outcome of each device, and the driver that it was taken from.
+/// Whether there is a report.
+pub fn is_there<H: Host>(host: &mut H) -> bool {
+    host.read(FILE.as_bytes(), 0, &mut [0]).is_ok()
+}
+
+/// Takes over from an earlier report of this boot what only the first run can know: the first outcome of each device, and the driver that it was taken from. What is no longer
+/// asked for is forgotten.
 pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
     // Where there is none, there is nothing to remember.
     let _ = lines::each(host, FILE.as_bytes(), REPORT_SIZE, &mut |_, _, line| {

@@ -6,7 +6,7 @@ use crate::{
     put,
     request::{Origin, Problem, Request},
     say,
-    seize::{Device, Outcome, module::Missing},
+    seize::{Device, Outcome},
     text::{Decimal, Hex, Line, Show, Shown},
 };
 
@@ -39,7 +39,7 @@ impl Show for Found<'_> {
     }
 }
 
-/// Tells every problem of the request. Done before the first device is touched, so that the log has it whatever comes.
+/// Tells every problem of the request.
 pub fn problems<H: Host>(host: &mut H, request: &Request) {
     for problem in request.problems.iter() {
         say!(host, Level::Error, Found(request, problem));
@@ -50,8 +50,8 @@ pub fn problems<H: Host>(host: &mut H, request: &Request) {
 }
 
 /// Tells what became of every device, then how many are as asked.
-pub fn devices<H: Host>(host: &mut H, report: &Report, pciback: Result<(), Missing>) {
-    if let Err(missing) = pciback {
+pub fn devices<H: Host>(host: &mut H, report: &Report) {
+    if let Err(missing) = report.pciback {
         say!(host, Level::Error, missing);
     }
     for device in report.devices {
@@ -87,6 +87,7 @@ impl Show for Told<'_> {
             Outcome::Unready => ": pciback has it, but is not known to have initialised it",
             Outcome::Exposed => ": no driver has it, and nothing keeps one from taking it",
             Outcome::Lost => ": it has the driver ",
+            Outcome::Absent if device.failure.is_some() => ": not found",
             Outcome::Absent => ": there is no such device",
         };
         put!(line, meaning);

@@ -12,7 +12,7 @@ pub mod log;
 
 use crate::{
     request::Request,
-    seize::{Devices, Outcome},
+    seize::{Devices, Outcome, module::Missing},
 };
 
 /// When `seize` ran.
@@ -45,6 +45,8 @@ pub struct Report<'r> {
     pub is_dom0: bool,
     /// When it ran.
     pub stage: Stage,
+    /// Why pciback is not there, if so.
+    pub pciback: Result<(), Missing>,
 }
 
 impl Report<'_> {

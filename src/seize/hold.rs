@@ -5,11 +5,10 @@
 
 use super::{Device, Devices, HOLD, PCIBACK, Step, set_override};
 use crate::{
-    host::{Host, Level},
+    host::Host,
     pci::{Address, bus},
     plan::{self, Action},
     request::Request,
-    say,
 };
 
 /// Walks the bus and holds whatever is asked for and may be taken.
@@ -26,8 +25,8 @@ pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Device
             hold(host, device, registered);
         }
     });
-    if let Err(errno) = walked {
-        say!(host, Level::Error, "/sys/bus/pci/devices cannot be listed: ", errno, "; no device is held");
+    for device in devices.iter_mut().filter(|device| !device.is_there) {
+        device.note(Step::List, walked);
     }
 }
 
@@ -56,7 +55,8 @@ fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
     if registered && bus::driver(host, device.address, &mut device.driver).is_ok() && device.driver == PCIBACK.as_bytes() {
         return;
     }
-    device.is_pending = true;
+    // What it is must be known before pciback gets it: a bridge would take along what is behind it.
+    device.is_pending = device.identity.is_some();
     let held = set_override(host, device.address, HOLD);
     device.note(Step::Hold, held);
     let read = bus::driver(host, device.address, &mut device.origin);

@@ -21,7 +21,7 @@ pub mod release;
 use heapless::Vec;
 
 use crate::{
-    host::{Errno, Host, Path},
+    host::{Errno, Host, Level, Path},
     pci::{
         Address, Identity,
         bus::{self, DriverName},
@@ -146,6 +146,7 @@ impl Show for Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Step {
+    List,
     Identify,
     Hold,
     Driver,
@@ -166,6 +167,7 @@ pub struct Failure {
 impl Show for Failure {
     fn show(&self, line: &mut Line) {
         let step = match self.step {
+            Step::List => "listing /sys/bus/pci/devices",
             Step::Identify => "reading modalias",
             Step::Hold => "writing driver_override to hold it",
             Step::Driver => "reading its driver link",
@@ -177,15 +179,13 @@ impl Show for Failure {
     }
 }
 
-/// Takes everything that is asked for. Afterwards `devices` tells what became of each, in the order of the items. Gives back why pciback is not there, if so.
-pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Devices) -> Result<(), module::Missing> {
+/// Gives every pending device to pciback: steps 3 to 5. Gives back why pciback is not there, if so.
+pub fn take<H: Host>(host: &mut H, request: &Request, devices: &mut Devices) -> Result<(), module::Missing> {
     let debug = |host: &mut H, what: &str| {
         if request.switches.debug {
-            say!(host, crate::host::Level::Info, what);
+            say!(host, Level::Info, what);
         }
     };
-    debug(host, "holding");
-    hold::everything(host, request, devices);
     debug(host, "releasing old drivers");
     release::old_drivers(host, devices);
     let pciback = if devices.iter().any(|device| device.is_pending) {
@@ -196,8 +196,6 @@ pub fn everything<H: Host>(host: &mut H, request: &Request, devices: &mut Device
     };
     debug(host, "binding");
     bind::everything(host, devices, pciback.is_ok());
-    debug(host, "proving");
-    proof::everything(host, devices);
     pciback
 }
 

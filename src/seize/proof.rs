@@ -2,7 +2,7 @@
 
 use super::{Device, Devices, HOLD, Outcome, PCIBACK, Step};
 use crate::{
-    host::Host,
+    host::{Errno, Host},
     lines::{self, FILE_SIZE, Line},
     pci::bus,
     text::behind,
@@ -29,21 +29,30 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
         return Outcome::Lost;
     }
     if device.driver.is_empty() {
-        if is_held(host, device) { Outcome::Held } else { Outcome::Exposed }
+        unclaimed(host, device)
     } else if device.driver != PCIBACK.as_bytes() {
         Outcome::Lost
-    } else if device.bound || is_initialised(host, device) {
+    } else if device.bound || was_seized(device) || is_initialised(host, device) {
         Outcome::Seized
     } else {
         Outcome::Unready
     }
 }
 
-/// Whether the override in place keeps dom0's drivers away.
-fn is_held<H: Host>(host: &mut H, device: &Device) -> bool {
+/// What a device without a driver is: by its override, which keeps dom0's drivers away or does not.
+fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
     let mut buffer = [0; 16];
-    let read = host.read(&bus::attribute(device.address, "/driver_override"), 0, &mut buffer);
-    read.is_ok_and(|name| [HOLD.as_bytes(), PCIBACK.as_bytes()].contains(&name.trim_ascii_end()))
+    match host.read(&bus::attribute(device.address, "/driver_override"), 0, &mut buffer) {
+        Ok(name) if [HOLD.as_bytes(), PCIBACK.as_bytes()].contains(&name.trim_ascii_end()) => Outcome::Held,
+        // Every function has that attribute: this one went away.
+        Err(Errno::ENOENT) => Outcome::Absent,
+        _ => Outcome::Exposed,
+    }
+}
+
+/// Whether an earlier run of this boot bound the device, and pciback has had it since.
+fn was_seized(device: &Device) -> bool {
+    !device.is_pending && device.first_outcome == Some(Outcome::Seized)
 }
 
 /// Whether pciback lists the device among those that it has initialised. Lines of `irq_handlers` begin with the address (`pci_stub.c`, `irq_handlers_show`). It is one page: a device missing there

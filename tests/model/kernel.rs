@@ -490,7 +490,7 @@ impl Host for Kernel {
         let _ = self.call(format!("say {}", text(line.bytes())), |_| Ok(()));
     }
 
-    fn print(&mut self, bytes: &[u8]) {
-        let _ = self.call(format!("print {}", text(bytes)), |_| Ok(()));
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.call(format!("print {}", text(bytes)), |_| Ok(()))
     }
 }
