@@ -64,7 +64,7 @@ install: $(PROGRAM)
 	$(INSTALL) -m 755 dracut/50pciseize/0-pciseize.sh $(DRACUT)/0-pciseize.sh
 	$(INSTALL) -m 644 dracut/50pciseize/pciseize.service $(DRACUT)/pciseize.service
 	sed -i 's|^program=/usr/sbin/pciseize$$|program=$(PREFIX)/sbin/pciseize|' $(INITRAMFS_TOOLS)/hooks/pciseize $(DRACUT)/module-setup.sh
-	$(INSTALL) -d $(DOC)
+	$(INSTALL) -d $(DESTDIR)/etc/xen/pciback.conf.d $(DOC)
 	$(INSTALL) -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(DOC)
 
 clean:

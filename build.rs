@@ -2,7 +2,7 @@
 //!
 //! 1. The text that `PCISEIZE_CONFIG` names is read by the library's own parser: a bad item fails the build, where it stands. Then it becomes the section `.pciseize`.
 //! 2. In release builds for a glibc target the program is linked with GNU ld against the `libc.a` of musl. There is no `.cargo/config.toml` for that: flags given there also reach build scripts and macros,
-//!    and break `cargo test`. Tests, clippy and fuzzers use the host's defaults.
+//!    and break `cargo test`. Tests and clippy use the host's defaults.
 
 #![allow(dead_code)]
 
