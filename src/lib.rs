@@ -13,7 +13,7 @@
 //! | [`cli`] | one file per command; `cli::seize::run` is the story of the boot |
 //! | [`text`], [`lines`] | showing any bytes; reading any file in constant memory |
 //!
-//! No heap, no panic: the link of the program fails where either gets in (`build.rs`). Every capacity is a constant with a name, and exceeding it is a [`request::Problem`], never a silent cut.
+//! No heap, no panic: the link of the program fails where either gets in (`build.rs`). Every capacity is a constant with a name. What exceeds it is told, never silently cut.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
