@@ -51,22 +51,19 @@ fn variable(name: &str) -> String {
 
 /// Checks the configuration and writes the section that `src/main.rs` includes.
 fn embed(out: &Path) -> Result<(), Vec<String>> {
-    let text = match env::var_os("PCISEIZE_CONFIG") {
-        None => Vec::new(),
+    let section = match env::var_os("PCISEIZE_CONFIG") {
+        None => checked(Path::new("PCISEIZE_CONFIG"), b"")?,
         Some(name) => {
             let path = PathBuf::from(&name);
             println!("cargo::rerun-if-changed={}", path.display());
-            let text = fs::read(&path).map_err(|e| vec![format!("PCISEIZE_CONFIG={}: {e}", path.display())])?;
-            check(&path, &text)?;
-            text
+            checked(&path, &fs::read(&path).map_err(|e| vec![format!("PCISEIZE_CONFIG={}: {e}", path.display())])?)?
         }
     };
-    let section = embedded::section(&text).map_err(|fault| vec![format!("PCISEIZE_CONFIG: {}", shown(fault))])?;
     fs::write(out.join("section"), section).map_err(|e| vec![e.to_string()])
 }
 
-/// Reads the configuration as the program will.
-fn check(path: &Path, text: &[u8]) -> Result<(), Vec<String>> {
+/// The section that carries the text, once it was read as the program will read it.
+fn checked(path: &Path, text: &[u8]) -> Result<[u8; embedded::SECTION_SIZE], Vec<String>> {
     let section = embedded::section(text).map_err(|fault| vec![format!("{}: {}", path.display(), shown(fault))])?;
     let mut request = Request::new();
     embedded::read(&mut request, &section);
@@ -75,7 +72,7 @@ fn check(path: &Path, text: &[u8]) -> Result<(), Vec<String>> {
         format!("{}:{}:{}: \"{}\": {}", path.display(), at.line, at.column, shown(&problem.text), shown(problem.fault))
     };
     let problems: Vec<String> = request.problems.iter().map(tell).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.is_empty() { Ok(section) } else { Err(problems) }
 }
 
 fn shown(value: impl text::Show) -> String {
