@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use request::{Request, embedded};
+use request::{Found, Request, embedded};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -64,14 +64,14 @@ fn embed(out: &Path) -> Result<(), Vec<String>> {
 
 /// The section that carries the text, once it was read as the program will read it.
 fn checked(path: &Path, text: &[u8]) -> Result<[u8; embedded::SECTION_SIZE], Vec<String>> {
-    let section = embedded::section(text).map_err(|fault| vec![format!("{}: {}", path.display(), shown(fault))])?;
-    let mut request = Request::new();
-    embedded::read(&mut request, &section);
-    let tell = |problem: &request::Problem| {
-        let at = problem.origin;
-        format!("{}:{}:{}: \"{}\": {}", path.display(), at.line, at.column, shown(&problem.text), shown(problem.fault))
-    };
-    let problems: Vec<String> = request.problems.iter().map(tell).collect();
+    let name = path.display().to_string();
+    let section = embedded::section(text).map_err(|fault| vec![format!("{name}: {}", shown(fault))])?;
+    let mut request = Box::new(Request::new());
+    embedded::read(&mut request, name.as_bytes(), &section);
+    let mut problems: Vec<String> = request.problems.iter().map(|problem| shown(Found(&request, problem))).collect();
+    if request.problems.beyond > 0 {
+        problems.push(format!("and {} more", request.problems.beyond));
+    }
     if problems.is_empty() { Ok(section) } else { Err(problems) }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use object::{Object, ObjectSection};
 use pciseize::{
     request::{
-        Problem, Request,
+        Found, Request,
         embedded::{self, END_MARK, SECTION_SIZE},
     },
     text::{Line, Show},
@@ -49,13 +49,15 @@ fn embed(config: &Path, binary: &Path) -> Result<usize, Vec<String>> {
 
 /// The section that carries the configuration, and how many items it has.
 fn section(config: &Path) -> Result<([u8; SECTION_SIZE], usize), Vec<String>> {
-    let name = config.display();
+    let name = config.display().to_string();
     let text = fs::read(config).map_err(|e| vec![format!("{name}: {e}")])?;
     let section = embedded::section(&text).map_err(|fault| vec![format!("{name}: {}", shown(fault))])?;
-    let mut request = Request::new();
-    embedded::read(&mut request, &section);
-    let tell = |problem: &Problem| format!("{name}:{}:{}: \"{}\": {}", problem.origin.line, problem.origin.column, shown(&problem.text), shown(problem.fault));
-    let problems: Vec<String> = request.problems.iter().map(tell).collect();
+    let mut request = Box::new(Request::new());
+    embedded::read(&mut request, name.as_bytes(), &section);
+    let mut problems: Vec<String> = request.problems.iter().map(|problem| shown(Found(&request, problem))).collect();
+    if request.problems.beyond > 0 {
+        problems.push(format!("and {} more", request.problems.beyond));
+    }
     if problems.is_empty() { Ok((section, request.items.len())) } else { Err(problems) }
 }
 

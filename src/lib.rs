@@ -8,6 +8,7 @@
 //! | [`pci`] | what is there: addresses, identities, places, the bus |
 //! | [`request`] | what is asked for, from every source, and what is wrong with it |
 //! | [`plan`] | request and bus together: what is to be done with each function |
+//! | [`device`] | a function that is asked for: what is to be done with it, and what became of it |
 //! | [`seize`] | doing it: hold, release, module, bind, proof |
 //! | [`report`] | telling it: log, JSON, the file in `/run` |
 //! | [`cli`] | one file per command; `cli::seize::run` is the story of the boot |
@@ -19,6 +20,7 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+pub mod device;
 pub mod host;
 pub mod lines;
 pub mod pci;

@@ -1,9 +1,12 @@
 //! Request and bus make the plan: a decision for each function that is asked for.
 
 use crate::{
-    pci::{Address, Identity},
+    device::{Device, Devices, Step, sort},
+    host::{Errno, Host},
+    pci::{Address, bus},
     put,
-    text::{Line, Show},
+    request::{Fault, Function, ItemId, Problem, Request, selector::By},
+    text::{Excerpt, Line, Show, words},
 };
 
 /// What is to be done with a function that an item names.
@@ -11,8 +14,40 @@ use crate::{
 pub enum Action {
     /// Give it to pciback.
     Seize,
-    /// Leave it as it is.
+    /// Leave it: this item keeps it.
+    Keep(ItemId),
+    /// Leave it as it is: it is never taken.
     Refuse(Refusal),
+    /// Leave it: another device was expected at this place.
+    Mismatch,
+    /// The item means no function.
+    Absent,
+    /// Leave it: an item that could not be read may have kept it.
+    Leave,
+}
+
+/// The words of the contract, in the order of the actions.
+const WORDS: &str = "seize keep refuse mismatch absent leave";
+
+impl Action {
+    /// Whether what was asked for will be so.
+    pub const fn is_as_asked(self) -> bool {
+        matches!(self, Action::Seize | Action::Keep(_))
+    }
+}
+
+impl Show for Action {
+    fn show(&self, line: &mut Line) {
+        let place = match self {
+            Action::Seize => 0,
+            Action::Keep(_) => 1,
+            Action::Refuse(_) => 2,
+            Action::Mismatch => 3,
+            Action::Absent => 4,
+            Action::Leave => 5,
+        };
+        line.push(words(WORDS).nth(place).unwrap_or_default());
+    }
 }
 
 /// Why a function is never taken.
@@ -24,26 +59,99 @@ pub enum Refusal {
     Domain,
 }
 
-/// Decides what is to be done with a function that is asked for. `identity` is `None` where it could not be read: such a function is held, so that no driver gets it,
-/// but not given to pciback.
-pub fn decide(address: Address, identity: Option<Identity>) -> Action {
-    if !address.is_known_to_xen() {
-        Action::Refuse(Refusal::Domain)
-    } else if identity.is_some_and(Identity::is_bridge) {
-        Action::Refuse(Refusal::Bridge)
-    } else {
-        Action::Seize
-    }
-}
-
 impl Show for Refusal {
     fn show(&self, line: &mut Line) {
         put!(
             line,
             match self {
-                Refusal::Bridge => "it is a bridge, and bridges stay with dom0; ask for the functions behind it",
+                Refusal::Bridge => "it is a bridge, and bridges stay with dom0",
                 Refusal::Domain => "its domain is above ffff, where Xen cannot name it (a device behind Intel VMD: switch VMD off in the firmware)",
             }
         );
+    }
+}
+
+/// Walks the bus once and decides on every function. `found` is called with each that is asked for, as soon as it is known; for one to be taken this is the moment of the hold. In the end the devices are in order,
+/// and those of the request that mean no function are among them.
+pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices, found: &mut dyn FnMut(&mut H, &mut Device)) {
+    let wants_place = request.asks_by(By::Path);
+    let walked = bus::walk(host, &mut |host, address| {
+        let (identity, errno) = match bus::identity(host, address) {
+            Ok(identity) => (Some(identity), Ok(())),
+            Err(errno) => (None, Err(errno)),
+        };
+        let function = Function { address, identity, place: if wants_place { bus::place(host, address) } else { None } };
+        if let Some((action, item)) = decide(request, &function) {
+            let mut device = Device::new(address, item, action);
+            device.identity = identity;
+            device.note(Step::Identify, errno);
+            found(host, &mut device);
+            add(request, devices, device);
+        }
+    });
+    add_absent(request, devices, walked);
+    sort(devices);
+}
+
+/// Decides on a function: what is to be done with it, and the first item that asked for it. `None`: nobody did.
+fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)> {
+    let is_bridge = function.identity.is_some_and(|identity| identity.is_bridge());
+    let (mut first, mut narrow, mut other, mut keep) = (ItemId::MAX, false, ItemId::MAX, None);
+    request.each_match(function, &mut |id, item| {
+        if is_bridge && item.selector.passes_over_bridges() && !item.is_keep {
+            return;
+        }
+        item.has_matched = true;
+        match (item.selector.is_expected(function), item.is_keep) {
+            (true, true) => keep = keep.min(Some(id)).or(Some(id)),
+            (true, false) => {
+                first = first.min(id);
+                narrow |= !item.is_broad();
+            }
+            (false, true) => {}
+            (false, false) => other = other.min(id),
+        }
+    });
+    let action = match keep {
+        _ if first == ItemId::MAX => {
+            return (other != ItemId::MAX).then_some((Action::Mismatch, other));
+        }
+        Some(keep) => Action::Keep(keep),
+        None if !function.address.is_known_to_xen() => Action::Refuse(Refusal::Domain),
+        None if is_bridge => Action::Refuse(Refusal::Bridge),
+        None if request.lacks_keep && !narrow => Action::Leave,
+        None => Action::Seize,
+    };
+    Some((action, first))
+}
+
+/// Adds an entry for every item that means no function, and a notice for every keep that does.
+fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), Errno>) {
+    for id in 0..request.items.len() as ItemId {
+        let Some(item) = request.items.get(usize::from(id)).filter(|item| !item.has_matched) else { continue };
+        if !item.is_keep {
+            if !request.is_said_before(id) {
+                let mut device = Device::new(item.selector.address().unwrap_or(NOWHERE), id, Action::Absent);
+                device.is_there = false;
+                device.note(Step::List, walked);
+                add(request, devices, device);
+            }
+        } else if walked.is_ok() {
+            let mut text = Line::new();
+            put!(&mut text, item);
+            request.problems.add(Problem { origin: item.origin, text: Excerpt::of(text.bytes()), fault: Fault::KeepsNothing });
+        }
+    }
+}
+
+/// Stands for the address of what has none.
+const NOWHERE: Address = Address { domain: 0, bus: 0, device: 0, function: 0 };
+
+/// Adds a device. One too many is a problem, and is told.
+fn add(request: &mut Request, devices: &mut Devices, device: Device) {
+    if let Err(device) = devices.push(device)
+        && let Some(item) = device.item(request)
+    {
+        request.problem(item.origin, &device.address.text(), Fault::TooManyDevices);
     }
 }

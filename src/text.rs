@@ -204,6 +204,11 @@ impl Excerpt {
         excerpt
     }
 
+    /// The text, if it was kept whole.
+    pub fn whole(&self) -> Option<&[u8]> {
+        (!self.more).then_some(&self.bytes)
+    }
+
     /// Whether there is anything to show.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -219,6 +224,17 @@ impl Show for Excerpt {
 /// The words of a list, which has blanks between them: a third of the size of an array of texts.
 pub fn words(list: &str) -> impl Iterator<Item = &[u8]> {
     list.as_bytes().split(|&b| b == b' ')
+}
+
+/// Whether a word is one of ours, in any case.
+pub fn is_word(word: &[u8], own: &[u8]) -> bool {
+    word.len() == own.len() && word.iter().zip(own).all(|(one, other)| one.eq_ignore_ascii_case(other))
+}
+
+/// What stands before the first `separator` and what behind it, if there is one.
+pub fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(text.iter().position(|&b| b == separator)?)?;
+    Some((before, rest.get(1..)?))
 }
 
 /// What follows `prefix`. The standard `strip_prefix` leaves a panic behind where it is not inlined.

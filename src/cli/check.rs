@@ -6,15 +6,14 @@ use super::Exit;
 use crate::{
     host::Host,
     put,
-    report::log::Found,
-    request::{Request, file},
+    request::{Found, Request, file},
     text::{Decimal, Line},
 };
 
 /// Reads the files, or without any all that `seize` would read, and prints the problems, one a line, then the count.
 pub fn run<H: Host>(host: &mut H, request: &mut Request, embedded: &[u8], files: &[&CStr]) -> Exit {
     if files.is_empty() {
-        request.gather(host, embedded);
+        request.gather(host, embedded, None);
     }
     for name in files {
         file::read(request, host, name.to_bytes(), false);

@@ -1,6 +1,7 @@
 //! The command line of pciseize itself: one file per command.
 
 pub mod check;
+pub mod plan;
 pub mod seize;
 
 use core::ffi::CStr;
@@ -8,11 +9,11 @@ use core::ffi::CStr;
 use heapless::Vec;
 
 use crate::{
+    device::Devices,
     host::{Host, Level},
     report::Stage,
     request::Request,
     say,
-    seize::Devices,
     text::{Shown, words},
 };
 
@@ -22,22 +23,24 @@ Usage: pciseize [--root DIR] COMMAND
 
 Takes PCI devices away from a Xen dom0, for guests to have them.
 
-Commands:
   seize           hold the devices asked for and give them to xen-pciback
+  plan [--json] [--cmdline TEXT]
+                  show what seize would do; TEXT in place of /proc/cmdline
   check [FILE...] read the configuration and report every problem in it;
                   without FILE: everything that seize would read
 
-Options:
   --root DIR      put DIR in front of every path that is read or written
-  --help          print this
-  --version       print the version
+  --help, --version
 
-Devices are asked for as [DOMAIN:]BUS:DEVICE.FUNCTION, one a line, in
-/etc/xen/pciback.conf and /etc/xen/pciback.conf.d/*.conf, or on the kernel
-command line: pciseize.hide=03:00.0,03:00.1 (pciseize.off: touch nothing).
+Asked for one a line in /etc/xen/pciback.conf and pciback.conf.d/*.conf, or on
+the kernel command line with commas: pciseize.hide=03:00.0,class:usb
+  03:00.0  03:00.*  03:00    an address, every function of a device
+  00:1c.0/00.0               a path through bridges
+  10de:1b80  class:usb       every device with these ids, of this class
+  10de:1b80@03:00.0          an address, only if this device is there
+  !04:00.0                   never this one
 
-Exit status: 0 all is as asked, 1 something is not, 2 wrong usage,
-3 as 1 where 'strict' is set.
+Exit status: 0 all is as asked, 1 not so, 2 wrong usage, 3 as 1 and 'strict'.
 ";
 
 /// What `--version` prints.
@@ -71,6 +74,8 @@ impl Exit {
 pub enum Command {
     /// `seize`
     Seize,
+    /// `plan`
+    Plan,
     /// `check`
     Check,
     /// `--help`
@@ -82,8 +87,8 @@ pub enum Command {
 impl Command {
     /// The command with that name.
     fn of(word: &CStr) -> Option<Command> {
-        let all = [Command::Seize, Command::Check, Command::Help, Command::Version, Command::Help, Command::Version];
-        words("seize check --help --version -h -V").zip(all).find(|&(name, _)| name == word.to_bytes()).map(|(_, command)| command)
+        let all = [Command::Seize, Command::Plan, Command::Check, Command::Help, Command::Version, Command::Help, Command::Version];
+        words("seize plan check --help --version -h -V").zip(all).find(|&(name, _)| name == word.to_bytes()).map(|(_, command)| command)
     }
 
     /// The command with that name, if it is one that may stand anywhere.
@@ -99,6 +104,10 @@ pub struct Invocation<'a> {
     pub root: Option<&'a CStr>,
     /// The command.
     pub command: Command,
+    /// `--json`
+    pub is_json: bool,
+    /// `--cmdline`: what is to be read in place of the kernel's command line.
+    pub cmdline: Option<&'a CStr>,
     /// The words behind it.
     pub operands: Vec<&'a CStr, OPERANDS>,
 }
@@ -147,7 +156,7 @@ impl Usage<'_> {
 impl<'a> Invocation<'a> {
     /// Not called for anything but help.
     pub const fn new() -> Invocation<'a> {
-        Invocation { root: None, command: Command::Help, operands: Vec::new() }
+        Invocation { root: None, command: Command::Help, is_json: false, cmdline: None, operands: Vec::new() }
     }
 
     /// Understands the words, the program's own name left out. `--help` and `--version` win wherever they stand.
@@ -164,6 +173,10 @@ impl<'a> Invocation<'a> {
             let bytes = word.to_bytes();
             if bytes == b"--root" {
                 self.root = Some(words.next().ok_or(Usage { message: "--root wants a folder", word: None })?);
+            } else if bytes == b"--cmdline" {
+                self.cmdline = Some(words.next().ok_or(Usage { message: "--cmdline wants a text", word: None })?);
+            } else if bytes == b"--json" {
+                self.is_json = true;
             } else if bytes.first() == Some(&b'-') {
                 return Err(Usage { message: "no such option", word: Some(word) });
             } else if command.is_none() {
@@ -173,16 +186,22 @@ impl<'a> Invocation<'a> {
             }
         }
         self.command = command.ok_or(Usage { message: "which command?", word: None })?;
-        match (self.command, self.operands.first()) {
-            (Command::Seize, Some(&word)) => Err(Usage { message: "seize takes no", word: Some(word) }),
-            _ => Ok(()),
+        if self.command != Command::Check
+            && let Some(&word) = self.operands.first()
+        {
+            return Err(Usage { message: "this command takes no", word: Some(word) });
         }
+        if self.command != Command::Plan && (self.is_json || self.cmdline.is_some()) {
+            return Err(Usage { message: "only 'plan' takes --json and --cmdline", word: None });
+        }
+        Ok(())
     }
 
     /// Does what was asked for. `embedded` is the binary's own configuration section.
     pub fn run<H: Host>(&self, host: &mut H, memory: &mut Memory, stage: Stage, embedded: &[u8]) -> Exit {
         match self.command {
             Command::Seize => seize::run(host, memory, stage, embedded),
+            Command::Plan => plan::run(host, memory, embedded, self.is_json, self.cmdline),
             Command::Check => check::run(host, &mut memory.request, embedded, &self.operands),
             Command::Help => print(host, HELP),
             Command::Version => print(host, VERSION),
@@ -217,7 +236,7 @@ mod tests {
         assert_eq!(of(&[c"check", c"--root", c"/x"]), Ok((Some(c"/x"), Command::Check, 0)));
         assert_eq!(of(&[c"nonsense", c"--help"]), Ok((None, Command::Help, 0)));
         assert_eq!(of(&[]), Err("which command?"));
-        assert_eq!(of(&[c"seize", c"x"]), Err("seize takes no"));
+        assert_eq!(of(&[c"seize", c"x"]), Err("this command takes no"));
         assert_eq!(of(&[c"sieze"]), Err("no such command"));
         assert_eq!(of(&[c"seize", c"-x"]), Err("no such option"));
         assert_eq!(of(&[c"seize", c"--root"]), Err("--root wants a folder"));

@@ -14,13 +14,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
     let is_dom0 = seize::dom0::is_here(host);
     if !is_dom0 {
         say!(host, Level::Notice, "not a Xen dom0: no device is touched");
-        return untouched(host, &Report { request, devices, is_dom0, stage, pciback: Ok(()) });
+        return untouched(host, &Report { is_done: true, request, devices, is_dom0, stage, pciback: Ok(()) });
     }
 
-    request.gather(host, embedded);
+    request.gather(host, embedded, None);
     if request.switches.off {
         say!(host, Level::Notice, "switched off: no device is touched");
-        return untouched(host, &Report { request, devices, is_dom0, stage, pciback: Ok(()) });
+        return untouched(host, &Report { is_done: true, request, devices, is_dom0, stage, pciback: Ok(()) });
     }
 
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
@@ -30,7 +30,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
     report::kept::remember(host, devices);
     seize::proof::everything(host, devices);
 
-    let report = Report { request, devices, is_dom0, stage, pciback };
+    let report = Report { is_done: true, request, devices, is_dom0, stage, pciback };
     report::log::devices(host, &report);
     keep(host, &report);
 

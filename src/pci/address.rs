@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use crate::{
     put,
-    text::{Hex, Line, Show},
+    text::{Hex, Line, Show, split_once},
 };
 
 /// Where a function is: domain, bus, device, function.
@@ -65,25 +65,29 @@ impl Field {
     }
 }
 
+/// The bits of an [`Address`] that its function takes.
+pub const FUNCTION_BITS: u64 = 0x7;
+
+/// The bits of an [`Address`] that its device takes.
+pub const DEVICE_BITS: u64 = 0xf8;
+
 impl Address {
     /// Reads `[DOMAIN:]BUS:DEVICE.FUNCTION`: hexadecimal digits of any case, as many as one likes. The domain is 0 where it is not given.
     ///
     /// # Errors
     /// The first thing that is wrong, seen from the left. No other byte is allowed, not even a blank.
     pub fn parse(text: &[u8]) -> Result<Address, Fault> {
-        let dot = text.iter().position(|&b| b == b'.').ok_or(Fault::Form)?;
-        let (place, function) = text.split_at_checked(dot).ok_or(Fault::Form)?;
-        let mut fields = place.rsplit(|&b| b == b':');
-        let (device, bus, domain) = (fields.next(), fields.next().ok_or(Fault::Form)?, fields.next());
-        if fields.next().is_some() {
-            return Err(Fault::Form);
-        }
-        Ok(Address {
-            domain: number(domain.unwrap_or(b"0"), Field::Domain)?,
-            bus: number(bus, Field::Bus)? as u8,
-            device: number(device.unwrap_or_default(), Field::Device)? as u8,
-            function: number(function.get(1..).unwrap_or_default(), Field::Function)? as u8,
-        })
+        Pattern::parse(text)?.single().ok_or(Fault::Form)
+    }
+
+    /// All of it in one number, which orders addresses as `lspci` does: domain, then 8 bits of bus, 5 of device, 3 of function.
+    pub const fn bits(self) -> u64 {
+        (self.domain as u64) << 16 | (self.bus as u64) << 8 | (self.device as u64) << 3 | self.function as u64
+    }
+
+    /// Device and function in 8 bits, as the configuration space has them (`PCI_DEVFN` in `include/uapi/linux/pci.h`).
+    pub const fn devfn(self) -> u8 {
+        self.device << 3 | self.function
     }
 
     /// The name of the function in sysfs.
@@ -102,6 +106,61 @@ impl Address {
     }
 }
 
+/// An address in which `*` may stand for the function, or for device and function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// [`Address::bits`], 0 where anything goes.
+    pub value: u64,
+    /// The bits that have to be as in `value`.
+    pub care: u64,
+}
+
+impl Pattern {
+    /// Reads `[DOMAIN:]BUS:DEVICE.FUNCTION`, where FUNCTION may be `*`, and then DEVICE too; `[DOMAIN:]BUS:DEVICE` is every function of that device.
+    ///
+    /// # Errors
+    /// As [`Address::parse`].
+    pub fn parse(text: &[u8]) -> Result<Pattern, Fault> {
+        let (place, function) = split_once(text, b'.').unwrap_or((text, b"*"));
+        let mut fields = place.rsplit(|&b| b == b':');
+        let (device, bus, domain) = (fields.next().unwrap_or_default(), fields.next().ok_or(Fault::Form)?, fields.next());
+        if fields.next().is_some() {
+            return Err(Fault::Form);
+        }
+        let mut value = u64::from(number(domain.unwrap_or(b"0"), Field::Domain)?) << 16 | u64::from(number(bus, Field::Bus)?) << 8;
+        let mut care = !0;
+        if function != b"*" {
+            value |= u64::from(number(device, Field::Device)?) << 3 | u64::from(number(function, Field::Function)?);
+        } else if device != b"*" {
+            value |= u64::from(number(device, Field::Device)?) << 3;
+            care = !FUNCTION_BITS;
+        } else {
+            care = !(FUNCTION_BITS | DEVICE_BITS);
+        }
+        Ok(Pattern { value, care })
+    }
+
+    /// The one address that it means, if it has no `*`.
+    pub fn single(self) -> Option<Address> {
+        let Pattern { value, care } = self;
+        (care == !0).then_some(Address { domain: (value >> 16) as u32, bus: (value >> 8) as u8, device: (value >> 3) as u8 & 0x1f, function: value as u8 & 7 })
+    }
+}
+
+impl Show for Pattern {
+    fn show(&self, line: &mut Line) {
+        let Pattern { value, care } = *self;
+        put!(line, Hex((value >> 16) as u32, 4), ":", Hex((value >> 8) as u32 & 0xff, 2), ":");
+        if care & DEVICE_BITS == 0 {
+            put!(line, "*")
+        } else {
+            put!(line, Hex((value >> 3) as u32 & 0x1f, 2))
+        }
+        put!(line, ".");
+        if care & FUNCTION_BITS == 0 { put!(line, "*") } else { put!(line, Hex(value as u32 & 7, 1)) }
+    }
+}
+
 /// One field: digits, not greater than the field allows.
 fn number(digits: &[u8], field: Field) -> Result<u32, Fault> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -113,7 +172,7 @@ fn number(digits: &[u8], field: Field) -> Result<u32, Fault> {
 
 impl Show for Address {
     fn show(&self, line: &mut Line) {
-        put!(line, Hex(self.domain, 4), ":", Hex(self.bus.into(), 2), ":", Hex(self.device.into(), 2), ".", Hex(self.function.into(), 1));
+        Pattern { value: self.bits(), care: !0 }.show(line);
     }
 }
 
@@ -149,6 +208,7 @@ mod tests {
             ("", Form),
             ("0000:82.0.0", Range(Device)),
             ("03:00", Form),
+            ("03:00.*", Form),
             ("0:0:0:0.0", Form),
             (".0", Form),
             ("0b::00.1", Digits(Bus)),
@@ -159,7 +219,7 @@ mod tests {
             ("123456789:00:00.0", Range(Domain)),
             ("03:0g.0", Digits(Device)),
             ("03:00.0 ", Digits(Function)),
-            ("03:00.*", Digits(Function)),
+            ("03:*.0", Digits(Device)),
         ] {
             assert_eq!(parse(text), Err(fault), "{text}");
         }

@@ -1,16 +1,15 @@
 //! What a function is: vendor, device, subsystem and class, all from one read of `modalias`.
 
+use crate::{
+    put,
+    text::{Hex, Line, Show},
+};
+
 /// The ids and the class of a function, as its configuration space has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// Vendor id.
-    pub vendor: u16,
-    /// Device id.
-    pub device: u16,
-    /// Subsystem vendor id.
-    pub subvendor: u16,
-    /// Subsystem id.
-    pub subdevice: u16,
+    /// Vendor, device, subsystem vendor and subsystem, 16 bits each, the vendor uppermost.
+    pub ids: u64,
     /// Class, subclass and programming interface: 24 bits.
     pub class: u32,
 }
@@ -34,19 +33,30 @@ impl Identity {
             b'#' => Some(digits << 4 | u128::from((byte as char).to_digit(16)?)),
             _ => (byte == form).then_some(digits),
         })?;
-        let ids = (digits >> 24) as u64;
-        Some(Identity {
-            vendor: (ids >> 48) as u16,
-            device: (ids >> 32) as u16,
-            subvendor: (ids >> 16) as u16,
-            subdevice: ids as u16,
-            class: digits as u32 & 0xff_ffff,
-        })
+        Some(Identity { ids: (digits >> 24) as u64, class: digits as u32 & 0xff_ffff })
+    }
+
+    /// Vendor and device, as `lspci -n` shows them: `8086:10d3`.
+    pub const fn model(self) -> impl Show {
+        Model(self.ids)
+    }
+
+    /// The class in six digits.
+    pub const fn class(self) -> Hex {
+        Hex(self.class, 6)
     }
 
     /// Whether it is a bridge of any kind: base class 06. Such a function is never taken, since what is behind it would be lost with it.
     pub const fn is_bridge(self) -> bool {
         self.class >> 16 == 6
+    }
+}
+
+struct Model(u64);
+
+impl Show for Model {
+    fn show(&self, line: &mut Line) {
+        put!(line, Hex((self.0 >> 48) as u32, 4), ":", Hex((self.0 >> 32) as u32 & 0xffff, 4));
     }
 }
 
@@ -56,7 +66,7 @@ mod tests {
 
     #[test]
     fn reads_what_the_kernel_writes() {
-        let nic = Identity { vendor: 0x8086, device: 0x10d3, subvendor: 0x1af4, subdevice: 0x1100, class: 0x020000 };
+        let nic = Identity { ids: 0x8086_10d3_1af4_1100, class: 0x02_0000 };
         assert_eq!(Identity::from_modalias(b"pci:v00008086d000010D3sv00001AF4sd00001100bc02sc00i00\n"), Some(nic));
         assert!(!nic.is_bridge());
         let bridge = Identity::from_modalias(b"pci:v00001B36d0000000Csv00000000sd00000000bc06sc04i00\n").expect("a root port");

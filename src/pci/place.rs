@@ -35,14 +35,36 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The bits of the first bridge's address, or of the function's own on a root bus ([`Address::bits`]).
+    pub fn root(&self) -> u64 {
+        self.0.first().map_or(0, |first| first.bits())
+    }
+
+    /// Whether the way goes through that bridge, or ends there.
+    pub fn leads_through(&self, bridge: Address) -> bool {
+        self.0.contains(&bridge)
+    }
+
+    /// Device and function of each further step ([`Address::devfn`]).
+    pub fn steps(&self) -> impl Iterator<Item = u8> + Clone {
+        self.0.iter().skip(1).map(|step| step.devfn())
+    }
+}
+
+/// Shows the steps of a place, each with a `/` in front.
+pub fn show_steps(line: &mut Line, steps: impl Iterator<Item = u8>) {
+    for step in steps {
+        put!(line, "/", Hex((step >> 3).into(), 2), ".", Hex((step & 7).into(), 1));
+    }
+}
+
 impl Show for Place {
     fn show(&self, line: &mut Line) {
         // Only the first one's bus is sure to keep its number.
-        if let Some((first, steps)) = self.0.split_first() {
+        if let Some(first) = self.0.first() {
             put!(line, first);
-            for step in steps {
-                put!(line, "/", Hex(step.device.into(), 2), ".", Hex(step.function.into(), 1));
-            }
+            show_steps(line, self.steps());
         }
     }
 }

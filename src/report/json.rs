@@ -1,22 +1,19 @@
-//! The report as JSON (RFC 8259), one device and one problem a line.
+//! A plan or a report as JSON (RFC 8259), one device and one problem a line.
 
-use super::Report;
+use super::{Report, explain};
 use crate::{
+    device::Device,
     host::{Errno, Host, Path},
-    pci::{
-        Place,
-        bus::{self, DriverName},
-    },
+    pci::bus::{self, DriverName},
     put,
-    request::Problem,
-    seize::Device,
-    text::{Decimal, Hex, Line, Quoted, Show, Shown, words},
+    request::{Problem, selector::By},
+    text::{Decimal, Hex, Line, Quoted, Show, Shown, behind, words},
 };
 
-/// Text on its way into a file, piece by piece.
+/// Text on its way into a file or to the standard output, piece by piece.
 struct Sink<'h, H> {
     host: &'h mut H,
-    path: Path<'h>,
+    path: Option<Path<'h>>,
     line: Line,
     result: Result<(), Errno>,
 }
@@ -24,25 +21,30 @@ struct Sink<'h, H> {
 impl<H: Host> Sink<'_, H> {
     /// Writes out what is waiting: after every entry, since an empty line has room for any.
     fn flush(&mut self) {
-        self.result = self.result.and_then(|()| self.host.append(self.path, self.line.bytes()));
+        self.result = self.result.and_then(|()| match self.path {
+            Some(path) => self.host.append(path, self.line.bytes()),
+            None => self.host.print(self.line.bytes()),
+        });
         self.line.clear();
     }
 }
 
-/// Appends the whole report to the file at `path`.
+/// Appends the whole report to the file at `path`, or without one prints it.
 ///
 /// # Errors
-/// The first that the file met.
-pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), Errno> {
+/// The first that was met.
+pub fn write<H: Host>(host: &mut H, path: Option<Path>, report: &Report) -> Result<(), Errno> {
     let mut sink = Sink { host, path, line: Line::new(), result: Ok(()) };
     let switches = report.request.switches;
     put!(&mut sink.line, "{\"schema\":1,\"dom0\":", Truth(report.is_dom0), ",\"strict\":", Truth(switches.strict), ",\"off\":", Truth(switches.off));
-    put!(&mut sink.line, ",\"stage\":", Quoted(report.stage.word()), ",\"config_digest\":", Quoted(report.request.digest), ",\n\"devices\":[");
+    if report.is_done {
+        put!(&mut sink.line, ",\"stage\":", Quoted(report.stage.word()), ",\"config_digest\":", Quoted(report.request.digest));
+    }
+    put!(&mut sink.line, ",\n\"devices\":[");
     let mut separator = "\n";
     for device in report.devices {
-        let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
         put!(&mut sink.line, separator);
-        self::device(&mut sink.line, report, device, place.as_ref());
+        self::device(&mut sink, report, device);
         sink.flush();
         separator = ",\n";
     }
@@ -60,24 +62,36 @@ pub fn write<H: Host>(host: &mut H, path: Path, report: &Report) -> Result<(), E
 }
 
 /// A device.
-fn device(line: &mut Line, report: &Report, device: &Device, place: Option<&Place>) {
-    let identity = device.identity.unwrap_or_default();
-    put!(line, "{\"address\":", Quoted(device.address), ",\"path\":", Maybe(place));
-    let ids = [(identity.vendor.into(), 4), (identity.device.into(), 4), (identity.subvendor.into(), 4), (identity.subdevice.into(), 4), (identity.class, 6)];
-    for (key, &(id, digits)) in words("vendor device subvendor subdevice class").zip(&ids) {
-        put!(line, ",\"", Shown(key), "\":", Maybe(device.identity.map(|_| Hex(id, digits))));
-    }
-    put!(line, ",\"driver\":", driver(&device.driver), ",\"origin\":", driver(&device.origin));
-    put!(line, ",\"outcome\":", Quoted(device.first_outcome.unwrap_or(device.outcome)), ",\"latest\":", Quoted(device.outcome));
-    put!(line, ",\"selector\":", Quoted(device.address), ",\"source\":", Quoted(Shown(report.request.source(device.asked.source))));
-    put!(line, ",\"warnings\":[");
-    let mut separator = "";
-    if let Some(failure) = device.failure {
-        put!(line, Quoted(failure));
-        separator = ",";
-    }
+#[inline(never)]
+fn device<H: Host>(sink: &mut Sink<H>, report: &Report, device: &Device) {
+    let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
+    let mut why = explain(sink.host, report.request, device);
     if let (Err(missing), true) = (report.pciback, device.is_pending) {
-        put!(line, separator, Quoted(missing));
+        put!(&mut why, "; ", missing);
+    }
+    let Some(item) = device.item(report.request) else { return };
+    let line = &mut sink.line;
+    put!(line, "{\"address\":", Maybe(device.known_address(report.request)), ",\"path\":");
+    match place {
+        Some(place) => put!(line, Quoted(place)),
+        None => put!(line, Maybe((!device.is_there && item.selector.by == By::Path).then_some(&item.selector))),
+    }
+    let identity = device.identity.unwrap_or_default();
+    let mut ids = identity.ids;
+    for key in words("vendor device subvendor subdevice") {
+        ids = ids.rotate_left(16);
+        put!(line, ",\"", Shown(key), "\":", Maybe(device.identity.map(|_| Hex(ids as u32 & 0xffff, 4))));
+    }
+    put!(line, ",\"class\":", Maybe(device.identity.map(|_| Hex(identity.class, 6))), ",\"driver\":", driver(&device.driver));
+    if report.is_done {
+        put!(line, ",\"origin\":", driver(&device.origin));
+        put!(line, ",\"outcome\":", Quoted(device.first_outcome.unwrap_or(device.outcome)), ",\"latest\":", Quoted(device.outcome));
+    } else {
+        put!(line, ",\"action\":", Quoted(device.action));
+    }
+    put!(line, ",\"selector\":", Quoted(item), ",\"source\":", Quoted(Shown(report.request.source(item.origin.source))), ",\"warnings\":[");
+    if let Some(why) = behind(b"; ", why.bytes()) {
+        put!(line, Quoted(Shown(why)));
     }
     put!(line, "]}");
 }
@@ -86,7 +100,7 @@ fn device(line: &mut Line, report: &Report, device: &Device, place: Option<&Plac
 fn problem(line: &mut Line, report: &Report, problem: &Problem) {
     let origin = problem.origin;
     put!(line, "{\"source\":", Quoted(Shown(report.request.source(origin.source))), ",\"line\":", Decimal(origin.line), ",\"column\":", Decimal(origin.column));
-    put!(line, ",\"text\":", Quoted(&problem.text), ",\"message\":", Quoted(problem.fault), "}");
+    put!(line, ",\"text\":", Quoted(&problem.text), ",\"message\":", Quoted(problem), "}");
 }
 
 /// A driver's name.

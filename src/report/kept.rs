@@ -2,10 +2,10 @@
 
 use super::{Report, json};
 use crate::{
+    device::{Devices, Outcome, find},
     host::{Errno, Host},
     lines::{self, Line},
     pci::Address,
-    seize::{Devices, Outcome, hold::find},
     text::behind,
 };
 
@@ -32,7 +32,7 @@ pub fn write<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),
     }
-    json::write(host, UNFINISHED, report)?;
+    json::write(host, Some(UNFINISHED), report)?;
     host.rename(UNFINISHED, FILE.as_bytes())
 }
 

@@ -1,48 +1,19 @@
 //! What people read: a line for every problem and every device, and one that counts.
 
-use super::Report;
+use super::{Report, explain};
 use crate::{
+    device::{Device, Outcome},
     host::{Host, Level},
     put,
-    request::{Origin, Problem, Request},
+    request::{Found, Request, problem::At},
     say,
-    seize::{Device, Outcome},
-    text::{Decimal, Hex, Line, Show, Shown},
+    text::{Decimal, Line, Shown, behind},
 };
-
-/// A place in a source: `/etc/xen/pciback.conf:7:1`.
-pub struct At<'r>(pub &'r Request, pub Origin);
-
-impl Show for At<'_> {
-    fn show(&self, line: &mut Line) {
-        let At(request, origin) = self;
-        put!(line, Shown(request.source(origin.source)));
-        for number in [origin.line, origin.column] {
-            if number != 0 {
-                put!(line, ":", Decimal(number));
-            }
-        }
-    }
-}
-
-/// A problem, whole: `/etc/xen/pciback.conf:7:1: "0000:82.0.0": the device is greater than 1f; …`.
-pub struct Found<'r>(pub &'r Request, pub &'r Problem);
-
-impl Show for Found<'_> {
-    fn show(&self, line: &mut Line) {
-        let Found(request, problem) = self;
-        put!(line, At(request, problem.origin), ": ");
-        if !problem.text.is_empty() {
-            put!(line, "\"", problem.text, "\": ");
-        }
-        put!(line, problem.fault)
-    }
-}
 
 /// Tells every problem of the request.
 pub fn problems<H: Host>(host: &mut H, request: &Request) {
     for problem in request.problems.iter() {
-        say!(host, Level::Error, Found(request, problem));
+        say!(host, if problem.is_notice() { Level::Notice } else { Level::Error }, Found(request, problem));
     }
     if request.problems.beyond > 0 {
         say!(host, Level::Error, "and ", Decimal(request.problems.beyond), " more problems");
@@ -55,8 +26,9 @@ pub fn devices<H: Host>(host: &mut H, report: &Report) {
         say!(host, Level::Error, missing);
     }
     for device in report.devices {
-        let level = if device.outcome.is_as_asked() { Level::Info } else { Level::Error };
-        say!(host, level, Told(report.request, device));
+        let level = if report.is_device_as_asked(device) { Level::Info } else { Level::Error };
+        let line = told(host, report.request, device);
+        host.say(level, &line);
     }
     let level = if report.is_as_asked() { Level::Info } else { Level::Error };
     let mut line = Line::new();
@@ -68,40 +40,41 @@ pub fn devices<H: Host>(host: &mut H, report: &Report) {
 }
 
 /// One device: `0000:03:00.0 seized (10de:1b80, taken from nouveau)`, or what it is instead, why, and who asked for it.
-struct Told<'r>(&'r Request, &'r Device);
-
-impl Show for Told<'_> {
-    fn show(&self, line: &mut Line) {
-        let Told(request, device) = self;
-        put!(line, device.address, " ", device.outcome);
-        if let Some(identity) = device.identity {
-            put!(line, " (", Hex(identity.vendor.into(), 4), ":", Hex(identity.device.into(), 4));
-            if !device.origin.is_empty() && device.outcome != Outcome::Lost {
-                put!(line, ", taken from ", Shown(&device.origin));
-            }
-            put!(line, ")");
-        }
-        let meaning = match device.outcome {
-            Outcome::Seized | Outcome::Refused => "",
-            Outcome::Held => ": no driver has it and none can take it, but pciback has not got it",
-            Outcome::Unready => ": pciback has it, but is not known to have initialised it",
-            Outcome::Exposed => ": no driver has it, and nothing keeps one from taking it",
-            Outcome::Lost => ": it has the driver ",
-            Outcome::Absent if device.failure.is_some() => ": not found",
-            Outcome::Absent => ": there is no such device",
-        };
-        put!(line, meaning);
-        if device.outcome == Outcome::Lost {
-            put!(line, Shown(if device.driver.is_empty() { b"?" } else { &device.driver }));
-        }
-        if let Some(refusal) = device.refusal {
-            put!(line, ": ", refusal);
-        }
-        if let Some(failure) = device.failure {
-            put!(line, "; ", failure);
-        }
-        if !device.outcome.is_as_asked() {
-            put!(line, "; asked for at ", At(request, device.asked));
-        }
+#[inline(never)]
+fn told<H: Host>(host: &mut H, request: &Request, device: &Device) -> Line {
+    let mut line = Line::new();
+    let item = device.item(request);
+    match (device.known_address(request), item) {
+        (Some(address), _) => put!(&mut line, address),
+        (None, Some(item)) => put!(&mut line, item),
+        (None, None) => {}
     }
+    put!(&mut line, " ", device.outcome);
+    if let Some(identity) = device.identity {
+        put!(&mut line, " (", identity.model());
+        if !device.origin.is_empty() && device.outcome != Outcome::Lost {
+            put!(&mut line, ", taken from ", Shown(&device.origin));
+        }
+        put!(&mut line, ")");
+    }
+    let meaning = match device.outcome {
+        Outcome::Held => ": no driver has it and none can take it, but pciback has not got it",
+        Outcome::Unready => ": pciback has it, but is not known to have initialised it",
+        Outcome::Exposed => ": no driver has it, and nothing keeps one from taking it",
+        Outcome::Lost => ": it has the driver ",
+        _ => "",
+    };
+    put!(&mut line, meaning);
+    if device.outcome == Outcome::Lost {
+        put!(&mut line, Shown(if device.driver.is_empty() { b"?" } else { &device.driver }));
+    }
+    let why = explain(host, request, device);
+    match behind(b"; ", why.bytes()) {
+        Some(why) if meaning.is_empty() => put!(&mut line, ": ", Shown(why)),
+        _ => line.push(why.bytes()),
+    }
+    if let (false, Some(item)) = (device.outcome.is_as_asked(), item) {
+        put!(&mut line, "; asked for at ", At(request, item.origin));
+    }
+    line
 }

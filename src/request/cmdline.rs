@@ -1,13 +1,35 @@
-//! The kernel's command line, cut into parameters as the kernel cuts it.
+//! The kernel's command line, cut into parameters as the kernel cuts it, and what pciseize takes from it.
 //!
 //! The rules are those of `next_arg` (`lib/cmdline.c`) and `parse_args` (`kernel/params.c`): white space outside `"` separates; there are no escapes; the first `=` ends the name; quotes around a whole
 //! parameter or around a value are taken off; in names `-` and `_` are the same; a bare `--` ends the kernel's part.
+//!
+//! | parameter | means |
+//! | --- | --- |
+//! | `pciseize.hide=`, `xen-pciback.hide=`, `pciback.hide=` | items, with commas, blanks or parentheses around each |
+//! | `pciseize.off`, `.strict`, `.debug`, `.timeout=` | the switches |
+//! | `xen-pciback.passthrough`, `.permissive` | handed to the module |
+//! | `rd.qubes.hide_pci=`, `rd.qubes.dom0_usb=` | items, and items to keep; a path may be written as Qubes does ([`from_qubes`]) |
+//! | `rd.qubes.hide_all_usb` | `class:0c03` |
+//!
+//! What selects another driver (`vfio-pci.ids=`, `pci-stub.ids=`) is left alone.
 
-use super::{Fault, Origin, Request, SourceId};
-use crate::{host::Host, text::words};
+use heapless::Vec;
+
+use super::{Fault, Origin, Request, SourceId, folder, truth};
+use crate::{
+    host::{Errno, Host, Path},
+    text::{number, split_once, words},
+};
 
 /// Where the kernel shows it.
 pub const FILE: &str = "/proc/cmdline";
+
+/// How one is called that `plan` was given instead.
+pub const OPTION: &str = "--cmdline";
+
+/// Where dracut keeps more of it: in `*.conf` of a folder, then in a file. See dracut.cmdline(7).
+const DRACUT_FOLDER: &str = "/etc/cmdline.d";
+const DRACUT_FILE: &[u8] = b"/etc/cmdline";
 
 /// Most bytes of a command line. The kernel's own limit is 2,048 on x86, more only with a boot configuration.
 pub const CMDLINE_SIZE: usize = 8192;
@@ -31,7 +53,8 @@ pub struct Parameter<'t> {
 /// The parameters of a command line, in order, up to a bare `--`.
 pub struct Parameters<'t> {
     line: &'t [u8],
-    at: usize,
+    /// Where the next one is looked for.
+    pub(super) at: usize,
 }
 
 impl<'t> Parameters<'t> {
@@ -105,17 +128,33 @@ fn behind<'t>(prefix: &[u8], name: &'t [u8]) -> Option<&'t [u8]> {
     same_name(start, prefix).then_some(rest)
 }
 
-/// Reads the file into the request.
-pub(super) fn read<H: Host>(request: &mut Request, host: &mut H, source: SourceId) {
+/// Reads what dracut keeps besides the kernel's line. Where there is none, nothing is asked for.
+pub(super) fn read_dracut<H: Host>(request: &mut Request, host: &mut H) {
+    folder::each(request, host, DRACUT_FOLDER, &mut |request, host, path| read_file(request, host, path));
+    read_file(request, host, DRACUT_FILE);
+}
+
+/// Reads a file that has a command line. It is a source only if it is there.
+fn read_file<H: Host>(request: &mut Request, host: &mut H, path: Path) {
+    if !matches!(host.read(path, 0, &mut [0]), Err(Errno::ENOENT))
+        && let Some(source) = request.open(path)
+    {
+        read(request, host, source, path);
+    }
+}
+
+/// Reads a command line into the request.
+#[inline(never)]
+pub(super) fn read<H: Host>(request: &mut Request, host: &mut H, source: SourceId, path: Path) {
     // One byte more than may be there shows that there is more.
     let mut buffer = [0; CMDLINE_SIZE + 1];
-    match host.read(FILE.as_bytes(), 0, &mut buffer) {
+    match host.read(path, 0, &mut buffer) {
         Ok(line) => parse(request, source, line),
         Err(errno) => request.source_problem(source, Fault::Unreadable(errno)),
     }
 }
 
-/// Reads a command line into the request.
+/// Takes from a command line what is meant for pciseize.
 pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
     let mut line = line;
     if line.len() > CMDLINE_SIZE {
@@ -124,39 +163,119 @@ pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
         let whole = line.iter().rposition(|&b| is_space(b)).unwrap_or_default();
         line = line.get(..whole).unwrap_or_default();
     }
+    let text = Text { line, origin: Origin { source, line: 1, column: 1 } };
     for parameter in Parameters::of(line) {
-        let origin = Origin { source, line: 1, column: parameter.name_at as u32 + 1 };
-        if let Some(name) = behind(b"pciseize.", parameter.name) {
+        let name = parameter.name;
+        if let Some(name) = behind(b"pciseize.", name) {
             if name == b"hide" {
-                hide(request, origin, &parameter);
+                hide(request, &text, &parameter, Items::Plain);
             } else {
-                request.switch(origin, parameter.name, name, parameter.value);
+                request.switch(text.origin(parameter.name_at), parameter.name, name, parameter.value);
             }
-        } else if let Some(name) = behind(b"xen-pciback.", parameter.name)
-            && words("passthrough permissive").any(|known| known == name)
-        {
-            module_parameter(request, origin, name, parameter.value);
+        } else if let Some(name) = behind(b"xen-pciback.", name).or_else(|| behind(b"pciback.", name)) {
+            if name == b"hide" || words("passthrough permissive").any(|known| known == name) {
+                module_option(request, &text, &Parameter { name, ..parameter });
+            }
+        } else if let Some(name) = behind(b"rd.qubes.", name) {
+            match words("hide-pci dom0-usb hide-all-usb").position(|known| same_name(known, name)) {
+                Some(0) => hide(request, &text, &parameter, Items::Qubes { are_kept: false }),
+                Some(1) => hide(request, &text, &parameter, Items::Qubes { are_kept: true }),
+                Some(_) => match truth(parameter.value) {
+                    Some(true) => request.selector(text.origin(parameter.name_at), name, false, b"class:0c03"),
+                    Some(false) => {}
+                    None => request.problem(text.origin(parameter.name_at), parameter.name, Fault::NoTruth),
+                },
+                None => {}
+            }
         }
     }
 }
 
-/// `pciseize.hide=item,item…`: items with commas between them. An empty one asks for nothing.
-fn hide(request: &mut Request, origin: Origin, parameter: &Parameter) {
-    let value = parameter.value.unwrap_or_default();
+/// Takes the options of `xen-pciback` in a line, from `at` on.
+pub(super) fn module_options(request: &mut Request, origin: Origin, line: &[u8], at: usize) {
+    for parameter in (Parameters { line, at }) {
+        module_option(request, &Text { line, origin }, &parameter);
+    }
+}
+
+/// Takes one parameter of the module: what it hides becomes items, the others are for the module itself.
+fn module_option(request: &mut Request, text: &Text, parameter: &Parameter) {
+    if parameter.name == b"hide" {
+        hide(request, text, parameter, Items::Plain);
+    } else {
+        module_parameter(request, text.origin(parameter.name_at), parameter.name, parameter.value);
+    }
+}
+
+/// A text, and where in its source it begins.
+struct Text<'t> {
+    line: &'t [u8],
+    origin: Origin,
+}
+
+impl Text<'_> {
+    /// Where the byte at `at` stands, in lines and columns.
+    fn origin(&self, at: usize) -> Origin {
+        let before = self.line.get(..at).unwrap_or_default();
+        let column = before.rsplit(|&b| b == b'\n').next().unwrap_or_default().len();
+        let lines = before.iter().filter(|&&b| b == b'\n').count();
+        Origin { source: self.origin.source, line: self.origin.line + lines as u32, column: column as u32 + 1 }
+    }
+}
+
+/// How items are written in a parameter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Items {
+    /// As everywhere.
+    Plain,
+    /// As Qubes does, and perhaps without the `!` that they mean.
+    Qubes { are_kept: bool },
+}
+
+/// Takes a list of items. An empty one asks for nothing.
+///
+/// The kernel writes `(03:00.0)(04:00.*)`. People also write `(03:00.0),(04:00.0)`, `(03:00.0,04:00.0)` and blanks between; for the kernel's module each of those hides nothing at all. Here all are lists.
+fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) {
     let mut at = parameter.value_at;
-    let mut any = false;
-    for piece in value.split(|&b| b == b',') {
-        let item = piece.trim_ascii();
-        let blanks = piece.len() - piece.trim_ascii_start().len();
-        if !item.is_empty() {
-            any = true;
-            request.item(Origin { column: (at + blanks) as u32 + 1, ..origin }, item);
-        }
+    let mut has_any = false;
+    for piece in parameter.value.unwrap_or_default().split(|&b| is_space(b) || b"(),".contains(&b)) {
+        let origin = text.origin(at);
         at += piece.len() + 1;
+        if piece.is_empty() {
+            continue;
+        }
+        has_any = true;
+        match form {
+            Items::Plain => request.item(origin, piece),
+            Items::Qubes { are_kept } => {
+                let mut spelled = Spelling::new();
+                // What cannot be read stays as it is, and is a bad item.
+                let spelled = if from_qubes(piece, &mut spelled).is_some() { &spelled } else { piece };
+                request.selector(origin, piece, are_kept, spelled);
+            }
+        }
     }
-    if !any {
-        request.problem(origin, parameter.name, Fault::NoItem);
+    if !has_any {
+        request.problem(text.origin(parameter.name_at), parameter.name, Fault::NoItem);
     }
+}
+
+/// A path in our own spelling. The longest that can be read has 32 bridges.
+type Spelling = Vec<u8, 192>;
+
+/// Spells a path as pciseize does that is written as Qubes does: `[DOMAIN_]BUS_DEVICE.FUNCTION(-BUS_DEVICE.FUNCTION)*`. In the further steps BUS counts from the first bus behind the bridge;
+/// anything but 00 is a virtual function's, and not to be had as a path. `None` where it is no such path.
+pub fn from_qubes(text: &[u8], spelled: &mut Spelling) -> Option<()> {
+    let mut steps = text.split(|&b| b == b'-');
+    for &byte in steps.next()? {
+        spelled.push(if byte == b'_' { b':' } else { byte }).ok()?;
+    }
+    for step in steps {
+        let (_, step) = split_once(step, b'_').filter(|&(bus, _)| number(bus, 16) == Some(0))?;
+        spelled.push(b'/').ok()?;
+        spelled.extend_from_slice(step).ok()?;
+    }
+    Some(())
 }
 
 /// A parameter for the module, handed on as kmod would hand it on: `name=value`, or the name alone.
@@ -166,7 +285,9 @@ fn module_parameter(request: &mut Request, origin: Origin, name: &[u8], value: O
     let separator: &[u8] = if before == 0 { b"" } else { b" " };
     // In the module's own line blanks separate parameters, and a NUL ends it.
     let is_one_word = !value.unwrap_or_default().iter().any(|&b| is_space(b) || b == 0);
-    if !(is_one_word && add(separator) && add(name) && value.is_none_or(|value| add(b"=") && add(value))) {
+    if is_one_word && add(separator) && add(name) && value.is_none_or(|value| add(b"=") && add(value)) {
+        request.module_parameters_at = origin;
+    } else {
         request.module_parameters.truncate(before);
         request.problem(origin, value.unwrap_or(name), Fault::BadParameter);
     }
@@ -215,6 +336,25 @@ mod tests {
         let line = br#"ro  "pciseize.hide=1" x="y""#;
         let places: Vec<_> = Parameters::of(line).map(|p| (p.name_at, p.value_at)).collect();
         assert_eq!(places, [(0, 2), (5, 19), (22, 25)]);
+    }
+
+    #[test]
+    fn spells_paths_of_qubes() {
+        let spelled = |text: &str| {
+            let mut spelled = Spelling::new();
+            from_qubes(text.as_bytes(), &mut spelled).map(|()| String::from_utf8_lossy(&spelled).into_owned())
+        };
+        for (text, expected) in [
+            ("03:00.0", Some("03:00.0")),
+            ("0000:03:00.0", Some("0000:03:00.0")),
+            ("00_1c.0", Some("00:1c.0")),
+            ("0001_00_1c.0-00_00.1", Some("0001:00:1c.0/00.1")),
+            ("00_1c.0-00_00.0-0_1f.7", Some("00:1c.0/00.0/1f.7")),
+            ("00_1c.0-01_00.0", None),
+            ("00_1c.0-00.0", None),
+        ] {
+            assert_eq!(spelled(text).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

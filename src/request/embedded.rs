@@ -32,9 +32,9 @@ pub fn section(text: &[u8]) -> Result<[u8; SECTION_SIZE], Fault> {
     Ok(section)
 }
 
-/// Reads a section into the request.
-pub fn read(request: &mut Request, section: &[u8]) {
-    let Some(source) = request.open(NAME) else { return };
+/// Reads a section into the request, as a source of that name.
+pub fn read(request: &mut Request, name: &[u8], section: &[u8]) {
+    let Some(source) = request.open(name) else { return };
     let text = section.split_at_checked(TEXT_SIZE).filter(|(_, mark)| mark == END_MARK);
     let Some((text, _)) = text else { return request.source_problem(source, Fault::Section) };
     for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
@@ -48,7 +48,7 @@ mod tests {
 
     fn faults(section: &[u8]) -> (usize, usize) {
         let mut request = Request::new();
-        read(&mut request, section);
+        read(&mut request, NAME, section);
         (request.items.len(), request.problems.iter().filter(|problem| problem.fault == Fault::Section).count())
     }
 

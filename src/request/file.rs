@@ -3,13 +3,11 @@
 //! One item a line, or `name = value`. `#` starts a comment anywhere; blank lines, blanks around the text and CRLF mean nothing. The file of the original init script, one long address a line, works
 //! unchanged.
 
-use heapless::Vec;
-
-use super::{Fault, Origin, Request, SourceId};
+use super::{Fault, Origin, Request, SourceId, folder};
 use crate::{
     host::{Errno, Host},
     lines::{self, FILE_SIZE, Line},
-    put, text,
+    text::split_once,
 };
 
 /// The configuration file.
@@ -17,9 +15,6 @@ pub const FILE: &str = "/etc/xen/pciback.conf";
 
 /// The folder of its drop-ins.
 pub const DROP_INS: &str = "/etc/xen/pciback.conf.d";
-
-/// The name of a file: at most as many bytes as Linux allows (`NAME_MAX`).
-type FileName = Vec<u8, 255>;
 
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +36,7 @@ impl<'t> Entry<'t> {
             return None;
         }
         let at = said.len() - said.trim_ascii_start().len();
-        let setting = text.iter().position(|&b| b == b'=').and_then(|equals| {
-            let (name, value) = text.split_at_checked(equals)?;
-            Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
-        });
+        let setting = split_once(text, b'=').map(|(name, value)| (name.trim_ascii(), value.trim_ascii()));
         Some(Entry { text, at, setting })
     }
 }
@@ -54,6 +46,10 @@ pub fn line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
     let Some(entry) = Entry::of(line) else { return };
     let origin = Origin { source, line: number, column: entry.at as u32 + 1 };
     match entry.setting {
+        // Pasted from modprobe.d, from /etc/initramfs-tools/modules, or from the kernel command line.
+        Some((name, _)) if name.ends_with(b"hide") || name.starts_with(b"options") || name.starts_with(b"xen") => {
+            request.problem(origin, entry.text, Fault::Pasted);
+        }
         Some((name, value)) => request.switch(origin, entry.text, name, Some(value)),
         None => request.item(origin, entry.text),
     }
@@ -62,21 +58,7 @@ pub fn line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
 /// Reads the file and its drop-ins into the request. Where there are none, nothing is asked for, and nothing is wrong.
 pub(super) fn read_all<H: Host>(request: &mut Request, host: &mut H) {
     read(request, host, FILE.as_bytes(), true);
-    let mut name = FileName::new();
-    let errno = loop {
-        match next_name(host, &mut name) {
-            Ok(true) => {}
-            Ok(false) | Err(Errno::ENOENT) => return,
-            Err(errno) => break errno,
-        }
-        let mut path = text::Line::new();
-        put!(&mut path, DROP_INS, "/");
-        path.push(&name);
-        read(request, host, path.bytes(), false);
-    };
-    if let Some(source) = request.open(DROP_INS.as_bytes()) {
-        request.source_problem(source, Fault::Unreadable(errno));
-    }
+    folder::each(request, host, DROP_INS, &mut |request, host, path| read(request, host, path, false));
 }
 
 /// Reads one file into the request. `may_lack`: that it is not there is fine.
@@ -94,6 +76,8 @@ pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack:
         }
         Line::TooLong(text) => {
             request.digest.add(text);
+            // A comment or a mistake; but what begins with `!` was to be a keep.
+            request.lacks_keep |= text.trim_ascii_start().starts_with(b"!");
             request.problem(Origin { source, line: number, column: 0 }, text, Fault::LongLine);
         }
     });
@@ -103,20 +87,6 @@ pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack:
         Err(Errno::EFBIG) => request.source_problem(source, Fault::LongFile),
         Err(errno) => request.source_problem(source, Fault::Unreadable(errno)),
     }
-}
-
-/// Replaces the name of a drop-in by the one that follows in byte order, if there is one. The folder is read anew each time, so that the number of its files needs no memory.
-fn next_name<H: Host>(host: &mut H, name: &mut FileName) -> Result<bool, Errno> {
-    let mut next = FileName::new();
-    host.list(DROP_INS.as_bytes(), &mut |_, entry| {
-        if entry.ends_with(b".conf") && entry > name.as_slice() && (next.is_empty() || entry < next.as_slice()) {
-            // A name that the file system has fits.
-            next.clear();
-            let _ = next.extend_from_slice(entry);
-        }
-    })?;
-    *name = next;
-    Ok(!name.is_empty())
 }
 
 #[cfg(test)]

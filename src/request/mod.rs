@@ -4,31 +4,42 @@
 //!
 //! | room | |
 //! | --- | --- |
+//! | [`selector`], [`class`] | which functions an item means: the grammar |
 //! | [`embedded`] | the configuration inside the binary |
 //! | [`file`](mod@file) | `/etc/xen/pciback.conf` and its drop-ins |
-//! | [`cmdline`] | the kernel's command line, by the kernel's rules |
+//! | [`modprobe`] | options for the module in `modprobe.d` |
+//! | [`cmdline`] | the kernel's command line, by the kernel's rules, and what others write there |
+//! | [`folder`] | files of a folder, in order |
+//! | [`index`] | the items that may mean a function, without looking at all of them |
 //! | [`problem`] | what is wrong with an item, and how it is said |
 
+pub mod class;
 pub mod cmdline;
 pub mod digest;
 pub mod embedded;
 pub mod file;
+pub mod folder;
+pub mod index;
+pub mod modprobe;
 pub mod problem;
+pub mod selector;
 
 use heapless::Vec;
 
 use crate::{
     host::{Errno, Host, PATH_SIZE},
-    pci::Address,
-    text::{Excerpt, number, words},
+    put,
+    text::{Excerpt, Line, Show, behind, is_word, number, words},
 };
 use digest::Digest;
-pub use problem::{Fault, Problem, Problems};
+use index::Index;
+pub use problem::{Fault, Found, Problem, Problems};
+pub use selector::{Function, Selector};
 
 /// Most items of a request.
 pub const ITEMS: usize = 4096;
 
-/// Most sources of a request: the embedded text, the file, the command line and the drop-ins.
+/// Most sources of a request: the embedded text, the file, the command line, the drop-ins, and what there is of `modprobe.d` and `/etc/cmdline.d`.
 pub const SOURCES: usize = 64;
 
 /// Where an item stands.
@@ -46,14 +57,34 @@ pub struct Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceId(u8);
 
-/// A device that is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What somebody asks for: take these, or keep them.
+#[derive(Clone, Debug)]
 pub struct Item {
-    /// The function that it names.
-    pub address: Address,
+    /// Which functions.
+    pub selector: Selector,
+    /// Whether they are never to be taken, whatever else asks for them: `!`.
+    pub is_keep: bool,
     /// Where it stands.
     pub origin: Origin,
+    /// Whether it has meant a function yet.
+    pub has_matched: bool,
 }
+
+impl Item {
+    /// Whether it asks for whatever is of some kind, and not for what is at one place.
+    pub fn is_broad(&self) -> bool {
+        !self.selector.is_one_place()
+    }
+}
+
+impl Show for Item {
+    fn show(&self, line: &mut Line) {
+        put!(line, if self.is_keep { "!" } else { "" }, &self.selector);
+    }
+}
+
+/// An item: its place in [`Request::items`].
+pub type ItemId = u16;
 
 /// The switches. A later source wins over an earlier one; within a source the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +111,15 @@ pub struct Request {
     pub switches: Switches,
     /// What could not be understood.
     pub problems: Problems,
-    /// Parameters of `xen-pciback` found on the command line, as `finit_module(2)` takes them: `passthrough=1 permissive=1`.
+    /// Whether something that may have been a keep could not be read. Then what is asked for only broadly is left alone: it may be what was to be kept.
+    pub lacks_keep: bool,
+    /// Parameters of `xen-pciback` found in `modprobe.d` and on the command line, as `finit_module(2)` takes them: `passthrough=1 permissive=1`.
     pub module_parameters: Vec<u8, { cmdline::PARAMETERS_SIZE }>,
     /// Over the configuration files, so that a later reader can tell whether they have changed.
     pub digest: Digest,
+    /// Where the last of them stands.
+    pub module_parameters_at: Origin,
+    index: Index,
     sources: Vec<Vec<u8, PATH_SIZE>, SOURCES>,
 }
 
@@ -94,20 +130,27 @@ impl Request {
             items: Vec::new(),
             switches: Switches { off: false, strict: false, debug: false, timeout: 0 },
             problems: Problems::new(),
+            lacks_keep: false,
             module_parameters: Vec::new(),
+            module_parameters_at: Origin { source: SourceId(0), line: 0, column: 0 },
             digest: Digest::new(),
+            index: Index::new(),
             sources: Vec::new(),
         }
     }
 
-    /// Reads every source of the machine. `embedded` is the binary's own section.
-    pub fn gather<H: Host>(&mut self, host: &mut H, embedded: &[u8]) {
+    /// Reads every source of the machine. `embedded` is the binary's own section; `cmdline`, if given, stands in for `/proc/cmdline`.
+    pub fn gather<H: Host>(&mut self, host: &mut H, embedded: &[u8], cmdline: Option<&[u8]>) {
         // Entered first, though read last: no number of drop-ins may crowd out the source that can switch this boot off.
-        let cmdline = self.open(cmdline::FILE.as_bytes());
-        embedded::read(self, embedded);
+        let source = self.open(if cmdline.is_some() { cmdline::OPTION } else { cmdline::FILE }.as_bytes());
+        embedded::read(self, embedded::NAME, embedded);
         file::read_all(self, host);
-        if let Some(source) = cmdline {
-            cmdline::read(self, host, source);
+        modprobe::read_all(self, host);
+        cmdline::read_dracut(self, host);
+        match (source, cmdline) {
+            (Some(source), Some(text)) => cmdline::parse(self, source, text),
+            (Some(source), None) => cmdline::read(self, host, source, cmdline::FILE.as_bytes()),
+            (None, _) => {}
         }
     }
 
@@ -124,22 +167,59 @@ impl Request {
         if source.extend_from_slice(name).is_err() || self.sources.push(source).is_err() {
             let last = Origin { source: SourceId(id.0.saturating_sub(1)), line: 0, column: 0 };
             let fault = if name.len() > PATH_SIZE { Fault::Unreadable(Errno::ENAMETOOLONG) } else { Fault::TooManySources };
+            self.lacks_keep = true;
             self.problem(last, name, fault);
             return None;
         }
         Some(id)
     }
 
-    /// Takes one item: an address.
+    /// Takes one item: a selector, or `!` and a selector.
     pub(crate) fn item(&mut self, origin: Origin, text: &[u8]) {
-        match Address::parse(text) {
-            Ok(address) => {
-                if self.items.push(Item { address, origin }).is_err() {
-                    self.problem(origin, text, Fault::TooManyItems);
+        let keep = behind(b"!", text).map(<[u8]>::trim_ascii_start);
+        self.selector(origin, text, keep.is_some(), keep.unwrap_or(text));
+    }
+
+    /// Takes one item, whose selector is written as `spelled`. `text` is what stands there.
+    pub(crate) fn selector(&mut self, origin: Origin, text: &[u8], is_keep: bool, spelled: &[u8]) {
+        let fault = match Selector::parse(spelled) {
+            Ok(selector) => {
+                let id = self.items.len() as ItemId;
+                let (shape, key) = (selector.shape(), selector.key());
+                match self.items.push(Item { selector, is_keep, origin, has_matched: false }) {
+                    Ok(()) => return self.index.add(id, shape, key),
+                    Err(_) => Fault::TooManyItems,
                 }
             }
-            Err(fault) => self.problem(origin, text, Fault::Address(fault)),
-        }
+            Err(fault) => Fault::Selector(fault),
+        };
+        self.lacks_keep |= is_keep;
+        self.problem(origin, text, fault);
+    }
+
+    /// Calls `visit` with every item that means the function, or would if another device were there ([`Selector::is_expected`]), in no particular order.
+    pub fn each_match(&mut self, function: &Function, visit: &mut dyn FnMut(ItemId, &mut Item)) {
+        let Request { items, index, .. } = self;
+        index.each(function, &mut |id| {
+            if let Some(item) = items.get_mut(usize::from(id)).filter(|item| item.selector.is_at(function)) {
+                visit(id, item);
+            }
+        });
+    }
+
+    /// Whether some item asks for functions by that.
+    pub fn asks_by(&self, by: selector::By) -> bool {
+        self.index.has(by)
+    }
+
+    /// Whether another item before this one says the same.
+    pub fn is_said_before(&self, id: ItemId) -> bool {
+        let Some(item) = self.items.get(usize::from(id)) else { return false };
+        let mut is_said = false;
+        self.index.each_with(item.selector.shape(), item.selector.key(), &mut |other| {
+            is_said |= other < id && self.items.get(usize::from(other)).is_some_and(|other| other.is_keep == item.is_keep && other.selector == item.selector);
+        });
+        is_said
     }
 
     /// Takes one switch. `value` is `None` where the name stands alone.
@@ -168,8 +248,9 @@ impl Request {
         self.problems.add(Problem { origin, text: Excerpt::of(text), fault });
     }
 
-    /// Notes what is wrong with a source as a whole.
+    /// Notes what is wrong with a source as a whole. Some of it was not read, and that may have been a keep.
     pub(crate) fn source_problem(&mut self, source: SourceId, fault: Fault) {
+        self.lacks_keep = true;
         self.problem(Origin { source, line: 0, column: 0 }, b"", fault);
     }
 }
@@ -181,12 +262,11 @@ impl Default for Request {
 }
 
 /// A yes or a no: bare, `1`, `y`, `yes`, `on`, `true`, or `0`, `n`, `no`, `off`, `false`, in any case.
-fn truth(value: Option<&[u8]>) -> Option<bool> {
+pub(crate) fn truth(value: Option<&[u8]>) -> Option<bool> {
     const WORDS: &str = "1 y yes on true 0 n no off false";
     const NO: usize = 5;
     let Some(value) = value else { return Some(true) };
-    let is = |word: &[u8]| word.len() == value.len() && word.iter().zip(value).all(|(one, other)| one.eq_ignore_ascii_case(other));
-    words(WORDS).position(is).map(|place| place < NO)
+    words(WORDS).position(|own| is_word(value, own)).map(|place| place < NO)
 }
 
 /// A number of seconds: decimal, 1 to [`LONGEST_TIMEOUT`].

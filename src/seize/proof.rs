@@ -1,10 +1,12 @@
 //! The proof: who has each device now, whatever the writes said.
 
-use super::{Device, Devices, HOLD, Outcome, PCIBACK, Step};
+use super::{HOLD, PCIBACK};
 use crate::{
+    device::{Device, Devices, Outcome, Step},
     host::{Errno, Host},
     lines::{self, FILE_SIZE, Line},
     pci::bus,
+    plan::Action,
     text::behind,
 };
 
@@ -16,14 +18,18 @@ pub fn everything<H: Host>(host: &mut H, devices: &mut Devices) {
 }
 
 fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
-    if device.refusal.is_some() {
-        return Outcome::Refused;
-    }
     if !device.is_there {
         return Outcome::Absent;
     }
     let read = bus::driver(host, device.address, &mut device.driver);
     device.note(Step::Driver, read);
+    match device.action {
+        Action::Seize | Action::Leave => {}
+        Action::Keep(_) => return Outcome::Kept,
+        Action::Refuse(_) => return Outcome::Refused,
+        Action::Mismatch => return Outcome::Mismatch,
+        Action::Absent => return Outcome::Absent,
+    }
     if read.is_err() {
         // Not knowing is not having.
         return Outcome::Lost;

@@ -1,7 +1,8 @@
 //! The release of old drivers: one that had a device before the hold lets go of it now.
 
-use super::{Device, Devices, Step, write_address};
+use super::write_address;
 use crate::{
+    device::{Device, Devices, Step},
     host::{Errno, Host},
     pci::bus,
 };

@@ -40,7 +40,7 @@ pub fn run(kernel: &mut Kernel) -> Run {
     let before = kernel.clone();
     let section = embedded::section(b"").expect("nothing always fits");
     let exit = MEMORY.with_borrow_mut(|memory| {
-        memory.request = Request::new();
+        memory.request = const { Request::new() };
         memory.devices.clear();
         seize::run(kernel, memory, Stage::Initramfs, &section)
     });

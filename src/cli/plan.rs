@@ -1,0 +1,38 @@
+//! `pciseize plan`: what `seize` would do now.
+
+use core::ffi::CStr;
+
+use super::{Exit, Memory};
+use crate::{
+    host::{Host, Level},
+    pci::bus,
+    plan,
+    report::{self, Report, Stage},
+    say, seize,
+};
+
+/// Decides as `seize` does, up to the hold, and prints what comes out: as JSON, or as a table, with the problems told apart. `cmdline`, if given, stands in for `/proc/cmdline`.
+pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json: bool, cmdline: Option<&CStr>) -> Exit {
+    let Memory { request, devices } = memory;
+    let is_dom0 = seize::dom0::is_here(host);
+    request.gather(host, embedded, cmdline.map(CStr::to_bytes));
+    plan::make(host, request, devices, &mut |_, _| {});
+    for device in devices.iter_mut().filter(|device| device.is_there) {
+        let read = bus::driver(host, device.address, &mut device.driver);
+        device.note(crate::device::Step::Driver, read);
+    }
+
+    let report = Report { is_done: false, request, devices, is_dom0, stage: Stage::Host, pciback: Ok(()) };
+    let printed = if is_json {
+        report::json::write(host, None, &report)
+    } else {
+        report::log::problems(host, request);
+        if request.switches.off {
+            say!(host, Level::Notice, "switched off: seize would touch no device");
+        } else if !is_dom0 {
+            say!(host, Level::Notice, "not a Xen dom0: seize would touch no device");
+        }
+        report::table::print(host, &report)
+    };
+    Exit::of(printed.is_ok() && report.is_as_asked())
+}

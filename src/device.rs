@@ -1,0 +1,253 @@
+//! A function that is asked for: what is to be done with it, and what became of it.
+
+use heapless::Vec;
+
+use crate::{
+    host::Errno,
+    pci::{Address, Identity, bus::DriverName},
+    plan::Action,
+    put,
+    request::{Item, ItemId, Request},
+    text::{Line, Show, words},
+};
+
+/// Most functions that a request can be about.
+pub const DEVICES: usize = 4096;
+
+/// The functions of a request.
+pub type Devices = Vec<Device, DEVICES>;
+
+/// A function that an item names, or an item that names none.
+#[derive(Debug)]
+pub struct Device {
+    /// Where it is. Of an item that names no function it means nothing where the item has no address of its own: see [`Device::known_address`].
+    pub address: Address,
+    /// Whether the kernel has it.
+    pub is_there: bool,
+    /// The first item that asked for it.
+    pub item: ItemId,
+    /// What is to be done with it.
+    pub action: Action,
+    /// What it is, where that could be read.
+    pub identity: Option<Identity>,
+    /// The driver that had it when `seize` came. Empty: none.
+    pub origin: DriverName,
+    /// Whether pciback itself took it, and its initialisation succeeded, in this run.
+    pub bound: bool,
+    /// Whether it is to be taken, and pciback did not have it before this run.
+    pub is_pending: bool,
+    /// The first step that failed, and how.
+    pub failure: Option<Failure>,
+    /// The driver that has it at the end. Empty: none.
+    pub driver: DriverName,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What became of it when `seize` first ran in this boot.
+    pub first_outcome: Option<Outcome>,
+}
+
+impl Device {
+    /// A device that nothing was done with yet.
+    pub const fn new(address: Address, item: ItemId, action: Action) -> Device {
+        Device {
+            address,
+            is_there: true,
+            item,
+            action,
+            identity: None,
+            origin: DriverName::new(),
+            bound: false,
+            is_pending: false,
+            failure: None,
+            driver: DriverName::new(),
+            outcome: Outcome::Absent,
+            first_outcome: None,
+        }
+    }
+
+    /// Notes that a step failed. The first failure stays: it is the cause of the others.
+    #[inline(never)]
+    pub fn note(&mut self, step: Step, result: Result<(), Errno>) {
+        if let (Err(errno), None) = (result, self.failure) {
+            self.failure = Some(Failure { step, errno });
+        }
+    }
+
+    /// The item that asked for it.
+    pub fn item<'r>(&self, request: &'r Request) -> Option<&'r Item> {
+        request.items.get(usize::from(self.item))
+    }
+
+    /// Its address, if there is one.
+    pub fn known_address(&self, request: &Request) -> Option<Address> {
+        if self.is_there { Some(self.address) } else { self.item(request)?.selector.address() }
+    }
+}
+
+/// Brings devices into the order of their addresses; what has none, into that of the items. Heap sort: never slow, and small.
+pub fn sort(devices: &mut Devices) {
+    let length = devices.len();
+    // First the heap is made, then its greatest is taken off again and again.
+    for step in (0..length + length / 2).rev() {
+        let (mut root, end) = if step >= length { (step - length, length) } else { (0, step) };
+        if step < length {
+            swap(devices, 0, step);
+        }
+        loop {
+            let mut greatest = 2 * root + 1;
+            if greatest + 1 < end && is_before(devices, greatest, greatest + 1) {
+                greatest += 1;
+            }
+            if greatest >= end || !is_before(devices, root, greatest) {
+                break;
+            }
+            swap(devices, root, greatest);
+            root = greatest;
+        }
+    }
+}
+
+/// What devices are ordered by.
+fn rank(device: &Device) -> (bool, u64, ItemId) {
+    (!device.is_there && device.address.bits() == 0, device.address.bits(), device.item)
+}
+
+fn is_before(devices: &[Device], one: usize, other: usize) -> bool {
+    devices.get(one).map(rank) < devices.get(other).map(rank)
+}
+
+fn swap(devices: &mut [Device], one: usize, other: usize) {
+    if let Ok([one, other]) = devices.get_disjoint_mut([one, other]) {
+        core::mem::swap(one, other);
+    }
+}
+
+/// The device at that address, once they are in order.
+pub fn find(devices: &mut Devices, address: Address) -> Option<&mut Device> {
+    let at = devices.partition_point(|device| rank(device) < (false, address.bits(), 0));
+    devices.get_mut(at).filter(|device| device.address == address)
+}
+
+/// What became of a device. The words are the contract's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Bound to pciback and initialised.
+    Seized,
+    /// No driver has it and none can take it, but pciback has not got it.
+    Held,
+    /// On pciback, but its initialisation is not proven.
+    Unready,
+    /// No driver has it, and nothing keeps one from taking it.
+    Exposed,
+    /// A dom0 driver has it.
+    Lost,
+    /// It is not there.
+    Absent,
+    /// Another is there.
+    Mismatch,
+    /// It is never taken.
+    Refused,
+    /// Asked for, and kept by a `!` item.
+    Kept,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Outcome; 9] = [
+        Outcome::Seized,
+        Outcome::Held,
+        Outcome::Unready,
+        Outcome::Exposed,
+        Outcome::Lost,
+        Outcome::Absent,
+        Outcome::Mismatch,
+        Outcome::Refused,
+        Outcome::Kept,
+    ];
+
+    /// Their words, in that order.
+    const WORDS: &str = "seized held unready exposed lost absent mismatch refused kept";
+
+    /// The outcome with that word.
+    pub fn from_word(word: &[u8]) -> Option<Outcome> {
+        words(Outcome::WORDS).zip(Outcome::ALL).find(|&(own, _)| own == word).map(|(_, outcome)| outcome)
+    }
+
+    /// Whether the device is as it was asked to be.
+    pub const fn is_as_asked(self) -> bool {
+        matches!(self, Outcome::Seized | Outcome::Kept)
+    }
+}
+
+impl Show for Outcome {
+    fn show(&self, line: &mut Line) {
+        line.push(words(Outcome::WORDS).nth(*self as usize).unwrap_or_default());
+    }
+}
+
+/// A step of the seizure, as far as it concerns one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Step {
+    List,
+    Identify,
+    Hold,
+    Driver,
+    Unbind,
+    Override,
+    Bind,
+}
+
+/// How a step failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which step.
+    pub step: Step,
+    /// The kernel's answer.
+    pub errno: Errno,
+}
+
+impl Show for Failure {
+    fn show(&self, line: &mut Line) {
+        let step = match self.step {
+            Step::List => "listing /sys/bus/pci/devices",
+            Step::Identify => "reading modalias",
+            Step::Hold => "writing driver_override to hold it",
+            Step::Driver => "reading its driver link",
+            Step::Unbind => "unbinding its driver",
+            Step::Override => "writing driver_override for pciback",
+            Step::Bind => "binding it to pciback",
+        };
+        put!(line, step, ": ", self.errno)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn sorts_by_address_and_finds() {
+        for length in 0..40_u64 {
+            let mut devices = Devices::new();
+            for n in 0..length {
+                // 1 to 96 in some order, each twice at most.
+                let device = Device::new(Address { domain: 0, bus: (n * 37 % 97) as u8 + 1, device: 0, function: 0 }, n as ItemId, Action::Seize);
+                devices.push(device).expect("room");
+            }
+            let nowhere = Address { domain: 0, bus: 0, device: 0, function: 0 };
+            devices.push(Device { is_there: false, ..Device::new(nowhere, 0, Action::Absent) }).expect("room");
+            sort(&mut devices);
+            let order: Vec<_> = devices.iter().map(rank).collect();
+            assert!(order.is_sorted(), "{order:?}");
+            for n in 0..length {
+                let address = Address { domain: 0, bus: (n * 37 % 97) as u8 + 1, device: 0, function: 0 };
+                assert_eq!(find(&mut devices, address).map(|device| device.address), Some(address));
+            }
+            assert!(find(&mut devices, Address { domain: 0, bus: 0, device: 0, function: 1 }).is_none());
+        }
+    }
+}

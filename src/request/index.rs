@@ -1,0 +1,81 @@
+//! The items that may mean a function, found without looking at all of them: a table of hashed numbers.
+//!
+//! Items differ in what they compare. There are few such ways, the shapes; for each that is in use the function has one number, and the table has the items with that number. So the work for a machine grows with
+//! its functions plus its items, not with their product.
+
+use heapless::Vec;
+
+use super::{
+    ITEMS, ItemId,
+    selector::{By, Function, Shape},
+};
+
+/// Places in the table. A power of two.
+const PLACES: usize = ITEMS;
+
+/// Most shapes: addresses with none, one or two `*`; paths; identities with a vendor and `*` or not in each of three fields; classes of 2, 4 and 6 digits, and audio.
+const SHAPES: usize = 3 + 1 + 8 + 4;
+
+/// The table.
+#[derive(Debug)]
+pub struct Index {
+    shapes: Vec<Shape, SHAPES>,
+    /// The last item of each place, plus 1. 0: none.
+    last: [ItemId; PLACES],
+    /// For each item the one before it at its place, plus 1. 0: none.
+    before: [ItemId; ITEMS],
+}
+
+impl Index {
+    /// Of no item.
+    pub const fn new() -> Index {
+        Index { shapes: Vec::new(), last: [0; PLACES], before: [0; ITEMS] }
+    }
+
+    /// Enters an item, after all with a lower number.
+    pub(super) fn add(&mut self, id: ItemId, shape: Shape, key: u64) {
+        if !self.shapes.contains(&shape) {
+            // There is room for all that there are.
+            let _ = self.shapes.push(shape);
+        }
+        let place = self.last.get_mut(place(shape, key));
+        if let (Some(last), Some(before)) = (place, self.before.get_mut(usize::from(id))) {
+            *before = core::mem::replace(last, id + 1);
+        }
+    }
+
+    /// Calls `visit` with every item that may mean the function, the later first within a shape.
+    pub(super) fn each(&self, function: &Function, visit: &mut dyn FnMut(ItemId)) {
+        for &shape in &self.shapes {
+            if let Some(key) = shape.key(function) {
+                self.each_with(shape, key, visit);
+            }
+        }
+    }
+
+    /// Calls `visit` with every item that may have that shape and number.
+    pub(super) fn each_with(&self, shape: Shape, key: u64, visit: &mut dyn FnMut(ItemId)) {
+        let mut next = self.last.get(place(shape, key)).copied().unwrap_or_default();
+        while let Some(id) = next.checked_sub(1) {
+            visit(id);
+            next = self.before.get(usize::from(id)).copied().unwrap_or_default();
+        }
+    }
+
+    /// Whether an item has such a shape.
+    pub(super) fn has(&self, by: By) -> bool {
+        self.shapes.iter().any(|shape| shape.by == by)
+    }
+}
+
+impl Default for Index {
+    fn default() -> Index {
+        Index::new()
+    }
+}
+
+/// The place of a number in the table: its upper bits, once they have been mixed (Knuth's multiplicative hashing).
+fn place(shape: Shape, key: u64) -> usize {
+    let mixed = (key ^ (shape.by as u64) << 60).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> (u64::BITS - PLACES.trailing_zeros())) as usize
+}

@@ -1,0 +1,378 @@
+//! Selectors: which functions an item means.
+//!
+//! ```text
+//! selector  = address | path | identity | class | identity "@" ( address | path )
+//! address   = [ DOMAIN ":" ] BUS ":" DEVICE "." FUNCTION      FUNCTION may be "*", and then DEVICE too
+//!           | [ DOMAIN ":" ] BUS ":" DEVICE                   BUS and DEVICE of 1 or 2 digits: every function
+//! path      = [ DOMAIN ":" ] BUS ":" DEVICE "." FUNCTION ( "/" DEVICE "." FUNCTION )+
+//! identity  = VENDOR ":" DEVICE [ ":" VENDOR ":" DEVICE ]     each exactly 4 digits, or "*"
+//!           | "pci:" the same                                 each of any width, 0 or "*" for any
+//! class     = "class:" ( CC [ SS [ PP ] ] | name )            names: see `class`
+//! ```
+//!
+//! Digits are hexadecimal, of any case. The second pair of an identity is that of the subsystem. What has a dot is an address or a path; what has none and two or four fields, one of them of more than two
+//! digits, is an identity.
+
+use heapless::Vec;
+
+use super::class;
+use crate::{
+    pci::{
+        Address, Identity, Place,
+        address::{self, Pattern},
+        place::{DEPTH, show_steps},
+    },
+    put,
+    text::{Hex, Line, Show, behind, number, split_once},
+};
+
+/// What functions are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Their address.
+    Address,
+    /// The way to them from the root bus.
+    Path,
+    /// Vendor, device, subsystem.
+    Identity,
+    /// Class, subclass, programming interface.
+    Class,
+}
+
+/// What an item means: a number that a function has, and the bits of it that have to agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// Which number.
+    pub by: By,
+    /// Its value, 0 in the bits that do not count. Of an address [`Address::bits`], also for the first address of a path; of an identity [`Identity::ids`]; of a class its 24 bits.
+    value: u64,
+    /// The bits that count.
+    care: u64,
+    /// The further steps of a path: device and function ([`Address::devfn`]).
+    steps: Vec<u8, DEPTH>,
+    /// What stands before `@`: the ids, and the bits of them that count.
+    ids: (u64, u64),
+}
+
+/// What is wrong with a selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An address, or a step of a path.
+    Address(address::Fault),
+    /// An identity has not the form of one.
+    Identity,
+    /// An identity without a fixed vendor, and without a place.
+    Vendor,
+    /// No such class.
+    Class,
+    /// A path with more than [`DEPTH`] bridges.
+    Depth,
+}
+
+/// A function, as far as selectors ask. `None`: not known, or not looked for.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Where it is.
+    pub address: Address,
+    /// What it is.
+    pub identity: Option<Identity>,
+    /// The way to it.
+    pub place: Option<Place>,
+}
+
+impl Selector {
+    /// Reads a selector: see the grammar above.
+    ///
+    /// # Errors
+    /// What is wrong, seen from the left. No other byte is allowed, not even a blank.
+    pub fn parse(text: &[u8]) -> Result<Selector, Fault> {
+        if let Some((what, place)) = split_once(text, b'@') {
+            let ids = identity(what)?;
+            return Ok(Selector { ids, ..Selector::place(place)? });
+        }
+        if let Some(name) = behind(b"class:", text) {
+            let (value, care) = class::parse(name).ok_or(Fault::Class)?;
+            return Ok(Selector::plain(By::Class, value.into(), care.into()));
+        }
+        if text.contains(&b'.') || is_short_address(text) {
+            return Selector::place(text);
+        }
+        let (value, care) = identity(text)?;
+        if care >> 48 == 0 { Err(Fault::Vendor) } else { Ok(Selector::plain(By::Identity, value, care)) }
+    }
+
+    /// Reads an address or a path.
+    fn place(text: &[u8]) -> Result<Selector, Fault> {
+        let mut steps = text.split(|&b| b == b'/');
+        let Pattern { value, care } = Pattern::parse(steps.next().unwrap_or_default()).map_err(Fault::Address)?;
+        let mut place = Selector::plain(By::Address, value, care);
+        for step in steps {
+            // A step is an address without bus, and all of a path is exact.
+            let mut address = Line::new();
+            put!(&mut address, "0:");
+            address.push(step);
+            let step = Address::parse(address.bytes()).map_err(Fault::Address)?;
+            if care != !0 {
+                return Err(Fault::Address(address::Fault::Form));
+            }
+            place.steps.push(step.devfn()).map_err(|_| Fault::Depth)?;
+            place.by = By::Path;
+        }
+        Ok(place)
+    }
+
+    const fn plain(by: By, value: u64, care: u64) -> Selector {
+        Selector { by, value, care, steps: Vec::new(), ids: (0, 0) }
+    }
+
+    /// Every function of a class: the class and the bits of it that count.
+    pub const fn class(value: u32, care: u32) -> Selector {
+        Selector::plain(By::Class, value as u64, care as u64)
+    }
+
+    /// The one address that it means, where it is one without `*`.
+    pub fn address(&self) -> Option<Address> {
+        Pattern { value: self.value, care: self.care }.single().filter(|_| self.by == By::Address)
+    }
+
+    /// Whether it names one place: an address without `*`, or a path.
+    pub fn is_one_place(&self) -> bool {
+        self.by == By::Path || self.address().is_some()
+    }
+
+    /// Whether bridges are passed over: they are not what somebody means who says *every function there* or *every device of that class*.
+    pub fn passes_over_bridges(&self) -> bool {
+        !self.is_one_place() && self.by != By::Identity
+    }
+
+    /// What all selectors have in common that a function may match, if it matches this one: the number that is compared, and the bits that count.
+    pub(super) fn shape(&self) -> Shape {
+        Shape { by: self.by, care: self.care }
+    }
+
+    /// The number that a function has that matches, as [`Shape::key`] finds it.
+    pub(super) fn key(&self) -> u64 {
+        with_steps(self.value, self.steps.iter().copied())
+    }
+
+    /// Whether it means the place of the function, or where it names no place, the function itself.
+    pub fn is_at(&self, function: &Function) -> bool {
+        self.shape().value(function) == Some(self.value)
+            && (self.by != By::Path || function.place.as_ref().is_some_and(|place| place.steps().eq(self.steps.iter().copied())))
+    }
+
+    /// Whether the function is the one that is expected at this place. Without `@` any is.
+    pub fn is_expected(&self, function: &Function) -> bool {
+        let (value, care) = self.ids;
+        care == 0 || function.identity.is_some_and(|identity| identity.ids & care == value)
+    }
+}
+
+/// What some selectors are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub by: By,
+    care: u64,
+}
+
+impl Shape {
+    /// What is compared of a function, if it is known.
+    fn value(self, function: &Function) -> Option<u64> {
+        let value = match self.by {
+            By::Address => function.address.bits(),
+            By::Path => function.place.as_ref()?.root(),
+            By::Identity => function.identity?.ids,
+            By::Class => function.identity?.class.into(),
+        };
+        Some(value & self.care)
+    }
+
+    /// The number by which selectors are found that may match the function.
+    pub fn key(self, function: &Function) -> Option<u64> {
+        let value = self.value(function)?;
+        match (self.by, &function.place) {
+            (By::Path, Some(place)) => Some(with_steps(value, place.steps())),
+            _ => Some(value),
+        }
+    }
+}
+
+/// A number for a path: few paths of a machine have the same.
+fn with_steps(root: u64, steps: impl Iterator<Item = u8>) -> u64 {
+    steps.fold(root, |sum, step| sum.wrapping_mul(0x1_0001) ^ u64::from(step) ^ 0x100)
+}
+
+/// Whether the text is `[DOMAIN:]BUS:DEVICE` without function: two fields of one or two digits, and perhaps one in front.
+fn is_short_address(text: &[u8]) -> bool {
+    let mut fields = text.rsplit(|&b| b == b':');
+    let mut is_short = || fields.next().is_some_and(|field| matches!(field.len(), 1 | 2));
+    is_short() && is_short() && text.iter().all(|&b| b == b':' || b.is_ascii_hexdigit())
+}
+
+/// Reads an identity: its ids, and the bits of them that count.
+fn identity(text: &[u8]) -> Result<(u64, u64), Fault> {
+    let lax = behind(b"pci:", text);
+    let (mut value, mut care, mut count) = (0, 0, 0);
+    for field in lax.unwrap_or(text).split(|&b| b == b':') {
+        let id = match field {
+            b"*" => 0x1_0000,
+            _ if lax.is_none() && field.len() != 4 => return Err(Fault::Identity),
+            _ => number(field, 16).filter(|&id| id <= 0xffff).ok_or(Fault::Identity)?,
+        };
+        let is_any = id > 0xffff || lax.is_some() && id == 0;
+        value = value << 16 | u64::from(id & 0xffff);
+        care = care << 16 | if is_any { 0 } else { 0xffff };
+        count += 1;
+    }
+    match count {
+        2 => Ok((value << 32, care << 32)),
+        4 => Ok((value, care)),
+        _ => Err(Fault::Identity),
+    }
+}
+
+/// What was probably meant by a bad item: the selector that brackets or a text behind it hide, or an address whose digits are right and whose signs are not.
+pub fn meant(text: &[u8]) -> Option<Selector> {
+    let is_around = |b: &u8| b"()[]{}\"',;= ".contains(b);
+    let mut pieces = text.split(is_around).filter(|piece| !piece.is_empty());
+    if let Some(selector) = pieces.clone().find_map(|piece| Selector::parse(piece).ok()) {
+        return Some(selector);
+    }
+    let first = pieces.next()?;
+    // A SCSI address ends in a sign, or has more numbers.
+    if !first.last()?.is_ascii_hexdigit() || !first.iter().all(|b| b.is_ascii_hexdigit() || b":._-/".contains(b)) {
+        return None;
+    }
+    let mut numbers = first.rsplit(|b| !b.is_ascii_hexdigit()).filter(|digits| !digits.is_empty()).map(|digits| number(digits, 16));
+    let (function, device, bus) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    let domain = numbers.next().unwrap_or(Some(0))?;
+    if numbers.next().is_some() || function > 7 || device > 0x1f || bus > 0xff {
+        return None;
+    }
+    Some(Selector::plain(By::Address, Address { domain, bus: bus as u8, device: device as u8, function: function as u8 }.bits(), !0))
+}
+
+/// Shows ids, `*` for those that do not count; the subsystem only where it does.
+fn show_ids(line: &mut Line, (value, care): (u64, u64)) {
+    let fields: &[u32] = if care as u32 == 0 { &[48, 32] } else { &[48, 32, 16, 0] };
+    let mut separator = "";
+    for &shift in fields {
+        put!(line, separator);
+        separator = ":";
+        if care >> shift & 0xffff == 0 { put!(line, "*") } else { put!(line, Hex((value >> shift) as u32 & 0xffff, 4)) }
+    }
+}
+
+impl Show for Selector {
+    fn show(&self, line: &mut Line) {
+        let Selector { by, value, care, ref steps, ids } = *self;
+        match by {
+            By::Identity => show_ids(line, (value, care)),
+            By::Class if care == class::CARE_OF_AUDIO.into() => put!(line, "class:", class::AUDIO),
+            By::Class => {
+                let below = care.trailing_zeros();
+                put!(line, "class:", Hex((value as u32) >> below, 6 - (below / 4) as u8))
+            }
+            By::Address | By::Path => {
+                if ids != (0, 0) {
+                    show_ids(line, ids);
+                    put!(line, "@");
+                }
+                put!(line, Pattern { value, care });
+                show_steps(line, steps.iter().copied());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::{String, ToString};
+
+    use super::*;
+
+    fn shown(selector: &Selector) -> String {
+        let mut line = Line::new();
+        selector.show(&mut line);
+        String::from_utf8_lossy(line.bytes()).to_string()
+    }
+
+    #[test]
+    fn reads_every_form() {
+        for (text, canonical) in [
+            ("3:0.1", "0000:03:00.1"),
+            ("0000:0A:1f.*", "0000:0a:1f.*"),
+            ("0a:1f", "0000:0a:1f.*"),
+            ("1:0a:1f", "0001:0a:1f.*"),
+            ("0000:0a:*.*", "0000:0a:*.*"),
+            ("00:1c.0/0.1", "0000:00:1c.0/00.1"),
+            ("10de:1B80", "10de:1b80"),
+            ("10de:*", "10de:*"),
+            ("10de:*:1043:*", "10de:*:1043:*"),
+            ("pci:10de:0", "10de:*"),
+            ("pci:8086:d:0:1", "8086:000d:*:0001"),
+            ("class:USB", "class:0c03"),
+            ("class:02", "class:02"),
+            ("class:0c0330", "class:0c0330"),
+            ("class:sound", "class:audio"),
+            ("10de:1b80@03:00.0", "10de:1b80@0000:03:00.0"),
+            ("*:*@03:00.*", "0000:03:00.*"),
+            ("pci:10de:1b80@00:1c.0/00.0", "10de:1b80@0000:00:1c.0/00.0"),
+        ] {
+            let selector = Selector::parse(text.as_bytes()).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+            assert_eq!(shown(&selector), canonical, "{text}");
+            assert_eq!(Selector::parse(canonical.as_bytes()).as_ref(), Ok(&selector), "{canonical}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        use address::{Fault as Bad, Field};
+        for (text, fault) in [
+            ("", Fault::Identity),
+            ("nonsense", Fault::Identity),
+            ("10de:1b8", Fault::Identity),
+            ("10de:1b80:1043", Fault::Identity),
+            ("pci:10000:1", Fault::Identity),
+            ("*:*", Fault::Vendor),
+            ("pci:0:10", Fault::Vendor),
+            ("class:", Fault::Class),
+            ("class:c03", Fault::Class),
+            ("class:usbb", Fault::Class),
+            ("0b::00.1", Fault::Address(Bad::Digits(Field::Bus))),
+            ("03:00.*/00.0", Fault::Address(Bad::Form)),
+            ("03:00.0/00.*", Fault::Address(Bad::Form)),
+            ("03:00.0/", Fault::Address(Bad::Digits(Field::Device))),
+            ("12:34", Fault::Address(Bad::Range(Field::Device))),
+            ("10de@03:00.0", Fault::Identity),
+            ("10de:1b80@10de:1b80", Fault::Address(Bad::Range(Field::Bus))),
+            ("03:00.0 ", Fault::Address(Bad::Digits(Field::Function))),
+        ] {
+            assert_eq!(Selector::parse(text.as_bytes()), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn guesses_what_was_meant() {
+        for (text, selector) in [
+            ("0000:82.0.0", Some("0000:82:00.0")),
+            ("0b::00.1", Some("0000:0b:00.1")),
+            ("0000.02:00.3", Some("0000:02:00.3")),
+            ("0000:03:00:0", Some("0000:03:00.0")),
+            ("0000_03_00_1", Some("0000:03:00.1")),
+            ("[10de:1b80]", Some("10de:1b80")),
+            ("(03:00.0)", Some("0000:03:00.0")),
+            ("0000:08:00.0  e1000e", Some("0000:08:00.0")),
+            ("options xen-pciback hide=(08:00.0)(09:00.0)", Some("0000:08:00.0")),
+            ("1:0:1:0:", None),
+            ("nonsense", None),
+            ("feedback", None),
+            ("1.2.3.4.5", None),
+            ("99:99.9", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(text.as_bytes()).map(|meant| shown(&meant)).as_deref(), selector, "{text}");
+        }
+    }
+}
