@@ -32,6 +32,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=PCISEIZE_CONFIG");
     println!("cargo::rerun-if-env-changed=PCISEIZE_MUSL_DIR");
     let out = PathBuf::from(variable("OUT_DIR"));
+    println!("cargo::rustc-check-cfg=cfg(alone)");
     let result = embed(&out).and_then(|()| {
         // On a musl target rustc brings its own libc and start files. The binary is static there too, but has no tripwires.
         let glibc = variable("CARGO_CFG_TARGET_ENV") == "gnu";
@@ -87,11 +88,16 @@ fn link_statically(out: &Path) -> Result<(), Vec<String>> {
         Some(folder) => PathBuf::from(folder),
         None => PathBuf::from(format!("/usr/lib/{}-linux-musl", variable("CARGO_CFG_TARGET_ARCH"))),
     };
-    for file in ["crt1.o", "crti.o", "crtn.o", "libc.a"] {
-        if !musl.join(file).is_file() {
-            return Err(vec![format!("{} is missing: install the package musl-dev (or name musl's folder in PCISEIZE_MUSL_DIR)", musl.join(file).display())]);
-        }
+    let library = musl.join("libc.a");
+    if !library.is_file() {
+        return Err(vec![format!("{} is missing: install the package musl-dev (or name musl's folder in PCISEIZE_MUSL_DIR)", library.display())]);
     }
+    // Where `src/main.rs` has first instructions of its own, the C library's are left out.
+    let is_alone = ["x86_64", "aarch64"].contains(&variable("CARGO_CFG_TARGET_ARCH").as_str());
+    if is_alone {
+        println!("cargo::rustc-cfg=alone");
+    }
+    let start_files: &[&str] = if is_alone { &[] } else { &["crt1.o", "crti.o", "crtn.o"] };
     let libraries = out.join("lib");
     stand_ins(&musl, &libraries).map_err(|e| vec![format!("{}: {e}", libraries.display())])?;
     let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join("static.ld");
@@ -103,15 +109,12 @@ fn link_statically(out: &Path) -> Result<(), Vec<String>> {
         "-static".to_owned(),
         // A position-independent program would need relocating at its start, and through musl-gcc silently becomes a dynamic one.
         "-no-pie".to_owned(),
-        // The compiler's start files are glibc's. musl's follow: crt1 and crti first, crtn after the library, the order of every libc.
+        // The compiler's start files are glibc's.
         "-nostartfiles".to_owned(),
         format!("-L{}", libraries.display()),
-        musl.join("crt1.o").display().to_string(),
-        musl.join("crti.o").display().to_string(),
         "-lc".to_owned(),
         // Only for a clear message: with a panic all of std comes in and asks for the unwinder, and ld would complain of that before it comes to the tripwires. Otherwise nothing of it is linked.
         "-lgcc_eh".to_owned(),
-        musl.join("crtn.o").display().to_string(),
         // What is not called is not kept. Here that is nearly all of std.
         "-Wl,--gc-sections".to_owned(),
         // The same source gives the same file.
@@ -122,6 +125,9 @@ fn link_statically(out: &Path) -> Result<(), Vec<String>> {
         format!("-Wl,-T,{}", script.display()),
     ] {
         println!("cargo::rustc-link-arg-bins={flag}");
+    }
+    for file in start_files {
+        println!("cargo::rustc-link-arg-bins={}", musl.join(file).display());
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
     plan::Action,
     put,
     request::{Item, ItemId, Request},
-    text::{Line, Show, words},
+    text::{Line, Show, part, word_number},
 };
 
 /// Most functions that a request can be about.
@@ -20,7 +20,7 @@ pub type Devices = Vec<Device, DEVICES>;
 /// A function that an item names, or an item that names none.
 #[derive(Debug)]
 pub struct Device {
-    /// Where it is. Of an item that names no function it means nothing where the item has no address of its own: see [`Device::known_address`].
+    /// Where it is. Of an item that means no function and has no address of its own, a place that none has: see [`Device::known_address`].
     pub address: Address,
     /// Whether the kernel has it.
     pub is_there: bool,
@@ -84,47 +84,27 @@ impl Device {
     }
 }
 
-/// Brings devices into the order of their addresses; what has none, into that of the items. Heap sort: never slow, and small.
+/// Brings devices into the order of their addresses; what has none comes last, in the order of the items. Comb sort: small, and quick but for made-up cases.
 pub fn sort(devices: &mut Devices) {
-    let length = devices.len();
-    // First the heap is made, then its greatest is taken off again and again.
-    for step in (0..length + length / 2).rev() {
-        let (mut root, end) = if step >= length { (step - length, length) } else { (0, step) };
-        if step < length {
-            swap(devices, 0, step);
-        }
-        loop {
-            let mut greatest = 2 * root + 1;
-            if greatest + 1 < end && is_before(devices, greatest, greatest + 1) {
-                greatest += 1;
+    let mut gap = devices.len();
+    let mut is_sorted = false;
+    while !is_sorted {
+        gap = (gap * 3 / 4).max(1);
+        is_sorted = gap == 1;
+        for at in 0..devices.len() {
+            if let Ok([one, other]) = devices.get_disjoint_mut([at, at + gap])
+                && one.address.bits() > other.address.bits()
+            {
+                core::mem::swap(one, other);
+                is_sorted = false;
             }
-            if greatest >= end || !is_before(devices, root, greatest) {
-                break;
-            }
-            swap(devices, root, greatest);
-            root = greatest;
         }
-    }
-}
-
-/// What devices are ordered by.
-fn rank(device: &Device) -> (bool, u64, ItemId) {
-    (!device.is_there && device.address.bits() == 0, device.address.bits(), device.item)
-}
-
-fn is_before(devices: &[Device], one: usize, other: usize) -> bool {
-    devices.get(one).map(rank) < devices.get(other).map(rank)
-}
-
-fn swap(devices: &mut [Device], one: usize, other: usize) {
-    if let Ok([one, other]) = devices.get_disjoint_mut([one, other]) {
-        core::mem::swap(one, other);
     }
 }
 
 /// The device at that address, once they are in order.
 pub fn find(devices: &mut Devices, address: Address) -> Option<&mut Device> {
-    let at = devices.partition_point(|device| rank(device) < (false, address.bits(), 0));
+    let at = devices.partition_point(|device| device.address.bits() < address.bits());
     devices.get_mut(at).filter(|device| device.address == address)
 }
 
@@ -170,7 +150,7 @@ impl Outcome {
 
     /// The outcome with that word.
     pub fn from_word(word: &[u8]) -> Option<Outcome> {
-        words(Outcome::WORDS).zip(Outcome::ALL).find(|&(own, _)| own == word).map(|(_, outcome)| outcome)
+        Outcome::ALL.get(word_number(Outcome::WORDS, word)?).copied()
     }
 
     /// Whether the device is as it was asked to be.
@@ -181,7 +161,7 @@ impl Outcome {
 
 impl Show for Outcome {
     fn show(&self, line: &mut Line) {
-        line.push(words(Outcome::WORDS).nth(*self as usize).unwrap_or_default());
+        line.push(part(Outcome::WORDS, b' ', *self as usize));
     }
 }
 
@@ -209,16 +189,15 @@ pub struct Failure {
 
 impl Show for Failure {
     fn show(&self, line: &mut Line) {
-        let step = match self.step {
-            Step::List => "listing /sys/bus/pci/devices",
-            Step::Identify => "reading modalias",
-            Step::Hold => "writing driver_override to hold it",
-            Step::Driver => "reading its driver link",
-            Step::Unbind => "unbinding its driver",
-            Step::Override => "writing driver_override for pciback",
-            Step::Bind => "binding it to pciback",
-        };
-        put!(line, step, ": ", self.errno)
+        const STEPS: &str = "listing /sys/bus/pci/devices
+reading modalias
+writing driver_override to hold it
+reading its driver link
+unbinding its driver
+writing driver_override for pciback
+binding it to pciback";
+        line.push(part(STEPS, b'\n', self.step as usize));
+        put!(line, ": ", self.errno)
     }
 }
 
@@ -238,10 +217,8 @@ mod tests {
                 let device = Device::new(Address { domain: 0, bus: (n * 37 % 97) as u8 + 1, device: 0, function: 0 }, n as ItemId, Action::Seize);
                 devices.push(device).expect("room");
             }
-            let nowhere = Address { domain: 0, bus: 0, device: 0, function: 0 };
-            devices.push(Device { is_there: false, ..Device::new(nowhere, 0, Action::Absent) }).expect("room");
             sort(&mut devices);
-            let order: Vec<_> = devices.iter().map(rank).collect();
+            let order: Vec<_> = devices.iter().map(|device| device.address.bits()).collect();
             assert!(order.is_sorted(), "{order:?}");
             for n in 0..length {
                 let address = Address { domain: 0, bus: (n * 37 % 97) as u8 + 1, device: 0, function: 0 };

@@ -2,21 +2,20 @@
 //!
 //! The only file with `unsafe`. It decides nothing: what it cannot leave to the library is how a thing is asked of the kernel.
 
-// `std::env::args` is empty without glibc's start code, and std's own `main` would bring in its runtime. So the C library calls `main` directly.
+// std's own `main` would bring in its runtime. The program begins in `begin`, where `build.rs` links it alone, and otherwise where the C library calls `main`.
 #![no_main]
 
 use core::{
     arch::asm,
     ffi::{CStr, c_char, c_int, c_long},
+    mem::MaybeUninit,
 };
-
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use heapless::Vec;
 use nix::{
     fcntl::OFlag,
     libc,
-    sys::statfs::{FsType, TMPFS_MAGIC, fstatfs},
+    sys::statfs::{FsType, TMPFS_MAGIC},
 };
 use pciseize::{
     cli::{Exit, Invocation, Memory},
@@ -44,16 +43,49 @@ fn embedded() -> &'static [u8] {
 /// Not on the stack: a function touches all of its frame as it begins, and half a megabyte would be in use for three devices.
 static mut MEMORY: Memory = Memory::new();
 
-/// The entry point that the C library's start code calls.
+/// The first instructions: the kernel starts a program with nothing but a stack (`fs/binfmt_elf.c`, `create_elf_tables`), and a function wants that aligned to 16 bytes.
+/// The C library would first set up threads, a stack guard and an environment, 2 KB of code for nothing that is used here.
+#[cfg(alone)]
+mod start {
+    #[cfg(target_arch = "x86_64")]
+    core::arch::global_asm!(".globl _start", "_start:", "mov rdi, rsp", "and rsp, -16", "call {begin}", begin = sym super::begin);
+    #[cfg(target_arch = "aarch64")]
+    core::arch::global_asm!(".globl _start", "_start:", "mov x0, sp", "and sp, x0, #-16", "bl {begin}", begin = sym super::begin);
+}
+
+/// Where the program begins that is linked alone.
 ///
 /// # Safety
-/// As for every C `main`: `words` points to `count` strings and a null pointer, all of which live as long as the process.
+/// As the kernel does it: `stack` points to the number of words, that many pointers to strings, and a null pointer, and all of it lives as long as the process.
+#[cfg(alone)]
+unsafe extern "C" fn begin(stack: *const usize) -> ! {
+    // SAFETY: the caller's promise.
+    let exit = unsafe { run(words(*stack, stack.add(1).cast())) };
+    // SAFETY: this call reads no memory, and does not return.
+    unsafe {
+        let _ = call(libc::SYS_exit_group, [exit as usize, 0, 0, 0, 0]);
+        core::hint::unreachable_unchecked()
+    }
+}
+
+/// Where it begins otherwise: tests, and targets that bring their own C library.
+///
+/// # Safety
+/// As for every C `main`: `pointers` points to `count` strings and a null pointer, all of which live as long as the process.
+#[cfg(not(alone))]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
-    let count = usize::try_from(count).unwrap_or_default();
-    // SAFETY: the caller's promise. A null pointer comes only with a count of 0, and then nothing is read.
-    let words = (1..count).map(|at| unsafe { CStr::from_ptr(*words.add(at)) });
-    run(words) as c_int
+pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    run(unsafe { words(usize::try_from(count).unwrap_or_default(), pointers) }) as c_int
+}
+
+/// The words behind the program's own name.
+///
+/// # Safety
+/// `pointers` points to `count` strings that live as long as the process. With a count of 0 nothing is read.
+unsafe fn words(count: usize, pointers: *const *const c_char) -> impl Iterator<Item = &'static CStr> + Clone {
+    // SAFETY: the caller's promise.
+    (1..count).map(move |at| unsafe { CStr::from_ptr(*pointers.add(at)) })
 }
 
 fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
@@ -124,11 +156,52 @@ impl Name {
 ///
 /// # Safety
 /// What the call reads or writes through a pointer must be there.
+#[inline(never)]
 unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, Errno> {
-    let [a, b, c, d, e] = arguments;
+    // SAFETY: the caller's promise.
+    let result = unsafe { ask(number, arguments) };
+    // -4095 to -1 are errnos (`include/linux/err.h`).
+    usize::try_from(result).map_err(|_| Errno(-result as i32))
+}
+
+/// The kernel's own convention on x86-64 (`arch/x86/entry/entry_64.S`): it changes `rcx` and `r11`.
+#[cfg(target_arch = "x86_64")]
+unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
+    let result;
+    // SAFETY: the caller's promise for what the pointers among the arguments point to; the stack is not used.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+/// The kernel's own convention on 64-bit Arm (`arch/arm64/kernel/entry.S`).
+#[cfg(target_arch = "aarch64")]
+unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
+    let result;
+    // SAFETY: the caller's promise for what the pointers among the arguments point to; the stack is not used.
+    unsafe {
+        asm!("svc 0", in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c, in("x3") d, in("x4") e, options(nostack));
+    }
+    result
+}
+
+/// Elsewhere the C library knows how.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
     // SAFETY: the caller's promise. Every argument has the width of a register, as the C library takes it.
     let result = unsafe { libc::syscall(number, a, b, c, d, e) };
-    usize::try_from(result).map_err(|_| Errno(nix::errno::Errno::last_raw()))
+    if result == -1 { -(nix::errno::Errno::last_raw() as isize) } else { result as isize }
+}
+
+/// An open file. It is closed when nobody needs it any more.
+struct File(usize);
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: no memory is read. The number is this file's alone.
+        let _ = unsafe { call(libc::SYS_close, [self.0, 0, 0, 0, 0]) };
+    }
 }
 
 /// Paths that do not begin with `/` count from the working folder.
@@ -139,8 +212,15 @@ impl Machine {
     /// A host that stays in its initramfs for good has such a root too: there the kernel log gets the messages.
     fn is_initramfs(&self) -> bool {
         const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-        let magic = self.open(b"/", OFlag::O_RDONLY | OFlag::O_DIRECTORY).ok().and_then(|root| fstatfs(root).ok()).map(|root| root.filesystem_type());
-        magic == Some(TMPFS_MAGIC) || magic == Some(RAMFS_MAGIC)
+        let Ok(root) = self.open(b"/", OFlag::O_RDONLY | OFlag::O_DIRECTORY) else { return false };
+        let mut about = MaybeUninit::<libc::statfs>::zeroed();
+        // SAFETY: the kernel writes its `struct statfs`, which is what libc declares.
+        if unsafe { call(libc::SYS_fstatfs, [root.0, about.as_mut_ptr().expose_provenance(), 0, 0, 0]) }.is_err() {
+            return false;
+        }
+        // SAFETY: zeros are a valid value of a structure of numbers.
+        let magic = FsType(unsafe { about.assume_init() }.f_type);
+        magic == TMPFS_MAGIC || magic == RAMFS_MAGIC
     }
 
     /// Spells the path as the kernel is to see it.
@@ -156,26 +236,22 @@ impl Machine {
     /// Opens the file, without waiting for anything: a fifo in the place of a configuration has no content, and that is all.
     ///
     /// Not with `O_CLOEXEC`: nothing is executed.
-    fn open(&self, path: Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    fn open(&self, path: Path, flags: OFlag) -> Result<File, Errno> {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         let flags = (flags | OFlag::O_NONBLOCK).bits() as usize;
         // SAFETY: the name ends in NUL.
-        let file = unsafe { call(libc::SYS_openat, [AT_FDCWD, name.address(), flags, 0o644, 0])? };
-        // Always in range. Without the conversion the compiler cannot know that it is not -1, for which the next line would panic.
-        let file = c_int::try_from(file).map_err(|_| Errno::EMFILE)?;
-        // SAFETY: it was opened just now, and nobody else knows of it.
-        Ok(unsafe { OwnedFd::from_raw_fd(file) })
+        unsafe { call(libc::SYS_openat, [AT_FDCWD, name.address(), flags, 0o644, 0]) }.map(File)
     }
 
     /// Writes once.
-    fn write_once(file: c_int, bytes: &[u8]) -> Result<usize, Errno> {
+    fn write_once(file: usize, bytes: &[u8]) -> Result<usize, Errno> {
         // SAFETY: the kernel reads as many bytes as there are.
-        unsafe { call(libc::SYS_write, [file as usize, bytes.as_ptr().expose_provenance(), bytes.len(), 0, 0]) }
+        unsafe { call(libc::SYS_write, [file, bytes.as_ptr().expose_provenance(), bytes.len(), 0, 0]) }
     }
 
     /// Writes everything into an open file.
-    fn write_all(file: c_int, mut bytes: &[u8]) -> Result<(), Errno> {
+    fn write_all(file: usize, mut bytes: &[u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {
             let written = Machine::write_once(file, bytes)?;
             bytes = bytes.get(written..).unwrap_or_default();
@@ -193,9 +269,7 @@ impl Host for Machine {
         let mut length = 0;
         while let Some(rest) = buffer.get_mut(length..) {
             // SAFETY: the kernel writes at most as many bytes as the rest has.
-            let read = unsafe {
-                call(libc::SYS_pread64, [file.as_raw_fd() as usize, rest.as_mut_ptr().expose_provenance(), rest.len(), offset as usize + length, 0])?
-            };
+            let read = unsafe { call(libc::SYS_pread64, [file.0, rest.as_mut_ptr().expose_provenance(), rest.len(), offset as usize + length, 0])? };
             if read == 0 {
                 break;
             }
@@ -208,7 +282,7 @@ impl Host for Machine {
         // To an attribute the truncation means nothing; a plain file below `--root` then holds what was written, and nothing of what was there.
         let file = self.open(path, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
         // sysfs takes a value in one piece. Less than all of it is a failure.
-        let written = Machine::write_once(file.as_raw_fd(), bytes)?;
+        let written = Machine::write_once(file.0, bytes)?;
         if written == bytes.len() { Ok(()) } else { Err(Errno::EIO) }
     }
 
@@ -225,7 +299,7 @@ impl Host for Machine {
         let mut entries = [0; ENTRIES_SIZE];
         loop {
             // SAFETY: the kernel writes at most ENTRIES_SIZE bytes into the buffer.
-            let read = unsafe { call(libc::SYS_getdents64, [folder.as_raw_fd() as usize, entries.as_mut_ptr().expose_provenance(), ENTRIES_SIZE, 0, 0])? };
+            let read = unsafe { call(libc::SYS_getdents64, [folder.0, entries.as_mut_ptr().expose_provenance(), ENTRIES_SIZE, 0, 0])? };
             let mut rest = entries.get(..read).unwrap_or_default();
             if rest.is_empty() {
                 return Ok(());
@@ -251,7 +325,7 @@ impl Host for Machine {
 
     fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
         let file = self.open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?;
-        Machine::write_all(file.as_raw_fd(), bytes)
+        Machine::write_all(file.0, bytes)
     }
 
     fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
@@ -276,7 +350,7 @@ impl Host for Machine {
         let mut line = Name::new();
         line.fill(parameters)?;
         // SAFETY: the parameters end in NUL.
-        unsafe { call(libc::SYS_finit_module, [file.as_raw_fd() as usize, line.address(), flags, 0, 0]).map(drop) }
+        unsafe { call(libc::SYS_finit_module, [file.0, line.address(), flags, 0, 0]).map(drop) }
     }
 
     fn say(&mut self, level: Level, line: &Line) {
@@ -302,11 +376,11 @@ impl Host for Machine {
         put!(&mut record, "pciseize: ");
         record.push(line.bytes());
         record.push(b"\n");
-        let _ = Machine::write_all(libc::STDERR_FILENO, record.bytes());
+        let _ = Machine::write_all(libc::STDERR_FILENO as usize, record.bytes());
     }
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        Machine::write_all(libc::STDOUT_FILENO, bytes)
+        Machine::write_all(libc::STDOUT_FILENO as usize, bytes)
     }
 }
 

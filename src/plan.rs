@@ -5,8 +5,8 @@ use crate::{
     host::{Errno, Host},
     pci::{Address, bus},
     put,
-    request::{Fault, Function, ItemId, Problem, Request, selector::By},
-    text::{Excerpt, Line, Show, words},
+    request::{Fault, Function, ItemId, Mistake, Problem, Request, selector::By},
+    text::{Excerpt, Line, Show, part},
 };
 
 /// What is to be done with a function that an item names.
@@ -46,7 +46,7 @@ impl Show for Action {
             Action::Absent => 4,
             Action::Leave => 5,
         };
-        line.push(words(WORDS).nth(place).unwrap_or_default());
+        line.push(part(WORDS, b' ', place));
     }
 }
 
@@ -139,7 +139,7 @@ fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), E
         } else if walked.is_ok() {
             let mut text = Line::new();
             put!(&mut text, item);
-            request.problems.add(Problem { origin: item.origin, text: Excerpt::of(text.bytes()), fault: Fault::KeepsNothing });
+            request.problems.add(Problem { origin: item.origin, text: Excerpt::of(text.bytes()), fault: Fault::Is(Mistake::KeepsNothing) });
         }
     }
 }
@@ -152,6 +152,6 @@ fn add(request: &mut Request, devices: &mut Devices, device: Device) {
     if let Err(device) = devices.push(device)
         && let Some(item) = device.item(request)
     {
-        request.problem(item.origin, &device.address.text(), Fault::TooManyDevices);
+        request.problem(item.origin, &device.address.text(), Fault::Is(Mistake::TooManyDevices));
     }
 }

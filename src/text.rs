@@ -226,6 +226,18 @@ pub fn words(list: &str) -> impl Iterator<Item = &[u8]> {
     list.as_bytes().split(|&b| b == b' ')
 }
 
+/// The part of a list that has that number, from 0. Nothing where there is none.
+#[inline(never)]
+pub fn part(list: &str, separator: u8, number: usize) -> &[u8] {
+    list.as_bytes().split(|&b| b == separator).nth(number).unwrap_or_default()
+}
+
+/// Which word of a list this is, in any case; its number, from 0.
+#[inline(never)]
+pub fn word_number(list: &str, word: &[u8]) -> Option<usize> {
+    words(list).position(|own| is_word(word, own))
+}
+
 /// Whether a word is one of ours, in any case.
 pub fn is_word(word: &[u8], own: &[u8]) -> bool {
     word.len() == own.len() && word.iter().zip(own).all(|(one, other)| one.eq_ignore_ascii_case(other))

@@ -14,7 +14,7 @@ use crate::{
     report::Stage,
     request::Request,
     say,
-    text::{Shown, words},
+    text::{Shown, word_number},
 };
 
 /// What `--help` prints. It fits a screen of 80 columns and 24 lines.
@@ -88,7 +88,7 @@ impl Command {
     /// The command with that name.
     fn of(word: &CStr) -> Option<Command> {
         let all = [Command::Seize, Command::Plan, Command::Check, Command::Help, Command::Version, Command::Help, Command::Version];
-        words("seize plan check --help --version -h -V").zip(all).find(|&(name, _)| name == word.to_bytes()).map(|(_, command)| command)
+        all.get(word_number("seize plan check --help --version -h -V", word.to_bytes())?).copied()
     }
 
     /// The command with that name, if it is one that may stand anywhere.

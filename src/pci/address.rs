@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use crate::{
     put,
-    text::{Hex, Line, Show, split_once},
+    text::{Hex, Line, Show, part, split_once},
 };
 
 /// Where a function is: domain, bus, device, function.
@@ -53,15 +53,12 @@ impl Field {
             Field::Function => 7,
         }
     }
+}
 
-    /// Its name, for messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Field::Domain => "domain",
-            Field::Bus => "bus",
-            Field::Device => "device",
-            Field::Function => "function",
-        }
+/// Its name, for messages.
+impl Show for Field {
+    fn show(&self, line: &mut Line) {
+        line.push(part("the domain\nthe bus\nthe device\nthe function", b'\n', *self as usize));
     }
 }
 

@@ -15,10 +15,10 @@
 
 use heapless::Vec;
 
-use super::{Fault, Origin, Request, SourceId, folder, truth};
+use super::{Fault, Mistake, Origin, Request, SourceId, folder, truth};
 use crate::{
     host::{Errno, Host, Path},
-    text::{number, split_once, words},
+    text::{number, split_once, word_number, words},
 };
 
 /// Where the kernel shows it.
@@ -158,7 +158,7 @@ pub(super) fn read<H: Host>(request: &mut Request, host: &mut H, source: SourceI
 pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
     let mut line = line;
     if line.len() > CMDLINE_SIZE {
-        request.source_problem(source, Fault::LongCmdline);
+        request.source_problem(source, Fault::Is(Mistake::LongCmdline));
         // The last parameter may be cut short, and half a list is another list.
         let whole = line.iter().rposition(|&b| is_space(b)).unwrap_or_default();
         line = line.get(..whole).unwrap_or_default();
@@ -173,7 +173,7 @@ pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
                 request.switch(text.origin(parameter.name_at), parameter.name, name, parameter.value);
             }
         } else if let Some(name) = behind(b"xen-pciback.", name).or_else(|| behind(b"pciback.", name)) {
-            if name == b"hide" || words("passthrough permissive").any(|known| known == name) {
+            if name == b"hide" || word_number("passthrough permissive", name).is_some() {
                 module_option(request, &text, &Parameter { name, ..parameter });
             }
         } else if let Some(name) = behind(b"rd.qubes.", name) {
@@ -183,7 +183,7 @@ pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
                 Some(_) => match truth(parameter.value) {
                     Some(true) => request.selector(text.origin(parameter.name_at), name, false, b"class:0c03"),
                     Some(false) => {}
-                    None => request.problem(text.origin(parameter.name_at), parameter.name, Fault::NoTruth),
+                    None => request.problem(text.origin(parameter.name_at), parameter.name, Fault::Is(Mistake::NoTruth)),
                 },
                 None => {}
             }
@@ -256,7 +256,7 @@ fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) 
         }
     }
     if !has_any {
-        request.problem(text.origin(parameter.name_at), parameter.name, Fault::NoItem);
+        request.problem(text.origin(parameter.name_at), parameter.name, Fault::Is(Mistake::NoItem));
     }
 }
 
@@ -289,7 +289,7 @@ fn module_parameter(request: &mut Request, origin: Origin, name: &[u8], value: O
         request.module_parameters_at = origin;
     } else {
         request.module_parameters.truncate(before);
-        request.problem(origin, value.unwrap_or(name), Fault::BadParameter);
+        request.problem(origin, value.unwrap_or(name), Fault::Is(Mistake::BadParameter));
     }
 }
 

@@ -3,7 +3,7 @@
 //! The section has exactly [`SECTION_SIZE`] bytes: text as in the file, filled up with newlines, and [`END_MARK`] at its very end. The mark is a comment, so that the whole section reads as a
 //! configuration. A tool that replaces the section by one of another size moves the mark, and that is noticed.
 
-use super::{Fault, Request, file};
+use super::{Fault, Mistake, Request, file};
 
 /// Bytes of the section.
 pub const SECTION_SIZE: usize = 2048;
@@ -20,10 +20,10 @@ pub const NAME: &[u8] = b"embedded";
 /// The section that carries `text`.
 ///
 /// # Errors
-/// [`Fault::LongSection`] when it does not fit.
+/// [`Fault::Is(Mistake::LongSection)`] when it does not fit.
 pub fn section(text: &[u8]) -> Result<[u8; SECTION_SIZE], Fault> {
     if text.len() > TEXT_SIZE {
-        return Err(Fault::LongSection);
+        return Err(Fault::Is(Mistake::LongSection));
     }
     let mut section = [b'\n'; SECTION_SIZE];
     let ends = END_MARK.iter().rev();
@@ -36,7 +36,7 @@ pub fn section(text: &[u8]) -> Result<[u8; SECTION_SIZE], Fault> {
 pub fn read(request: &mut Request, name: &[u8], section: &[u8]) {
     let Some(source) = request.open(name) else { return };
     let text = section.split_at_checked(TEXT_SIZE).filter(|(_, mark)| mark == END_MARK);
-    let Some((text, _)) = text else { return request.source_problem(source, Fault::Section) };
+    let Some((text, _)) = text else { return request.source_problem(source, Fault::Is(Mistake::Section)) };
     for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
         file::line(request, source, number, line);
     }
@@ -49,7 +49,7 @@ mod tests {
     fn faults(section: &[u8]) -> (usize, usize) {
         let mut request = Request::new();
         read(&mut request, NAME, section);
-        (request.items.len(), request.problems.iter().filter(|problem| problem.fault == Fault::Section).count())
+        (request.items.len(), request.problems.iter().filter(|problem| problem.fault == Fault::Is(Mistake::Section)).count())
     }
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn fits_to_the_last_byte() {
         let text = [b'#'; TEXT_SIZE + 1];
-        assert_eq!(section(&text), Err(Fault::LongSection));
+        assert_eq!(section(&text), Err(Fault::Is(Mistake::LongSection)));
         let full = section(&text[1..]).expect("it fits");
         assert_eq!(faults(&full), (0, 0));
     }

@@ -3,7 +3,7 @@
 //! One item a line, or `name = value`. `#` starts a comment anywhere; blank lines, blanks around the text and CRLF mean nothing. The file of the original init script, one long address a line, works
 //! unchanged.
 
-use super::{Fault, Origin, Request, SourceId, folder};
+use super::{Fault, Mistake, Origin, Request, SourceId, folder};
 use crate::{
     host::{Errno, Host},
     lines::{self, FILE_SIZE, Line},
@@ -48,7 +48,7 @@ pub fn line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
     match entry.setting {
         // Pasted from modprobe.d, from /etc/initramfs-tools/modules, or from the kernel command line.
         Some((name, _)) if name.ends_with(b"hide") || name.starts_with(b"options") || name.starts_with(b"xen") => {
-            request.problem(origin, entry.text, Fault::Pasted);
+            request.problem(origin, entry.text, Fault::Is(Mistake::Pasted));
         }
         Some((name, value)) => request.switch(origin, entry.text, name, Some(value)),
         None => request.item(origin, entry.text),
@@ -78,13 +78,13 @@ pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack:
             request.digest.add(text);
             // A comment or a mistake; but what begins with `!` was to be a keep.
             request.lacks_keep |= text.trim_ascii_start().starts_with(b"!");
-            request.problem(Origin { source, line: number, column: 0 }, text, Fault::LongLine);
+            request.problem(Origin { source, line: number, column: 0 }, text, Fault::Is(Mistake::LongLine));
         }
     });
     match result {
         Ok(()) => {}
         Err(Errno::ENOENT) if may_lack => {}
-        Err(Errno::EFBIG) => request.source_problem(source, Fault::LongFile),
+        Err(Errno::EFBIG) => request.source_problem(source, Fault::Is(Mistake::LongFile)),
         Err(errno) => request.source_problem(source, Fault::Unreadable(errno)),
     }
 }

@@ -29,11 +29,11 @@ use heapless::Vec;
 use crate::{
     host::{Errno, Host, PATH_SIZE},
     put,
-    text::{Excerpt, Line, Show, behind, is_word, number, words},
+    text::{Excerpt, Line, Show, behind, number, word_number},
 };
 use digest::Digest;
 use index::Index;
-pub use problem::{Fault, Found, Problem, Problems};
+pub use problem::{Fault, Found, Mistake, Problem, Problems};
 pub use selector::{Function, Selector};
 
 /// Most items of a request.
@@ -166,7 +166,7 @@ impl Request {
         let mut source = Vec::new();
         if source.extend_from_slice(name).is_err() || self.sources.push(source).is_err() {
             let last = Origin { source: SourceId(id.0.saturating_sub(1)), line: 0, column: 0 };
-            let fault = if name.len() > PATH_SIZE { Fault::Unreadable(Errno::ENAMETOOLONG) } else { Fault::TooManySources };
+            let fault = if name.len() > PATH_SIZE { Fault::Unreadable(Errno::ENAMETOOLONG) } else { Fault::Is(Mistake::TooManySources) };
             self.lacks_keep = true;
             self.problem(last, name, fault);
             return None;
@@ -188,10 +188,10 @@ impl Request {
                 let (shape, key) = (selector.shape(), selector.key());
                 match self.items.push(Item { selector, is_keep, origin, has_matched: false }) {
                     Ok(()) => return self.index.add(id, shape, key),
-                    Err(_) => Fault::TooManyItems,
+                    Err(_) => Fault::Is(Mistake::TooManyItems),
                 }
             }
-            Err(fault) => Fault::Selector(fault),
+            Err(fault) => fault,
         };
         self.lacks_keep |= is_keep;
         self.problem(origin, text, fault);
@@ -225,21 +225,21 @@ impl Request {
     /// Takes one switch. `value` is `None` where the name stands alone.
     pub(crate) fn switch(&mut self, origin: Origin, text: &[u8], name: &[u8], value: Option<&[u8]>) {
         let switches = &mut self.switches;
-        let flag = match words("off strict debug timeout").position(|word| word == name) {
+        let flag = match word_number("off strict debug timeout", name) {
             Some(0) => &mut switches.off,
             Some(1) => &mut switches.strict,
             Some(2) => &mut switches.debug,
             Some(_) => {
                 return match seconds(value) {
                     Some(seconds) => switches.timeout = seconds,
-                    None => self.problem(origin, text, Fault::NoSeconds),
+                    None => self.problem(origin, text, Fault::Is(Mistake::NoSeconds)),
                 };
             }
-            None => return self.problem(origin, text, Fault::UnknownName),
+            None => return self.problem(origin, text, Fault::Is(Mistake::UnknownName)),
         };
         match truth(value) {
             Some(on) => *flag = on,
-            None => self.problem(origin, text, Fault::NoTruth),
+            None => self.problem(origin, text, Fault::Is(Mistake::NoTruth)),
         }
     }
 
@@ -266,7 +266,7 @@ pub(crate) fn truth(value: Option<&[u8]>) -> Option<bool> {
     const WORDS: &str = "1 y yes on true 0 n no off false";
     const NO: usize = 5;
     let Some(value) = value else { return Some(true) };
-    words(WORDS).position(|own| is_word(value, own)).map(|place| place < NO)
+    word_number(WORDS, value).map(|place| place < NO)
 }
 
 /// A number of seconds: decimal, 1 to [`LONGEST_TIMEOUT`].

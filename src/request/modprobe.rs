@@ -2,7 +2,7 @@
 //!
 //! Who loads a module without kmod has to read them. What they would hide becomes items; the other parameters are handed to the module. See modprobe.d(5).
 
-use super::{Fault, Origin, Request, cmdline, folder};
+use super::{Fault, Mistake, Origin, Request, cmdline, folder};
 use crate::{
     host::{Errno, Host, Path},
     lines::{self, FILE_SIZE, Line},
@@ -29,14 +29,14 @@ fn read<H: Host>(request: &mut Request, host: &mut H, path: Path) {
         let origin = Origin { source, line: number, column: 1 };
         match line {
             Line::Whole(_) => cmdline::module_options(request, origin, text, options),
-            Line::TooLong(_) => request.problem(origin, text, Fault::LongLine),
+            Line::TooLong(_) => request.problem(origin, text, Fault::Is(Mistake::LongLine)),
         }
     });
     let fault = match result {
         Ok(()) => return,
         // Too much to be a configuration, and nothing of the module's was seen in it.
         Err(Errno::EFBIG) if source.is_none() => return,
-        Err(Errno::EFBIG) => Fault::LongFile,
+        Err(Errno::EFBIG) => Fault::Is(Mistake::LongFile),
         Err(errno) => Fault::Unreadable(errno),
     };
     if let Some(source) = source.or_else(|| request.open(path)) {

@@ -2,18 +2,12 @@
 
 use heapless::Vec;
 
-use super::{
-    ITEMS, LONGEST_TIMEOUT, Origin, Request, SOURCES, class,
-    cmdline::{CMDLINE_SIZE, PARAMETERS_SIZE},
-    embedded::{SECTION_SIZE, TEXT_SIZE},
-    selector,
-};
+use super::{Origin, Request, class, selector};
 use crate::{
     host::Errno,
-    lines::{FILE_SIZE, LINE_SIZE},
-    pci::{address, place::DEPTH},
+    pci::address,
     put,
-    text::{Decimal, Excerpt, Hex, Line, Show, Shown},
+    text::{Decimal, Excerpt, Hex, Line, Show, Shown, part},
 };
 
 /// Something that could not be understood or read.
@@ -30,101 +24,108 @@ pub struct Problem {
 impl Problem {
     /// Whether it is only worth reading, and all is as asked.
     pub fn is_notice(&self) -> bool {
-        self.fault == Fault::KeepsNothing
+        self.fault == Fault::Is(Mistake::KeepsNothing)
     }
 }
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// An item is not a selector.
-    Selector(selector::Fault),
-    /// A line of another configuration.
-    Pasted,
-    /// A keep that means no function. A notice: all is as asked.
-    KeepsNothing,
-    /// The module did not take its parameters.
-    RefusedParameters,
-    /// A list of items without one.
-    NoItem,
-    /// No such parameter or setting.
-    UnknownName,
-    /// Neither a yes nor a no.
-    NoTruth,
-    /// Not a number of seconds.
-    NoSeconds,
-    /// A parameter for the module that cannot be handed on.
-    BadParameter,
-    /// A line is longer than [`LINE_SIZE`].
-    LongLine,
-    /// A file is longer than [`FILE_SIZE`].
-    LongFile,
-    /// The command line is longer than [`CMDLINE_SIZE`].
-    LongCmdline,
+    /// An address, or a step of a path, is none.
+    Address(address::Fault),
     /// A source cannot be read.
     Unreadable(Errno),
+    /// Anything else.
+    Is(Mistake),
+}
+
+/// Declares the mistakes with what is said of them. The texts are one list: a third of the size of a table of them.
+macro_rules! mistakes {
+    ($($(#[$meta:meta])* $name:ident = $message:literal,)*) => {
+        /// What is wrong, where that has no further number.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+        pub enum Mistake {
+            $($(#[$meta])* $name,)*
+        }
+
+        /// What is said of each.
+        const MESSAGES: &str = concat!($($message, "\n"),*);
+    };
+}
+
+// The numbers in the messages are those of the constants: a test compares them.
+mistakes! {
+    /// The item has no form that a selector has.
+    NoSelector = "expected an address (03:00.0), a path (00:1c.0/00.0), ids of 4 digits each (10de:1b80) or a class (class:usb)",
+    /// An identity without a fixed vendor, and without a place.
+    OpenVendor = "the vendor has to be given where there is no @ADDRESS",
+    /// No such class.
+    NoClass = "expected 2, 4 or 6 hexadecimal digits or a name:",
+    /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
+    DeepPath = "more than 32 bridges",
+    /// A line of another configuration.
+    Pasted = "this is for modprobe.d or the kernel command line; expected one device a line, like 0000:03:00.0",
+    /// A keep that means no function. A notice: all is as asked.
+    KeepsNothing = "keeps nothing: no device here is meant",
+    /// The module did not take its parameters.
+    RefusedParameters = "xen-pciback refused its parameters, and was loaded without any",
+    /// A list of items without one.
+    NoItem = "no device given; expected ITEM[,ITEM...]",
+    /// No such parameter or setting.
+    UnknownName = "no such setting; there are off, strict, debug, timeout (and on the kernel command line pciseize.hide)",
+    /// Neither a yes nor a no.
+    NoTruth = "expected yes or no (or 1, y, on, true, 0, n, off, false)",
+    /// Not a number of seconds.
+    NoSeconds = "expected a number of seconds from 1 to 3600",
+    /// A parameter for the module that cannot be handed on.
+    BadParameter = "not handed to xen-pciback: its parameters are single words, in all at most 128 bytes",
+    /// A line is longer than [`LINE_SIZE`](crate::lines::LINE_SIZE).
+    LongLine = "the line has more than 1024 bytes; ignored",
+    /// A file is longer than [`FILE_SIZE`](crate::lines::FILE_SIZE).
+    LongFile = "more than 65536 bytes; what follows them was not read",
+    /// The command line is longer than [`CMDLINE_SIZE`](super::cmdline::CMDLINE_SIZE).
+    LongCmdline = "more than 8192 bytes; parameters beyond were not read",
     /// The embedded configuration does not have its size, or not its end mark where that belongs.
-    Section,
+    Section = "damaged: no end mark after 2048 bytes; ignored; install a fresh copy of the program",
     /// An embedded configuration that does not fit.
-    LongSection,
-    /// More than [`ITEMS`].
-    TooManyItems,
-    /// More than [`SOURCES`].
-    TooManySources,
+    LongSection = "more than 2032 bytes cannot be embedded",
+    /// More than [`ITEMS`](super::ITEMS).
+    TooManyItems = "more than 4096 items; this one is ignored",
+    /// More than [`SOURCES`](super::SOURCES).
+    TooManySources = "more than 64 sources; this one is ignored",
     /// More functions than there is room for.
-    TooManyDevices,
+    TooManyDevices = "more than 4096 devices; this one is ignored",
 }
 
 impl Show for Fault {
     fn show(&self, line: &mut Line) {
-        // What is said, and the number that stands in it for `#`.
-        let (text, number) = match *self {
-            Fault::Selector(fault) => {
-                let expected = match fault {
-                    selector::Fault::Address(fault) => {
-                        match fault {
-                            address::Fault::Form => put!(line, "not an address"),
-                            address::Fault::Digits(field) => put!(line, "the ", field.name(), " is not hexadecimal"),
-                            address::Fault::Range(field) => put!(line, "the ", field.name(), " is greater than ", Hex(field.greatest(), 1)),
-                        }
-                        "; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0"
-                    }
-                    selector::Fault::Identity => {
-                        "expected an address (03:00.0), a path (00:1c.0/00.0), ids of 4 digits each (10de:1b80) or a class (class:usb)"
-                    }
-                    selector::Fault::Vendor => "the vendor has to be given where there is no @ADDRESS",
-                    selector::Fault::Class => {
-                        put!(line, "expected 2, 4 or 6 hexadecimal digits or a name:");
-                        class::names().for_each(|name| put!(line, " ", Shown(name)));
-                        ""
-                    }
-                    selector::Fault::Depth => "more than # bridges",
-                };
-                (expected, DEPTH)
+        match *self {
+            Fault::Address(fault) => {
+                match fault {
+                    address::Fault::Form => put!(line, "not an address"),
+                    address::Fault::Digits(field) => put!(line, field, " is not hexadecimal"),
+                    address::Fault::Range(field) => put!(line, field, " is greater than ", Hex(field.greatest(), 1)),
+                }
+                put!(line, "; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0");
             }
-            Fault::Pasted => ("this is for modprobe.d or the kernel command line; expected one device a line, like 0000:03:00.0", 0),
-            Fault::KeepsNothing => ("keeps nothing: no device here is meant", 0),
-            Fault::RefusedParameters => ("xen-pciback refused its parameters, and was loaded without any", 0),
-            Fault::NoItem => ("no device given; expected ITEM[,ITEM...]", 0),
-            Fault::UnknownName => ("no such setting; there are off, strict, debug, timeout (and on the kernel command line pciseize.hide)", 0),
-            Fault::NoTruth => ("expected yes or no (or 1, y, on, true, 0, n, off, false)", 0),
-            Fault::NoSeconds => ("expected a number of seconds from 1 to #", LONGEST_TIMEOUT as usize),
-            Fault::BadParameter => ("not handed to xen-pciback: its parameters are single words, in all at most # bytes", PARAMETERS_SIZE),
-            Fault::LongLine => ("the line has more than # bytes; ignored", LINE_SIZE),
-            Fault::LongFile => ("more than # bytes; what follows them was not read", FILE_SIZE as usize),
-            Fault::LongCmdline => ("more than # bytes; parameters beyond were not read", CMDLINE_SIZE),
-            Fault::Unreadable(errno) => return put!(line, "cannot be read: ", errno),
-            Fault::Section => ("damaged: no end mark after # bytes; ignored; install a fresh copy of the program", SECTION_SIZE),
-            Fault::LongSection => ("more than # bytes cannot be embedded", TEXT_SIZE),
-            Fault::TooManyItems => ("more than # items; this one is ignored", ITEMS),
-            Fault::TooManySources => ("more than # sources; this one is ignored", SOURCES),
-            Fault::TooManyDevices => ("more than # devices; this one is ignored", ITEMS),
-        };
-        let mut pieces = text.as_bytes().split(|&b| b == b'#');
-        line.push(pieces.next().unwrap_or_default());
-        for after in pieces {
-            put!(line, Decimal(number as u32));
-            line.push(after);
+            Fault::Unreadable(errno) => put!(line, "cannot be read: ", errno),
+            Fault::Is(mistake) => {
+                line.push(part(MESSAGES, b'\n', mistake as usize));
+                if mistake == Mistake::NoClass {
+                    class::names().for_each(|name| put!(line, " ", Shown(name)));
+                }
+            }
+        }
+    }
+}
+
+impl Fault {
+    /// Whether it is an item that means nothing, so that something else may have been meant.
+    fn is_of_item(self) -> bool {
+        match self {
+            Fault::Address(_) => true,
+            Fault::Unreadable(_) => false,
+            Fault::Is(mistake) => mistake <= Mistake::Pasted,
         }
     }
 }
@@ -162,7 +163,7 @@ impl Show for Found<'_> {
 impl Show for Problem {
     fn show(&self, line: &mut Line) {
         put!(line, self.fault);
-        if let (Fault::Selector(_) | Fault::Pasted, Some(text)) = (self.fault, self.text.whole())
+        if let (true, Some(text)) = (self.fault.is_of_item(), self.text.whole())
             && let Some(meant) = selector::meant(text)
         {
             put!(line, "; did you mean ", if text.starts_with(b"!") { "!" } else { "" }, meant, "?");
@@ -209,5 +210,39 @@ impl Problems {
     /// Whether there is none but notices.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        device::DEVICES,
+        lines::{FILE_SIZE, LINE_SIZE},
+        pci::place::DEPTH,
+        request::{ITEMS, LONGEST_TIMEOUT, SOURCES, cmdline, embedded},
+    };
+
+    #[test]
+    fn says_the_numbers_that_hold() {
+        for (mistake, number) in [
+            (Mistake::DeepPath, DEPTH),
+            (Mistake::NoSeconds, LONGEST_TIMEOUT as usize),
+            (Mistake::BadParameter, cmdline::PARAMETERS_SIZE),
+            (Mistake::LongLine, LINE_SIZE),
+            (Mistake::LongFile, FILE_SIZE as usize),
+            (Mistake::LongCmdline, cmdline::CMDLINE_SIZE),
+            (Mistake::Section, embedded::SECTION_SIZE),
+            (Mistake::LongSection, embedded::TEXT_SIZE),
+            (Mistake::TooManyItems, ITEMS),
+            (Mistake::TooManySources, SOURCES),
+            (Mistake::TooManyDevices, DEVICES),
+        ] {
+            let (mut said, mut expected) = (Line::new(), Line::new());
+            put!(&mut said, Fault::Is(mistake));
+            put!(&mut expected, Decimal(number as u32));
+            let mut words = said.bytes().split(|&b| b == b' ' || b == b';');
+            assert!(words.any(|word| word == expected.bytes()), "{mistake:?}");
+        }
     }
 }

@@ -15,7 +15,7 @@
 
 use heapless::Vec;
 
-use super::class;
+use super::{Fault, Mistake, class};
 use crate::{
     pci::{
         Address, Identity, Place,
@@ -54,21 +54,6 @@ pub struct Selector {
     ids: (u64, u64),
 }
 
-/// What is wrong with a selector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// An address, or a step of a path.
-    Address(address::Fault),
-    /// An identity has not the form of one.
-    Identity,
-    /// An identity without a fixed vendor, and without a place.
-    Vendor,
-    /// No such class.
-    Class,
-    /// A path with more than [`DEPTH`] bridges.
-    Depth,
-}
-
 /// A function, as far as selectors ask. `None`: not known, or not looked for.
 #[derive(Clone, Debug)]
 pub struct Function {
@@ -91,14 +76,14 @@ impl Selector {
             return Ok(Selector { ids, ..Selector::place(place)? });
         }
         if let Some(name) = behind(b"class:", text) {
-            let (value, care) = class::parse(name).ok_or(Fault::Class)?;
+            let (value, care) = class::parse(name).ok_or(Fault::Is(Mistake::NoClass))?;
             return Ok(Selector::plain(By::Class, value.into(), care.into()));
         }
-        if text.contains(&b'.') || is_short_address(text) {
+        if split_once(text, b'.').is_some() || is_short_address(text) {
             return Selector::place(text);
         }
         let (value, care) = identity(text)?;
-        if care >> 48 == 0 { Err(Fault::Vendor) } else { Ok(Selector::plain(By::Identity, value, care)) }
+        if care >> 48 == 0 { Err(Fault::Is(Mistake::OpenVendor)) } else { Ok(Selector::plain(By::Identity, value, care)) }
     }
 
     /// Reads an address or a path.
@@ -115,7 +100,7 @@ impl Selector {
             if care != !0 {
                 return Err(Fault::Address(address::Fault::Form));
             }
-            place.steps.push(step.devfn()).map_err(|_| Fault::Depth)?;
+            place.steps.push(step.devfn()).map_err(|_| Fault::Is(Mistake::DeepPath))?;
             place.by = By::Path;
         }
         Ok(place)
@@ -216,8 +201,8 @@ fn identity(text: &[u8]) -> Result<(u64, u64), Fault> {
     for field in lax.unwrap_or(text).split(|&b| b == b':') {
         let id = match field {
             b"*" => 0x1_0000,
-            _ if lax.is_none() && field.len() != 4 => return Err(Fault::Identity),
-            _ => number(field, 16).filter(|&id| id <= 0xffff).ok_or(Fault::Identity)?,
+            _ if lax.is_none() && field.len() != 4 => return Err(Fault::Is(Mistake::NoSelector)),
+            _ => number(field, 16).filter(|&id| id <= 0xffff).ok_or(Fault::Is(Mistake::NoSelector))?,
         };
         let is_any = id > 0xffff || lax.is_some() && id == 0;
         value = value << 16 | u64::from(id & 0xffff);
@@ -227,7 +212,7 @@ fn identity(text: &[u8]) -> Result<(u64, u64), Fault> {
     match count {
         2 => Ok((value << 32, care << 32)),
         4 => Ok((value, care)),
-        _ => Err(Fault::Identity),
+        _ => Err(Fault::Is(Mistake::NoSelector)),
     }
 }
 
@@ -330,22 +315,22 @@ mod tests {
     fn says_what_is_wrong() {
         use address::{Fault as Bad, Field};
         for (text, fault) in [
-            ("", Fault::Identity),
-            ("nonsense", Fault::Identity),
-            ("10de:1b8", Fault::Identity),
-            ("10de:1b80:1043", Fault::Identity),
-            ("pci:10000:1", Fault::Identity),
-            ("*:*", Fault::Vendor),
-            ("pci:0:10", Fault::Vendor),
-            ("class:", Fault::Class),
-            ("class:c03", Fault::Class),
-            ("class:usbb", Fault::Class),
+            ("", Fault::Is(Mistake::NoSelector)),
+            ("nonsense", Fault::Is(Mistake::NoSelector)),
+            ("10de:1b8", Fault::Is(Mistake::NoSelector)),
+            ("10de:1b80:1043", Fault::Is(Mistake::NoSelector)),
+            ("pci:10000:1", Fault::Is(Mistake::NoSelector)),
+            ("*:*", Fault::Is(Mistake::OpenVendor)),
+            ("pci:0:10", Fault::Is(Mistake::OpenVendor)),
+            ("class:", Fault::Is(Mistake::NoClass)),
+            ("class:c03", Fault::Is(Mistake::NoClass)),
+            ("class:usbb", Fault::Is(Mistake::NoClass)),
             ("0b::00.1", Fault::Address(Bad::Digits(Field::Bus))),
             ("03:00.*/00.0", Fault::Address(Bad::Form)),
             ("03:00.0/00.*", Fault::Address(Bad::Form)),
             ("03:00.0/", Fault::Address(Bad::Digits(Field::Device))),
             ("12:34", Fault::Address(Bad::Range(Field::Device))),
-            ("10de@03:00.0", Fault::Identity),
+            ("10de@03:00.0", Fault::Is(Mistake::NoSelector)),
             ("10de:1b80@10de:1b80", Fault::Address(Bad::Range(Field::Bus))),
             ("03:00.0 ", Fault::Address(Bad::Digits(Field::Function))),
         ] {

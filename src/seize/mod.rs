@@ -22,7 +22,7 @@ use crate::{
     device::Devices,
     host::{Errno, Host, Level, Path},
     pci::{Address, bus},
-    request::{Fault, Found, Problem, Request},
+    request::{Fault, Found, Mistake, Problem, Request},
     say,
     text::Excerpt,
 };
@@ -51,7 +51,11 @@ pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices)
         if pciback == Err(module::Missing::Refused(Errno::EINVAL)) && !request.module_parameters.is_empty() {
             pciback = module::ready(host, b"");
             if pciback.is_ok() {
-                let problem = Problem { origin: request.module_parameters_at, text: Excerpt::of(&request.module_parameters), fault: Fault::RefusedParameters };
+                let problem = Problem {
+                    origin: request.module_parameters_at,
+                    text: Excerpt::of(&request.module_parameters),
+                    fault: Fault::Is(Mistake::RefusedParameters),
+                };
                 say!(host, Level::Error, Found(request, &problem));
                 request.problems.add(problem);
             }
