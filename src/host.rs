@@ -5,7 +5,7 @@
 
 use crate::{
     put,
-    text::{Decimal, Line, Show, number, words},
+    text::{Decimal, Line, Show, first_part, last_part, number, words},
 };
 
 /// A path: absolute, bytes as they are, no NUL in them. One that is longer than [`PATH_SIZE`] gives [`Errno::ENAMETOOLONG`]; no shortened path is ever opened.
@@ -88,9 +88,9 @@ errnos! {
 
 impl Show for Errno {
     fn show(&self, line: &mut Line) {
-        let named = |entry: &&[u8]| entry.rsplit(|&b| b == b'=').next().and_then(|digits| number(digits, 10)) == Some(self.0 as u32);
+        let named = |entry: &&[u8]| number(last_part(entry, b'='), 10) == Some(self.0 as u32);
         match words(Errno::NAMES).find(named) {
-            Some(entry) => line.push(entry.split(|&b| b == b'=').next().unwrap_or_default()),
+            Some(entry) => line.push(first_part(entry, b'=')),
             None => put!(line, "errno"),
         }
         put!(line, " (", Decimal(self.0 as u32), ")")

@@ -23,7 +23,7 @@ use pciseize::{
     put,
     report::Stage,
     request::embedded::SECTION_SIZE,
-    text::{Decimal, Line, behind},
+    text::{Decimal, Line, behind, first_part},
 };
 
 /// The configuration inside the binary: made by `build.rs`, replaced by `make embed`.
@@ -63,7 +63,7 @@ unsafe extern "C" fn begin(stack: *const usize) -> ! {
     let exit = unsafe { run(words(*stack, stack.add(1).cast())) };
     // SAFETY: this call reads no memory, and does not return.
     unsafe {
-        let _ = call(libc::SYS_exit_group, [exit as usize, 0, 0, 0, 0]);
+        let _ = call(libc::SYS_exit_group, exit as usize, 0, 0, 0, 0);
         core::hint::unreachable_unchecked()
     }
 }
@@ -93,7 +93,7 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
     // The kernel's own `struct sigaction`: handler, flags, restorer, mask.
     let ignored = [libc::SIG_IGN, 0, 0, 0];
     // SAFETY: the kernel reads the structure; ignoring a signal runs no code of ours.
-    let _ = unsafe { call(libc::SYS_rt_sigaction, [libc::SIGPIPE as usize, ignored.as_ptr().expose_provenance(), 0, size_of::<usize>(), 0]) };
+    let _ = unsafe { call(libc::SYS_rt_sigaction, libc::SIGPIPE as usize, ignored.as_ptr().expose_provenance(), 0, size_of::<usize>(), 0) };
     let mut machine = Machine { is_rooted: false, log: Log::Stderr };
     let mut invocation = Invocation::new();
     if let Err(usage) = invocation.read(words) {
@@ -106,7 +106,7 @@ fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
     }
     if let Some(root) = invocation.root {
         // SAFETY: a word of the command line ends in NUL.
-        if let Err(errno) = unsafe { call(libc::SYS_chdir, [root.as_ptr().expose_provenance(), 0, 0, 0, 0]) } {
+        if let Err(errno) = unsafe { call(libc::SYS_chdir, root.as_ptr().expose_provenance(), 0, 0, 0, 0) } {
             pciseize::say!(machine, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
             return Exit::Usage;
         }
@@ -156,12 +156,14 @@ impl Name {
 ///
 /// # Safety
 /// What the call reads or writes through a pointer must be there.
+///
+/// The result of every call made here has 32 bits: numbers of bytes and of files. So it comes back in registers.
 #[inline(never)]
-unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, Errno> {
+unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<u32, Errno> {
     // SAFETY: the caller's promise.
-    let result = unsafe { ask(number, arguments) };
+    let result = unsafe { ask(number, [a, b, c, d, e]) } as i32;
     // -4095 to -1 are errnos (`include/linux/err.h`).
-    usize::try_from(result).map_err(|_| Errno(-result as i32))
+    if result < 0 { Err(Errno(-result)) } else { Ok(result as u32) }
 }
 
 /// The kernel's own convention on x86-64 (`arch/x86/entry/entry_64.S`): it changes `rcx` and `r11`.
@@ -195,12 +197,12 @@ unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
 }
 
 /// An open file. It is closed when nobody needs it any more.
-struct File(usize);
+struct File(u32);
 
 impl Drop for File {
     fn drop(&mut self) {
         // SAFETY: no memory is read. The number is this file's alone.
-        let _ = unsafe { call(libc::SYS_close, [self.0, 0, 0, 0, 0]) };
+        let _ = unsafe { call(libc::SYS_close, self.0 as usize, 0, 0, 0, 0) };
     }
 }
 
@@ -215,7 +217,7 @@ impl Machine {
         let Ok(root) = self.open(b"/", OFlag::O_RDONLY | OFlag::O_DIRECTORY) else { return false };
         let mut about = MaybeUninit::<libc::statfs>::zeroed();
         // SAFETY: the kernel writes its `struct statfs`, which is what libc declares.
-        if unsafe { call(libc::SYS_fstatfs, [root.0, about.as_mut_ptr().expose_provenance(), 0, 0, 0]) }.is_err() {
+        if unsafe { call(libc::SYS_fstatfs, root.0 as usize, about.as_mut_ptr().expose_provenance(), 0, 0, 0) }.is_err() {
             return false;
         }
         // SAFETY: zeros are a valid value of a structure of numbers.
@@ -241,17 +243,17 @@ impl Machine {
         self.spell(path, &mut name)?;
         let flags = (flags | OFlag::O_NONBLOCK).bits() as usize;
         // SAFETY: the name ends in NUL.
-        unsafe { call(libc::SYS_openat, [AT_FDCWD, name.address(), flags, 0o644, 0]) }.map(File)
+        unsafe { call(libc::SYS_openat, AT_FDCWD, name.address(), flags, 0o644, 0) }.map(File)
     }
 
     /// Writes once.
-    fn write_once(file: usize, bytes: &[u8]) -> Result<usize, Errno> {
+    fn write_once(file: u32, bytes: &[u8]) -> Result<usize, Errno> {
         // SAFETY: the kernel reads as many bytes as there are.
-        unsafe { call(libc::SYS_write, [file, bytes.as_ptr().expose_provenance(), bytes.len(), 0, 0]) }
+        unsafe { call(libc::SYS_write, file as usize, bytes.as_ptr().expose_provenance(), bytes.len(), 0, 0).map(|written| written as usize) }
     }
 
     /// Writes everything into an open file.
-    fn write_all(file: usize, mut bytes: &[u8]) -> Result<(), Errno> {
+    fn write_all(file: u32, mut bytes: &[u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {
             let written = Machine::write_once(file, bytes)?;
             bytes = bytes.get(written..).unwrap_or_default();
@@ -269,11 +271,11 @@ impl Host for Machine {
         let mut length = 0;
         while let Some(rest) = buffer.get_mut(length..) {
             // SAFETY: the kernel writes at most as many bytes as the rest has.
-            let read = unsafe { call(libc::SYS_pread64, [file.0, rest.as_mut_ptr().expose_provenance(), rest.len(), offset as usize + length, 0])? };
+            let read = unsafe { call(libc::SYS_pread64, file.0 as usize, rest.as_mut_ptr().expose_provenance(), rest.len(), offset as usize + length, 0)? };
             if read == 0 {
                 break;
             }
-            length += read;
+            length += read as usize;
         }
         Ok(buffer.get(..length).unwrap_or_default())
     }
@@ -290,7 +292,8 @@ impl Host for Machine {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL, and the kernel writes at most as many bytes into the buffer as it has.
-        let length = unsafe { call(libc::SYS_readlinkat, [AT_FDCWD, name.address(), buffer.as_mut_ptr().expose_provenance(), buffer.len(), 0])? };
+        let length = unsafe { call(libc::SYS_readlinkat, AT_FDCWD, name.address(), buffer.as_mut_ptr().expose_provenance(), buffer.len(), 0)? };
+        let length = length as usize;
         if length < buffer.len() { Ok(buffer.get(..length).unwrap_or_default()) } else { Err(Errno::ENAMETOOLONG) }
     }
 
@@ -299,8 +302,8 @@ impl Host for Machine {
         let mut entries = [0; ENTRIES_SIZE];
         loop {
             // SAFETY: the kernel writes at most ENTRIES_SIZE bytes into the buffer.
-            let read = unsafe { call(libc::SYS_getdents64, [folder.0, entries.as_mut_ptr().expose_provenance(), ENTRIES_SIZE, 0, 0])? };
-            let mut rest = entries.get(..read).unwrap_or_default();
+            let read = unsafe { call(libc::SYS_getdents64, folder.0 as usize, entries.as_mut_ptr().expose_provenance(), ENTRIES_SIZE, 0, 0)? };
+            let mut rest = entries.get(..read as usize).unwrap_or_default();
             if rest.is_empty() {
                 return Ok(());
             }
@@ -317,7 +320,7 @@ impl Host for Machine {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL.
-        match unsafe { call(libc::SYS_mkdirat, [AT_FDCWD, name.address(), 0o755, 0, 0]) } {
+        match unsafe { call(libc::SYS_mkdirat, AT_FDCWD, name.address(), 0o755, 0, 0) } {
             Ok(_) | Err(Errno::EEXIST) => Ok(()),
             Err(errno) => Err(errno),
         }
@@ -333,14 +336,14 @@ impl Host for Machine {
         self.spell(from, &mut old)?;
         self.spell(to, &mut new)?;
         // SAFETY: both names end in NUL.
-        unsafe { call(libc::SYS_renameat2, [AT_FDCWD, old.address(), AT_FDCWD, new.address(), 0]).map(drop) }
+        unsafe { call(libc::SYS_renameat2, AT_FDCWD, old.address(), AT_FDCWD, new.address(), 0).map(drop) }
     }
 
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
         // SAFETY: the name ends in NUL.
-        unsafe { call(libc::SYS_unlinkat, [AT_FDCWD, name.address(), 0, 0, 0]).map(drop) }
+        unsafe { call(libc::SYS_unlinkat, AT_FDCWD, name.address(), 0, 0, 0).map(drop) }
     }
 
     fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
@@ -350,7 +353,7 @@ impl Host for Machine {
         let mut line = Name::new();
         line.fill(parameters)?;
         // SAFETY: the parameters end in NUL.
-        unsafe { call(libc::SYS_finit_module, [file.0, line.address(), flags, 0, 0]).map(drop) }
+        unsafe { call(libc::SYS_finit_module, file.0 as usize, line.address(), flags, 0, 0).map(drop) }
     }
 
     fn say(&mut self, level: Level, line: &Line) {
@@ -376,11 +379,11 @@ impl Host for Machine {
         put!(&mut record, "pciseize: ");
         record.push(line.bytes());
         record.push(b"\n");
-        let _ = Machine::write_all(libc::STDERR_FILENO as usize, record.bytes());
+        let _ = Machine::write_all(libc::STDERR_FILENO as u32, record.bytes());
     }
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        Machine::write_all(libc::STDOUT_FILENO as usize, bytes)
+        Machine::write_all(libc::STDOUT_FILENO as u32, bytes)
     }
 }
 
@@ -394,6 +397,6 @@ const ENTRIES_SIZE: usize = 4096;
 fn first_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = u16::from_ne_bytes(*entries.get(16..)?.first_chunk()?);
     let (entry, rest) = entries.split_at_checked(length.into())?;
-    let name = entry.get(19..)?.split(|&b| b == 0).next()?;
+    let name = first_part(entry.get(19..)?, 0);
     Some((name, rest))
 }

@@ -136,19 +136,20 @@ pub fn number(digits: &[u8], radix: u32) -> Option<u32> {
     })
 }
 
-/// Shows bytes from anywhere. Control characters and what is not UTF-8 become `\xNN`, so that a line stays one line, and every byte can be told.
+/// Shows bytes from anywhere. Control characters and what is not UTF-8 become `\xNN`, byte by byte, so that a line stays one line, and every byte can be told.
 pub struct Shown<'t>(pub &'t [u8]);
 
 impl Show for Shown<'_> {
     fn show(&self, line: &mut Line) {
         let mut rest = self.0;
-        while let Some((character, after)) = first_character(rest) {
-            match character {
-                Ok(character) if !character.is_control() => line.push(rest.get(..rest.len() - after.len()).unwrap_or_default()),
-                Ok(control) => put!(line, "\\x", Hex(control.into(), 2)),
-                Err(byte) => put!(line, "\\x", Hex(byte.into(), 2)),
+        while let Some((&first, after)) = rest.split_first() {
+            let length = character_length(rest);
+            let (character, behind) = rest.split_at_checked(length).unwrap_or_default();
+            if length == 0 {
+                put!(line, "\\x", Hex(first.into(), 2));
             }
-            rest = after;
+            line.push(character);
+            rest = if length == 0 { after } else { behind };
         }
     }
 }
@@ -164,26 +165,23 @@ impl<T: Show> Show for Quoted<T> {
     }
 }
 
-/// The first character of a text that may not be UTF-8, or the first byte where none begins there, and what follows. `None` at the end.
+/// How many bytes the first character of a text has: 1 to 4. 0 where it is a control character, or where the bytes are not UTF-8 (RFC 3629).
 ///
-/// What the standard `utf8_chunks` does, without the two kilobytes that come with it.
+/// The standard library knows how, and brings two kilobytes.
 #[inline(never)]
-pub fn first_character(text: &[u8]) -> Option<(Result<char, u8>, &[u8])> {
-    let (&first, after) = text.split_first()?;
-    // The ones at the front of the first byte count the bytes; the shortest form is the only one allowed (RFC 3629).
-    let (more, smallest) = match first.leading_ones() {
-        0 => return Some((Ok(first.into()), after)),
-        2 => (1, 0x80),
-        3 => (2, 0x800),
-        4 => (3, 0x1_0000),
-        _ => return Some((Err(first), after)),
-    };
-    let decoded = after.split_at_checked(more).and_then(|(bytes, rest)| {
-        let lead = u32::from(first) & (0x3f >> more);
-        let value = bytes.iter().try_fold(lead, |value, &byte| (byte & 0xc0 == 0x80).then_some(value << 6 | u32::from(byte & 0x3f)))?;
-        Some((char::from_u32(value).filter(|_| value >= smallest)?, rest))
-    });
-    Some(decoded.map_or((Err(first), after), |(character, rest)| (Ok(character), rest)))
+pub fn character_length(text: &[u8]) -> usize {
+    let Some((&first, after)) = text.split_first() else { return 0 };
+    // The ones at the front of the first byte count the bytes.
+    let length = first.leading_ones();
+    if length == 0 {
+        return usize::from(first >= b' ' && first != 0x7f);
+    }
+    let more = after.get(..length.saturating_sub(1) as usize).unwrap_or_default();
+    let value = more.iter().fold(u32::from(first) & (0x7f >> length), |value, &byte| value << 6 | u32::from(byte ^ 0x80));
+    let is_whole = (2..=4).contains(&length) && more.len() + 1 == length as usize && more.iter().all(|byte| byte & 0xc0 == 0x80);
+    // The shortest form is the only one allowed; and from 80 to 9f are control characters.
+    let is_character = is_whole && value >= 0xa0 && value >> (length * 5 - 4) != 0 && char::from_u32(value).is_some();
+    if is_character { length as usize } else { 0 }
 }
 
 /// Most bytes of a bad item that are kept to be shown.
@@ -223,13 +221,13 @@ impl Show for Excerpt {
 
 /// The words of a list, which has blanks between them: a third of the size of an array of texts.
 pub fn words(list: &str) -> impl Iterator<Item = &[u8]> {
-    list.as_bytes().split(|&b| b == b' ')
+    split(list.as_bytes(), b' ')
 }
 
 /// The part of a list that has that number, from 0. Nothing where there is none.
 #[inline(never)]
 pub fn part(list: &str, separator: u8, number: usize) -> &[u8] {
-    list.as_bytes().split(|&b| b == separator).nth(number).unwrap_or_default()
+    split(list.as_bytes(), separator).nth(number).unwrap_or_default()
 }
 
 /// Which word of a list this is, in any case; its number, from 0.
@@ -243,7 +241,42 @@ pub fn is_word(word: &[u8], own: &[u8]) -> bool {
     word.len() == own.len() && word.iter().zip(own).all(|(one, other)| one.eq_ignore_ascii_case(other))
 }
 
+/// The parts of a text, as the standard `split` gives them. That one is compiled anew for every separator.
+#[derive(Clone)]
+pub struct Parts<'t> {
+    rest: Option<&'t [u8]>,
+    separator: u8,
+}
+
+impl<'t> Iterator for Parts<'t> {
+    type Item = &'t [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'t [u8]> {
+        let rest = self.rest?;
+        let (part, rest) = split_once(rest, self.separator).map_or((rest, None), |(part, rest)| (part, Some(rest)));
+        self.rest = rest;
+        Some(part)
+    }
+}
+
+/// The parts of a text between the separators. A text without one is one part.
+pub const fn split(text: &[u8], separator: u8) -> Parts<'_> {
+    Parts { rest: Some(text), separator }
+}
+
+/// The first part of a text.
+pub fn first_part(text: &[u8], separator: u8) -> &[u8] {
+    split(text, separator).next().unwrap_or_default()
+}
+
+/// The last part of a text.
+pub fn last_part(text: &[u8], separator: u8) -> &[u8] {
+    split(text, separator).last().unwrap_or_default()
+}
+
 /// What stands before the first `separator` and what behind it, if there is one.
+#[inline(never)]
 pub fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let (before, rest) = text.split_at_checked(text.iter().position(|&b| b == separator)?)?;
     Some((before, rest.get(1..)?))
@@ -301,8 +334,8 @@ mod tests {
         let edges = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xf8, 0xff];
         let check = |bytes: &[u8]| {
             let chunk = bytes.utf8_chunks().next().expect("there are bytes");
-            let expected = chunk.valid().chars().next().ok_or(bytes[0]);
-            assert_eq!(first_character(bytes).map(|(first, _)| first), Some(expected), "{bytes:x?}");
+            let expected = chunk.valid().chars().next().filter(|first| !first.is_control());
+            assert_eq!(character_length(bytes), expected.map_or(0, char::len_utf8), "{bytes:x?}");
         };
         for one in 0..=255 {
             for two in 0..=255 {
@@ -315,7 +348,7 @@ mod tests {
                 }
             }
         }
-        assert!(first_character(b"").is_none());
+        assert_eq!(character_length(b""), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use crate::{
     put,
-    text::{Hex, Line, Show, part, split_once},
+    text::{Hex, Line, Show, part, split, split_once},
 };
 
 /// Where a function is: domain, bus, device, function.
@@ -119,20 +119,25 @@ impl Pattern {
     /// As [`Address::parse`].
     pub fn parse(text: &[u8]) -> Result<Pattern, Fault> {
         let (place, function) = split_once(text, b'.').unwrap_or((text, b"*"));
-        let mut fields = place.rsplit(|&b| b == b':');
-        let (device, bus, domain) = (fields.next().unwrap_or_default(), fields.next().ok_or(Fault::Form)?, fields.next());
-        if fields.next().is_some() {
-            return Err(Fault::Form);
-        }
-        let mut value = u64::from(number(domain.unwrap_or(b"0"), Field::Domain)?) << 16 | u64::from(number(bus, Field::Bus)?) << 8;
+        let mut fields = split(place, b':');
+        let mut next = || fields.next();
+        let (domain, bus, device) = match (next(), next(), next(), next()) {
+            (Some(bus), Some(device), None, _) => (b"0".as_slice(), bus, device),
+            (Some(domain), Some(bus), Some(device), None) => (domain, bus, device),
+            _ => return Err(Fault::Form),
+        };
+        let mut value = u64::from(number(domain, Field::Domain)?) << 16 | u64::from(number(bus, Field::Bus)?) << 8;
         let mut care = !0;
-        if function != b"*" {
-            value |= u64::from(number(device, Field::Device)?) << 3 | u64::from(number(function, Field::Function)?);
-        } else if device != b"*" {
-            value |= u64::from(number(device, Field::Device)?) << 3;
-            care = !FUNCTION_BITS;
+        let is_any = function == b"*";
+        if is_any && device == b"*" {
+            care &= !DEVICE_BITS;
         } else {
-            care = !(FUNCTION_BITS | DEVICE_BITS);
+            value |= u64::from(number(device, Field::Device)?) << 3;
+        }
+        if is_any {
+            care &= !FUNCTION_BITS;
+        } else {
+            value |= u64::from(number(function, Field::Function)?);
         }
         Ok(Pattern { value, care })
     }

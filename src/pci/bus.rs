@@ -6,7 +6,7 @@ use super::{Address, Identity, Place, identity::MODALIAS_SIZE};
 use crate::{
     host::{Errno, Host},
     put,
-    text::Line,
+    text::{Line, last_part},
 };
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
@@ -63,7 +63,7 @@ pub fn driver<H: Host>(host: &mut H, address: Address, name: &mut DriverName) ->
         Err(Errno::ENOENT) => return Ok(()),
         Err(errno) => return Err(errno),
     };
-    for &byte in target.rsplit(|&b| b == b'/').next().unwrap_or_default() {
+    for &byte in last_part(target, b'/') {
         if name.push(byte).is_err() {
             name.pop();
             let _ = name.push(b'~');

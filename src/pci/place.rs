@@ -8,7 +8,7 @@ use heapless::Vec;
 use super::Address;
 use crate::{
     put,
-    text::{Hex, Line, Show},
+    text::{Hex, Line, Show, split},
 };
 
 /// Most bridges on the way to a function. PCI Express trees are rarely more than six deep; 256 buses allow no more than 255.
@@ -25,7 +25,7 @@ impl Place {
     /// `None` where no address stands in it, or more than [`DEPTH`] bridges.
     pub fn from_link(target: &[u8]) -> Option<Place> {
         let mut way = Vec::new();
-        for folder in target.split(|&b| b == b'/') {
+        for folder in split(target, b'/') {
             match Address::parse(folder) {
                 Ok(address) => way.push(address).ok()?,
                 Err(_) => way.clear(),

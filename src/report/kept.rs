@@ -6,7 +6,7 @@ use crate::{
     host::{Errno, Host},
     lines::{self, Line},
     pci::Address,
-    text::behind,
+    text::{behind, first_part},
 };
 
 /// The folder of the report.
@@ -60,5 +60,5 @@ pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
 /// What stands between `key` and the next `"` of a line that this program wrote.
 fn value<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
     let rest = (0..line.len()).find_map(|at| behind(key, line.get(at..)?))?;
-    rest.split(|&b| b == b'"').next()
+    Some(first_part(rest, b'"'))
 }

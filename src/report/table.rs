@@ -7,7 +7,7 @@ use crate::{
     plan::Action,
     put,
     request::{Request, problem::At},
-    text::{Line, Shown, behind},
+    text::{Line, Shown, behind, last_part, split},
 };
 
 /// Most columns of a line, as far as its words allow.
@@ -54,7 +54,7 @@ fn row<H: Host>(host: &mut H, request: &Request, device: &Device) -> Line {
     wrap(&mut line, asked.bytes());
     if let Some(why) = behind(b"; ", explain(host, request, device).bytes()) {
         put!(&mut line, "\n#  ");
-        why.split(|&b| b == b' ').for_each(|word| wrap(&mut line, word));
+        split(why, b' ').for_each(|word| wrap(&mut line, word));
     }
     put!(&mut line, "\n");
     line
@@ -70,7 +70,7 @@ fn pad(line: &mut Line, column: usize) {
 
 /// Adds a blank and a word, on a comment line of its own if there is no room for it.
 fn wrap(line: &mut Line, word: &[u8]) {
-    let used = line.bytes().rsplit(|&b| b == b'\n').next().unwrap_or_default().len();
+    let used = last_part(line.bytes(), b'\n').len();
     put!(line, if used + word.len() < WIDTH { " " } else { "\n#   " });
     line.push(word);
 }

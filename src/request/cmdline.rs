@@ -13,12 +13,11 @@
 //!
 //! What selects another driver (`vfio-pci.ids=`, `pci-stub.ids=`) is left alone.
 
-use heapless::Vec;
-
 use super::{Fault, Mistake, Origin, Request, SourceId, folder, truth};
 use crate::{
     host::{Errno, Host, Path},
-    text::{number, split_once, word_number, words},
+    put,
+    text::{Line, last_part, number, split, split_once, word_number, words},
 };
 
 /// Where the kernel shows it.
@@ -217,7 +216,7 @@ impl Text<'_> {
     /// Where the byte at `at` stands, in lines and columns.
     fn origin(&self, at: usize) -> Origin {
         let before = self.line.get(..at).unwrap_or_default();
-        let column = before.rsplit(|&b| b == b'\n').next().unwrap_or_default().len();
+        let column = last_part(before, b'\n').len();
         let lines = before.iter().filter(|&&b| b == b'\n').count();
         Origin { source: self.origin.source, line: self.origin.line + lines as u32, column: column as u32 + 1 }
     }
@@ -248,10 +247,10 @@ fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) 
         match form {
             Items::Plain => request.item(origin, piece),
             Items::Qubes { are_kept } => {
-                let mut spelled = Spelling::new();
+                let mut spelled = Line::new();
                 // What cannot be read stays as it is, and is a bad item.
-                let spelled = if from_qubes(piece, &mut spelled).is_some() { &spelled } else { piece };
-                request.selector(origin, piece, are_kept, spelled);
+                let is_spelled = from_qubes(piece, &mut spelled).is_some();
+                request.selector(origin, piece, are_kept, if is_spelled { spelled.bytes() } else { piece });
             }
         }
     }
@@ -260,20 +259,20 @@ fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) 
     }
 }
 
-/// A path in our own spelling. The longest that can be read has 32 bridges.
-type Spelling = Vec<u8, 192>;
-
 /// Spells a path as pciseize does that is written as Qubes does: `[DOMAIN_]BUS_DEVICE.FUNCTION(-BUS_DEVICE.FUNCTION)*`. In the further steps BUS counts from the first bus behind the bridge;
 /// anything but 00 is a virtual function's, and not to be had as a path. `None` where it is no such path.
-pub fn from_qubes(text: &[u8], spelled: &mut Spelling) -> Option<()> {
-    let mut steps = text.split(|&b| b == b'-');
-    for &byte in steps.next()? {
-        spelled.push(if byte == b'_' { b':' } else { byte }).ok()?;
+pub fn from_qubes(text: &[u8], spelled: &mut Line) -> Option<()> {
+    let mut steps = split(text, b'-');
+    let mut separator = "";
+    for field in split(steps.next()?, b'_') {
+        put!(spelled, separator);
+        spelled.push(field);
+        separator = ":";
     }
     for step in steps {
         let (_, step) = split_once(step, b'_').filter(|&(bus, _)| number(bus, 16) == Some(0))?;
-        spelled.push(b'/').ok()?;
-        spelled.extend_from_slice(step).ok()?;
+        put!(spelled, "/");
+        spelled.push(step);
     }
     Some(())
 }
@@ -341,8 +340,8 @@ mod tests {
     #[test]
     fn spells_paths_of_qubes() {
         let spelled = |text: &str| {
-            let mut spelled = Spelling::new();
-            from_qubes(text.as_bytes(), &mut spelled).map(|()| String::from_utf8_lossy(&spelled).into_owned())
+            let mut spelled = Line::new();
+            from_qubes(text.as_bytes(), &mut spelled).map(|()| String::from_utf8_lossy(spelled.bytes()).into_owned())
         };
         for (text, expected) in [
             ("03:00.0", Some("03:00.0")),

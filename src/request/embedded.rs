@@ -4,6 +4,7 @@
 //! configuration. A tool that replaces the section by one of another size moves the mark, and that is noticed.
 
 use super::{Fault, Mistake, Request, file};
+use crate::text::split;
 
 /// Bytes of the section.
 pub const SECTION_SIZE: usize = 2048;
@@ -37,7 +38,7 @@ pub fn read(request: &mut Request, name: &[u8], section: &[u8]) {
     let Some(source) = request.open(name) else { return };
     let text = section.split_at_checked(TEXT_SIZE).filter(|(_, mark)| mark == END_MARK);
     let Some((text, _)) = text else { return request.source_problem(source, Fault::Is(Mistake::Section)) };
-    for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
+    for (number, line) in (1..).zip(split(text, b'\n')) {
         file::line(request, source, number, line);
     }
 }

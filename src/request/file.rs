@@ -7,7 +7,7 @@ use super::{Fault, Mistake, Origin, Request, SourceId, folder};
 use crate::{
     host::{Errno, Host},
     lines::{self, FILE_SIZE, Line},
-    text::split_once,
+    text::{first_part, split_once},
 };
 
 /// The configuration file.
@@ -30,7 +30,7 @@ pub struct Entry<'t> {
 impl<'t> Entry<'t> {
     /// Reads one line. `None` when it says nothing.
     pub fn of(line: &'t [u8]) -> Option<Entry<'t>> {
-        let said = line.split(|&b| b == b'#').next().unwrap_or_default();
+        let said = first_part(line, b'#');
         let text = said.trim_ascii();
         if text.is_empty() {
             return None;

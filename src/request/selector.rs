@@ -23,7 +23,7 @@ use crate::{
         place::{DEPTH, show_steps},
     },
     put,
-    text::{Hex, Line, Show, behind, number, split_once},
+    text::{Hex, Line, Show, behind, number, split, split_once},
 };
 
 /// What functions are told apart by.
@@ -88,7 +88,7 @@ impl Selector {
 
     /// Reads an address or a path.
     fn place(text: &[u8]) -> Result<Selector, Fault> {
-        let mut steps = text.split(|&b| b == b'/');
+        let mut steps = split(text, b'/');
         let Pattern { value, care } = Pattern::parse(steps.next().unwrap_or_default()).map_err(Fault::Address)?;
         let mut place = Selector::plain(By::Address, value, care);
         for step in steps {
@@ -189,16 +189,18 @@ fn with_steps(root: u64, steps: impl Iterator<Item = u8>) -> u64 {
 
 /// Whether the text is `[DOMAIN:]BUS:DEVICE` without function: two fields of one or two digits, and perhaps one in front.
 fn is_short_address(text: &[u8]) -> bool {
-    let mut fields = text.rsplit(|&b| b == b':');
-    let mut is_short = || fields.next().is_some_and(|field| matches!(field.len(), 1 | 2));
-    is_short() && is_short() && text.iter().all(|&b| b == b':' || b.is_ascii_hexdigit())
+    let (mut count, mut bus, mut device) = (0, 0, 0);
+    for field in split(text, b':') {
+        (count, bus, device) = (count + 1, device, field.len());
+    }
+    matches!((count, bus, device), (2 | 3, 1 | 2, 1 | 2)) && text.iter().all(|&b| b == b':' || b.is_ascii_hexdigit())
 }
 
 /// Reads an identity: its ids, and the bits of them that count.
 fn identity(text: &[u8]) -> Result<(u64, u64), Fault> {
     let lax = behind(b"pci:", text);
     let (mut value, mut care, mut count) = (0, 0, 0);
-    for field in lax.unwrap_or(text).split(|&b| b == b':') {
+    for field in split(lax.unwrap_or(text), b':') {
         let id = match field {
             b"*" => 0x1_0000,
             _ if lax.is_none() && field.len() != 4 => return Err(Fault::Is(Mistake::NoSelector)),
@@ -228,13 +230,12 @@ pub fn meant(text: &[u8]) -> Option<Selector> {
     if !first.last()?.is_ascii_hexdigit() || !first.iter().all(|b| b.is_ascii_hexdigit() || b":._-/".contains(b)) {
         return None;
     }
-    let mut numbers = first.rsplit(|b| !b.is_ascii_hexdigit()).filter(|digits| !digits.is_empty()).map(|digits| number(digits, 16));
-    let (function, device, bus) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    let domain = numbers.next().unwrap_or(Some(0))?;
-    if numbers.next().is_some() || function > 7 || device > 0x1f || bus > 0xff {
-        return None;
+    let (mut domain, mut bus, mut device, mut function, mut count) = (0, 0, 0, 0, 0);
+    for digits in first.split(|b| !b.is_ascii_hexdigit()).filter(|digits| !digits.is_empty()) {
+        (domain, bus, device, function, count) = (bus, device, function, u64::from(number(digits, 16)?), count + 1);
     }
-    Some(Selector::plain(By::Address, Address { domain, bus: bus as u8, device: device as u8, function: function as u8 }.bits(), !0))
+    let is_one = matches!(count, 3 | 4) && bus <= 0xff && device <= 0x1f && function <= 7;
+    is_one.then_some(Selector::plain(By::Address, domain << 16 | bus << 8 | device << 3 | function, !0))
 }
 
 /// Shows ids, `*` for those that do not count; the subsystem only where it does.

@@ -54,9 +54,11 @@ pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
     for folder in words("/lib /usr/lib") {
         for ending in words(ENDINGS) {
             path.clear();
-            for piece in [folder, b"/modules/", release, FILE.as_bytes(), ending] {
-                path.push(piece);
-            }
+            path.push(folder);
+            put!(&mut path, "/modules/");
+            path.push(release);
+            put!(&mut path, FILE);
+            path.push(ending);
             match host.load_module(path.bytes(), parameters, ending != b".ko") {
                 // Somebody else was quicker.
                 Ok(()) | Err(Errno::EEXIST) => return if is_registered(host) { Ok(()) } else { Err(Missing::NoDriver) },
