@@ -268,16 +268,10 @@ impl Machine {
 impl Host for Machine {
     fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         let file = self.open(path, OFlag::O_RDONLY)?;
-        let mut length = 0;
-        while let Some(rest) = buffer.get_mut(length..) {
-            // SAFETY: the kernel writes at most as many bytes as the rest has.
-            let read = unsafe { call(libc::SYS_pread64, file.0 as usize, rest.as_mut_ptr().expose_provenance(), rest.len(), offset as usize + length, 0)? };
-            if read == 0 {
-                break;
-            }
-            length += read as usize;
-        }
-        Ok(buffer.get(..length).unwrap_or_default())
+        // Once: what is read here gives all that there is, up to the end of the buffer.
+        // SAFETY: the kernel writes at most as many bytes as the buffer has.
+        let length = unsafe { call(libc::SYS_pread64, file.0 as usize, buffer.as_mut_ptr().expose_provenance(), buffer.len(), offset as usize, 0)? };
+        Ok(buffer.get(..length as usize).unwrap_or_default())
     }
 
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {

@@ -101,8 +101,9 @@ fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)
         if is_bridge && item.selector.passes_over_bridges() && !item.is_keep {
             return;
         }
-        item.has_matched = true;
-        match (item.selector.is_expected(function), item.is_keep) {
+        let is_expected = item.selector.is_expected(function);
+        item.has_matched |= is_expected || !item.is_keep;
+        match (is_expected, item.is_keep) {
             (true, true) => keep = keep.min(Some(id)).or(Some(id)),
             (true, false) => {
                 first = first.min(id);

@@ -50,6 +50,13 @@ impl Line {
         self.bytes.clear();
     }
 
+    /// Takes the blanks at the end off again.
+    pub fn trim_end(&mut self) {
+        while self.bytes.last() == Some(&b' ') {
+            self.bytes.pop();
+        }
+    }
+
     /// Begins or ends a JSON string: what is added within is escaped.
     #[inline(never)]
     fn quote(&mut self) {

@@ -87,7 +87,7 @@ fn a_build_refuses_what_does_not_fit() {
     let bench = Bench::new();
     let config = bench.file("long.conf", "#".repeat(TEXT_SIZE + 1));
     let messages = release::build(&[("PCISEIZE_CONFIG", &config)]).map(drop).expect_err("too long a text is embedded");
-    assert!(messages.contains(&format!("{}: {}", config.display(), said(Fault::LongSection))), "{messages}");
+    assert!(messages.contains(&format!("{}: {}", config.display(), said(Fault::Is(Mistake::LongSection)))), "{messages}");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn make_embed_refuses() {
 
     for (config, binary, expected) in [
         (&bad, &whole, BAD_AT.as_slice()),
-        (&long, &whole, &[&*said(Fault::LongSection)]),
+        (&long, &whole, &[&*said(Fault::Is(Mistake::LongSection))]),
         (&bench.0.path().join("none.conf"), &whole, &["none.conf: No such file"]),
         (&good, &markless, &["its section .pciseize does not end in its end mark"]),
         (&good, &short, &["its section .pciseize has 13 bytes instead of 2048"]),
@@ -201,7 +201,7 @@ fn a_section_of_another_size_is_told() {
     let right = bench.install(&objcopy(&bench, &program, &whole(SECTION_SIZE)));
     assert_eq!(bench.check(&right), as_asked(2));
 
-    let damaged = format!("embedded: {}\nitems: 1, problems: 1\n", said(Fault::Section));
+    let damaged = format!("embedded: {}\nitems: 1, problems: 1\n", said(Fault::Is(Mistake::Section)));
     let sizes = [64, SECTION_SIZE - 1, SECTION_SIZE + 1, SECTION_SIZE + END_MARK.len(), 3000, 2 * SECTION_SIZE, 100_000].map(whole);
     for section in sizes.iter().map(Vec::as_slice).chain([b"".as_slice(), b"0000:03:00.0\n", &[b'\n'; SECTION_SIZE]]) {
         let program = bench.install(&objcopy(&bench, &program, section));

@@ -32,7 +32,10 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
         } else if !is_dom0 {
             say!(host, Level::Notice, "not a Xen dom0: seize would touch no device");
         }
-        report::table::print(host, &report)
+        devices.iter().try_for_each(|device| {
+            let line = report::row::row(host, &report, device, true);
+            host.print(line.bytes())
+        })
     };
     Exit::of(printed.is_ok() && report.is_as_asked())
 }

@@ -41,11 +41,6 @@ impl Place {
         self.0.first().map_or(0, |first| first.bits())
     }
 
-    /// Whether the way goes through that bridge, or ends there.
-    pub fn leads_through(&self, bridge: Address) -> bool {
-        self.0.contains(&bridge)
-    }
-
     /// Device and function of each further step ([`Address::devfn`]).
     pub fn steps(&self) -> impl Iterator<Item = u8> + Clone {
         self.0.iter().skip(1).map(|step| step.devfn())

@@ -1,6 +1,6 @@
 //! A plan or a report as JSON (RFC 8259), one device and one problem a line.
 
-use super::{Report, explain};
+use super::{Report, row::explain};
 use crate::{
     device::Device,
     host::{Errno, Host, Path},
@@ -65,7 +65,7 @@ pub fn write<H: Host>(host: &mut H, path: Option<Path>, report: &Report) -> Resu
 #[inline(never)]
 fn device<H: Host>(sink: &mut Sink<H>, report: &Report, device: &Device) {
     let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
-    let mut why = explain(sink.host, report.request, device);
+    let mut why = explain(sink.host, report, device);
     if let (Err(missing), true) = (report.pciback, device.is_pending) {
         put!(&mut why, "; ", missing);
     }

@@ -4,23 +4,18 @@
 //! | --- | --- |
 //! | [`log`] | lines for the kernel log or the terminal |
 //! | [`json`] | the same as JSON |
-//! | [`table`] | a plan for people, ready to be pasted |
+//! | [`row`] | a device in a line, for the log, or for a table that can be pasted |
 //! | [`kept`] | `/run/pciseize/report`, which outlives the initramfs |
 
 pub mod json;
 pub mod kept;
 pub mod log;
-pub mod table;
+pub mod row;
 
 use crate::{
     device::{Device, Devices, Outcome},
-    host::Host,
-    pci::{Address, bus},
-    plan::{Action, Refusal},
-    put,
-    request::{Request, problem::At},
+    request::Request,
     seize::module::Missing,
-    text::Line,
 };
 
 /// When `seize` ran.
@@ -74,43 +69,4 @@ impl Report<'_> {
     pub fn count(&self, outcome: Outcome) -> u32 {
         self.devices.iter().filter(|device| device.outcome == outcome).count() as u32
     }
-}
-
-/// Why a device is not, or will not be, taken, and what failed: pieces of a sentence with `; ` between them, nothing where there is nothing to say.
-pub(crate) fn explain<H: Host>(host: &mut H, request: &Request, device: &Device) -> Line {
-    let mut line = Line::new();
-    match device.action {
-        Action::Seize => {}
-        Action::Keep(keep) => {
-            if let Some(item) = request.items.get(usize::from(keep)) {
-                put!(&mut line, "; kept by ", item, " at ", At(request, item.origin));
-            }
-        }
-        Action::Refuse(refusal) => {
-            put!(&mut line, "; ", refusal);
-            if refusal == Refusal::Bridge {
-                behind(host, device.address, &mut line);
-            }
-        }
-        Action::Mismatch => put!(&mut line, "; another device is there"),
-        Action::Absent if device.failure.is_none() => put!(&mut line, "; no such device"),
-        Action::Absent => {}
-        Action::Leave => put!(&mut line, "; left alone: an item that cannot be read may be the one that keeps it"),
-    }
-    if let Some(failure) = device.failure {
-        put!(&mut line, "; ", failure);
-    }
-    line
-}
-
-/// Adds the functions behind a bridge to the line.
-fn behind<H: Host>(host: &mut H, bridge: Address, line: &mut Line) {
-    let mut before = "; behind it: ";
-    let _ = bus::walk(host, &mut |host, address| {
-        let is_behind = address != bridge && bus::place(host, address).is_some_and(|place| place.leads_through(bridge));
-        if is_behind && bus::identity(host, address).is_ok_and(|identity| !identity.is_bridge()) {
-            put!(line, before, address);
-            before = " ";
-        }
-    });
 }

@@ -4,15 +4,15 @@
 
 use crate::text::{is_word, number, split_once, words};
 
-/// Names and codes. Behind a `~` stand the bits in which the codes of one name differ: HD audio is 0403, other sound cards are 0401.
+/// Names and codes. `~` is [`CARE_OF_AUDIO`].
 const NAMES: &str = "storage=01 scsi=0100 ide=0101 raid=0104 sata=0106 ahci=010601 sas=0107 nvme=0108 network=02 ethernet=0200 infiniband=0207 wifi=0280 \
-display=03 gpu=03 vga=0300 multimedia=04 video=0400 audio=0401~02 sound=0401~02 bridge=06 serial=0700 parallel=0701 modem=0703 sdcard=0805 input=09 \
+display=03 gpu=03 vga=0300 multimedia=04 video=0400 audio=~ sound=~ serial=0700 parallel=0701 modem=0703 sdcard=0805 input=09 \
 firewire=0c00 usb=0c03 uhci=0c0300 ohci=0c0310 ehci=0c0320 xhci=0c0330 usb4=0c0340 fibre=0c04 smbus=0c05 wireless=0d bluetooth=0d11 crypto=10 accelerator=12";
 
 /// The only class that digits cannot say, so that it is shown by its name.
 pub const AUDIO: &str = "audio";
 
-/// The bits of a class that count for `class:audio`.
+/// The bits of a class that count for `class:audio`: HD audio is 0403, other sound cards are 0401.
 pub const CARE_OF_AUDIO: u32 = 0xff_fd00;
 
 /// The names that there are.
@@ -22,15 +22,16 @@ pub fn names() -> impl Iterator<Item = &'static [u8]> {
 
 /// The class that `text` means, and the bits of it that count: a name in any case, or 2, 4 or 6 hexadecimal digits for class, subclass and programming interface. `None` for anything else.
 pub fn parse(text: &[u8]) -> Option<(u32, u32)> {
-    let named = words(NAMES).filter_map(|entry| split_once(entry, b'=')).find(|&(name, _)| is_word(text, name));
-    let code = named.map_or(text, |(_, code)| code);
-    let (digits, differing) = split_once(code, b'~').unwrap_or((code, b"0"));
-    let below = match digits.len() {
+    let code = if text == b"~" { b"" } else { text };
+    let code = words(NAMES).filter_map(|entry| split_once(entry, b'=')).find(|&(name, _)| is_word(text, name)).map_or(code, |(_, code)| code);
+    if code == b"~" {
+        return Some((0x04_0100, CARE_OF_AUDIO));
+    }
+    let below = match code.len() {
         2 => 16,
         4 => 8,
         6 => 0,
         _ => return None,
     };
-    let differing = number(differing, 16)?;
-    Some((number(digits, 16)? << below, 0xff_ffff & !(((1 << below) - 1) | (differing << below))))
+    Some((number(code, 16)? << below, 0xff_ffff & !((1 << below) - 1)))
 }

@@ -237,14 +237,18 @@ enum Items {
 fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) {
     let mut at = parameter.value_at;
     let mut has_any = false;
+    // A `!` that a blank or a parenthesis parts from what it keeps.
+    let mut keeps_next = false;
     for piece in parameter.value.unwrap_or_default().split(|&b| is_space(b) || b"(),".contains(&b)) {
         let origin = text.origin(at);
         at += piece.len() + 1;
-        if piece.is_empty() {
+        keeps_next |= piece == b"!";
+        if piece.is_empty() || piece == b"!" {
             continue;
         }
         has_any = true;
         match form {
+            Items::Plain if core::mem::take(&mut keeps_next) => request.selector(origin, piece, true, piece),
             Items::Plain => request.item(origin, piece),
             Items::Qubes { are_kept } => {
                 let mut spelled = Line::new();
@@ -254,7 +258,8 @@ fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) 
             }
         }
     }
-    if !has_any {
+    if !has_any || keeps_next {
+        request.lacks_keep |= keeps_next || form == Items::Qubes { are_kept: true };
         request.problem(text.origin(parameter.name_at), parameter.name, Fault::Is(Mistake::NoItem));
     }
 }

@@ -21,7 +21,7 @@ pub const NAME: &[u8] = b"embedded";
 /// The section that carries `text`.
 ///
 /// # Errors
-/// [`Fault::Is(Mistake::LongSection)`] when it does not fit.
+/// [`Mistake::LongSection`] when it does not fit.
 pub fn section(text: &[u8]) -> Result<[u8; SECTION_SIZE], Fault> {
     if text.len() > TEXT_SIZE {
         return Err(Fault::Is(Mistake::LongSection));

@@ -46,6 +46,8 @@ pub fn line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
     let Some(entry) = Entry::of(line) else { return };
     let origin = Origin { source, line: number, column: entry.at as u32 + 1 };
     match entry.setting {
+        // An `=` makes no setting of what was to be kept.
+        Some(_) if entry.text.starts_with(b"!") => request.item(origin, entry.text),
         // Pasted from modprobe.d, from /etc/initramfs-tools/modules, or from the kernel command line.
         Some((name, _)) if name.ends_with(b"hide") || name.starts_with(b"options") || name.starts_with(b"xen") => {
             request.problem(origin, entry.text, Fault::Is(Mistake::Pasted));
@@ -76,8 +78,6 @@ pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack:
         }
         Line::TooLong(text) => {
             request.digest.add(text);
-            // A comment or a mistake; but what begins with `!` was to be a keep.
-            request.lacks_keep |= text.trim_ascii_start().starts_with(b"!");
             request.problem(Origin { source, line: number, column: 0 }, text, Fault::Is(Mistake::LongLine));
         }
     });

@@ -29,7 +29,7 @@ use heapless::Vec;
 use crate::{
     host::{Errno, Host, PATH_SIZE},
     put,
-    text::{Excerpt, Line, Show, behind, number, word_number},
+    text::{Excerpt, Line, Show, behind, number, split_once, word_number},
 };
 use digest::Digest;
 use index::Index;
@@ -243,8 +243,9 @@ impl Request {
         }
     }
 
-    /// Notes what is wrong at `origin`.
+    /// Notes what is wrong at `origin`. Where a `!` stands in it, wherever, it was to be a keep.
     pub(crate) fn problem(&mut self, origin: Origin, text: &[u8], fault: Fault) {
+        self.lacks_keep |= split_once(text, b'!').is_some();
         self.problems.add(Problem { origin, text: Excerpt::of(text), fault });
     }
 

@@ -21,15 +21,22 @@ pub(super) fn read_all<H: Host>(request: &mut Request, host: &mut H) {
 /// Reads one file. It is a source only if it has options for the module.
 fn read<H: Host>(request: &mut Request, host: &mut H, path: Path) {
     let mut source = None;
+    let mut is_continued = false;
     let result = lines::each(host, path, FILE_SIZE, &mut |_, number, line| {
         let (Line::Whole(text) | Line::TooLong(text)) = line;
-        let Some(options) = options(text) else { return };
+        let options = if is_continued { Some(0) } else { options(text) };
+        is_continued = false;
+        let Some(options) = options else { return };
         source = source.or_else(|| request.open(path));
         let Some(source) = source else { return };
         let origin = Origin { source, line: number, column: 1 };
-        match line {
-            Line::Whole(_) => cmdline::module_options(request, origin, text, options),
-            Line::TooLong(_) => request.problem(origin, text, Fault::Is(Mistake::LongLine)),
+        match (line, text) {
+            (Line::TooLong(_), _) => request.problem(origin, text, Fault::Is(Mistake::LongLine)),
+            (_, [text @ .., b'\\']) => {
+                is_continued = true;
+                cmdline::module_options(request, origin, text, options);
+            }
+            _ => cmdline::module_options(request, origin, text, options),
         }
     });
     let fault = match result {

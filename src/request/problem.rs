@@ -94,7 +94,7 @@ mistakes! {
     /// More than [`SOURCES`](super::SOURCES).
     TooManySources = "more than 64 sources; this one is ignored",
     /// More functions than there is room for.
-    TooManyDevices = "more than 4096 devices; this one is ignored",
+    TooManyDevices = "more than 8192 devices; this one is ignored",
 }
 
 impl Show for Fault {

@@ -79,7 +79,7 @@ impl Selector {
             let (value, care) = class::parse(name).ok_or(Fault::Is(Mistake::NoClass))?;
             return Ok(Selector::plain(By::Class, value.into(), care.into()));
         }
-        if split_once(text, b'.').is_some() || is_short_address(text) {
+        if is_place(text) {
             return Selector::place(text);
         }
         let (value, care) = identity(text)?;
@@ -88,6 +88,9 @@ impl Selector {
 
     /// Reads an address or a path.
     fn place(text: &[u8]) -> Result<Selector, Fault> {
+        if !is_place(text) {
+            return Err(Fault::Address(address::Fault::Form));
+        }
         let mut steps = split(text, b'/');
         let Pattern { value, care } = Pattern::parse(steps.next().unwrap_or_default()).map_err(Fault::Address)?;
         let mut place = Selector::plain(By::Address, value, care);
@@ -187,13 +190,13 @@ fn with_steps(root: u64, steps: impl Iterator<Item = u8>) -> u64 {
     steps.fold(root, |sum, step| sum.wrapping_mul(0x1_0001) ^ u64::from(step) ^ 0x100)
 }
 
-/// Whether the text is `[DOMAIN:]BUS:DEVICE` without function: two fields of one or two digits, and perhaps one in front.
-fn is_short_address(text: &[u8]) -> bool {
+/// Whether the text is to be an address or a path: it has a dot, or is `[DOMAIN:]BUS:DEVICE` without function, two fields of one or two digits, and perhaps one in front.
+fn is_place(text: &[u8]) -> bool {
     let (mut count, mut bus, mut device) = (0, 0, 0);
     for field in split(text, b':') {
         (count, bus, device) = (count + 1, device, field.len());
     }
-    matches!((count, bus, device), (2 | 3, 1 | 2, 1 | 2)) && text.iter().all(|&b| b == b':' || b.is_ascii_hexdigit())
+    split_once(text, b'.').is_some() || matches!((count, bus, device), (2 | 3, 1 | 2, 1 | 2)) && text.iter().all(|&b| b == b':' || b.is_ascii_hexdigit())
 }
 
 /// Reads an identity: its ids, and the bits of them that count.
@@ -332,7 +335,10 @@ mod tests {
             ("03:00.0/", Fault::Address(Bad::Digits(Field::Device))),
             ("12:34", Fault::Address(Bad::Range(Field::Device))),
             ("10de@03:00.0", Fault::Is(Mistake::NoSelector)),
-            ("10de:1b80@10de:1b80", Fault::Address(Bad::Range(Field::Bus))),
+            ("10de:1b80@10de:1b80", Fault::Address(Bad::Form)),
+            ("10de:1b80@0000:0001", Fault::Address(Bad::Form)),
+            ("class:FF~F0", Fault::Is(Mistake::NoClass)),
+            ("class:~", Fault::Is(Mistake::NoClass)),
             ("03:00.0 ", Fault::Address(Bad::Digits(Field::Function))),
         ] {
             assert_eq!(Selector::parse(text.as_bytes()), Err(fault), "{text}");

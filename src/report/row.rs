@@ -1,0 +1,152 @@
+//! A device in a line: where it is, what becomes of it, what it is, its driver, who asked for it, and why it is not as asked.
+//!
+//! In a table each line may be pasted into `/etc/xen/pciback.conf`: what follows the address is a comment, and so is a line about what cannot be asked for.
+
+use super::Report;
+use crate::{
+    device::{Device, Outcome},
+    host::Host,
+    pci::{Address, bus},
+    plan::{Action, Refusal},
+    put,
+    request::problem::At,
+    text::{Line, Shown, behind, last_part, part, split},
+};
+
+/// Most columns of a line of a table, as far as its words allow.
+const WIDTH: usize = 80;
+
+/// The line, with its end in a table.
+pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bool) -> Line {
+    let mut line = Line::new();
+    let Some(item) = device.item(report.request) else { return line };
+    if is_table {
+        match device.action {
+            Action::Seize => {}
+            Action::Keep(_) => put!(&mut line, "!"),
+            _ => put!(&mut line, "#"),
+        }
+    }
+    match device.known_address(report.request) {
+        Some(address) => put!(&mut line, address),
+        None => put!(&mut line, item),
+    }
+    pad(&mut line, 14);
+    put!(&mut line, if is_table { "# " } else { "" });
+    if report.is_done {
+        put!(&mut line, device.outcome);
+    } else {
+        put!(&mut line, device.action);
+    }
+    pad(&mut line, 25);
+    if let Some(identity) = device.identity {
+        put!(&mut line, identity.model(), " ", identity.class());
+    }
+    pad(&mut line, 42);
+    put!(&mut line, Shown(if device.origin.is_empty() { &device.driver } else { &device.origin }));
+    pad(&mut line, 52);
+    let mut asked = Line::new();
+    put!(&mut asked, At(report.request, item.origin));
+    wrap(&mut line, asked.bytes(), is_table);
+    let why = explain(host, report, device);
+    if let Some(why) = behind(b"; ", why.bytes()) {
+        put!(&mut line, if is_table { "\n#  " } else { ":" });
+        split(why, b' ').for_each(|word| wrap(&mut line, word, is_table));
+    }
+    put!(&mut line, if is_table { "\n" } else { "" });
+    line
+}
+
+/// Fills the line with blanks up to a column, at least one.
+fn pad(line: &mut Line, column: usize) {
+    put!(line, " ");
+    while line.bytes().len() < column {
+        put!(line, " ");
+    }
+}
+
+/// Adds a blank and a word; in a table, on a comment line of its own if there is no room for it.
+fn wrap(line: &mut Line, word: &[u8], is_table: bool) {
+    let used = last_part(line.bytes(), b'\n').len();
+    if is_table && used + word.len() >= WIDTH {
+        line.trim_end();
+        put!(line, "\n#   ");
+    } else {
+        put!(line, " ");
+    }
+    line.push(word);
+}
+
+/// What the outcomes mean that are not as asked, in their order.
+const MEANINGS: &str = "
+; no driver has it and none can take it, but pciback has not got it
+; pciback has it, but is not known to have initialised it
+; no driver has it, and nothing keeps one from taking it
+; it has the driver 
+";
+
+/// Why a device is not, or will not be, taken, and what failed: pieces of a sentence, each with `; ` in front.
+#[inline(never)]
+pub fn explain<H: Host>(host: &mut H, report: &Report, device: &Device) -> Line {
+    let mut line = Line::new();
+    if report.is_done {
+        line.push(part(MEANINGS, b'\n', device.outcome as usize));
+        if device.outcome == Outcome::Lost {
+            put!(&mut line, Shown(if device.driver.is_empty() { b"?" } else { &device.driver }));
+        }
+    }
+    match device.action {
+        Action::Seize => {}
+        Action::Keep(keep) => {
+            if let Some(item) = report.request.items.get(usize::from(keep)) {
+                put!(&mut line, "; kept by ", item, " at ", At(report.request, item.origin));
+            }
+        }
+        Action::Refuse(refusal) => {
+            put!(&mut line, "; ", refusal);
+            if refusal == Refusal::Bridge {
+                put!(&mut line, "; behind it:");
+                show_behind(host, device.address, &mut line, &mut { MOST_BEHIND });
+            }
+        }
+        Action::Mismatch => {
+            if let Some(item) = device.item(report.request) {
+                put!(&mut line, "; this is not ", item);
+            }
+        }
+        Action::Absent if device.failure.is_none() => put!(&mut line, "; no such device"),
+        Action::Absent => {}
+        Action::Leave => put!(&mut line, "; left alone: an item that cannot be read may be the one that keeps it"),
+    }
+    if let Some(failure) = device.failure {
+        put!(&mut line, "; ", failure);
+    }
+    line
+}
+
+/// Most functions that are looked at behind one bridge.
+const MOST_BEHIND: u32 = 256;
+
+/// Adds the functions behind a bridge to the line: they are folders in its own. `left` is how many may still be looked at, in a tree that goes round in circles too.
+fn show_behind<H: Host>(host: &mut H, bridge: Address, line: &mut Line, left: &mut u32) {
+    let mut last = 0;
+    loop {
+        // In order. The folder is read anew each time, so that the number of functions needs no memory.
+        let mut next: Option<Address> = None;
+        let _ = host.list(&bus::attribute(bridge, ""), &mut |_, name| {
+            if let Ok(address) = Address::parse(name)
+                && address.bits() > last
+                && next.is_none_or(|next| address.bits() < next.bits())
+            {
+                next = Some(address);
+            }
+        });
+        let (Some(address), Some(fewer)) = (next, left.checked_sub(1)) else { return };
+        (last, *left) = (address.bits(), fewer);
+        if bus::identity(host, address).is_ok_and(|identity| identity.is_bridge()) {
+            show_behind(host, address, line, left);
+        } else {
+            put!(line, " ", address);
+        }
+    }
+}
