@@ -48,6 +48,7 @@ pub struct Device {
 
 impl Device {
     /// A device that nothing was done with yet.
+    #[inline(never)]
     pub const fn new(address: Address, item: ItemId, action: Action) -> Device {
         Device {
             address,

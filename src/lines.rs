@@ -1,6 +1,9 @@
 //! A file line by line, in constant memory.
 
-use crate::host::{Errno, Host, Path};
+use crate::{
+    host::{Errno, Host, Path},
+    text::split_once,
+};
 
 /// Most bytes of a line, its end not counted.
 pub const LINE_SIZE: usize = 1024;
@@ -27,38 +30,35 @@ pub fn each<H: Host>(host: &mut H, path: Path, limit: u64, visit: &mut dyn FnMut
     // Inside a line that was too long: skip to its end.
     let mut skipping = false;
     loop {
-        let mut rest = host.read(path, offset, &mut buffer)?;
-        let length = rest.len();
-        if rest.is_empty() {
+        let text = host.read(path, offset, &mut buffer)?;
+        if text.is_empty() {
             return Ok(());
         }
-        let ended = length <= LINE_SIZE;
         if offset >= limit {
             return Err(Errno::EFBIG);
         }
-        let mut taken = 0;
-        while let Some(end) = rest.iter().position(|&b| b == b'\n') {
-            let (line, after) = rest.split_at_checked(end).unwrap_or_default();
+        let mut rest = text;
+        while let Some((line, after)) = split_once(rest, b'\n') {
             if !core::mem::take(&mut skipping) {
                 number += 1;
                 visit(host, number, Line::Whole(line));
             }
-            taken += end + 1;
-            rest = after.get(1..).unwrap_or_default();
+            rest = after;
         }
-        if ended {
+        if text.len() <= LINE_SIZE {
             if !rest.is_empty() && !skipping {
                 visit(host, number + 1, Line::Whole(rest));
             }
             return Ok(());
         }
+        let mut taken = text.len() - rest.len();
         if taken == 0 {
             // A buffer full, and no end in it.
+            taken = rest.len();
             if !core::mem::replace(&mut skipping, true) {
                 number += 1;
                 visit(host, number, Line::TooLong(rest));
             }
-            taken = length;
         }
         offset += taken as u64;
     }

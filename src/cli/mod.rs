@@ -32,13 +32,8 @@ Takes PCI devices away from a Xen dom0, for guests to have them.
   --root DIR      put DIR in front of every path that is read or written
   --help, --version
 
-Asked for one a line in /etc/xen/pciback.conf and pciback.conf.d/*.conf, or on
-the kernel command line with commas: pciseize.hide=03:00.0,class:usb
-  03:00.0  03:00.*  03:00    an address, every function of a device
-  00:1c.0/00.0               a path through bridges
-  10de:1b80  class:usb       every device with these ids, of this class
-  10de:1b80@03:00.0          an address, only if this device is there
-  !04:00.0                   never this one
+Ask for devices in /etc/xen/pciback.conf, one a line, or on the kernel command
+line: pciseize.hide=03:00.0,10de:1b80,class:usb,!00:14.0 (see pciback.conf(5)).
 
 Exit status: 0 all is as asked, 1 not so, 2 wrong usage, 3 as 1 and 'strict'.
 ";
@@ -82,19 +77,6 @@ pub enum Command {
     Help,
     /// `--version`
     Version,
-}
-
-impl Command {
-    /// The command with that name.
-    fn of(word: &CStr) -> Option<Command> {
-        let all = [Command::Seize, Command::Plan, Command::Check, Command::Help, Command::Version, Command::Help, Command::Version];
-        all.get(word_number("seize plan check --help --version -h -V", word.to_bytes())?).copied()
-    }
-
-    /// The command with that name, if it is one that may stand anywhere.
-    fn elsewhere(word: &CStr) -> Option<Command> {
-        Command::of(word).filter(|command| matches!(command, Command::Help | Command::Version))
-    }
 }
 
 /// The words of the command line, understood.
@@ -162,30 +144,48 @@ impl<'a> Invocation<'a> {
     /// Understands the words, the program's own name left out. `--help` and `--version` win wherever they stand.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub fn read(&mut self, mut words: impl Iterator<Item = &'a CStr> + Clone) -> Result<(), Usage<'a>> {
-        if let Some(command) = words.clone().find_map(Command::elsewhere) {
-            self.command = command;
-            return Ok(());
-        }
+    /// The first thing that is wrong with them.
+    pub fn read(&mut self, mut words: impl Iterator<Item = &'a CStr>) -> Result<(), Usage<'a>> {
         let mut command = None;
+        let mut wrong = None;
+        let mut first = |message, word| {
+            wrong.get_or_insert(Usage { message, word });
+        };
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
-            if bytes == b"--root" {
-                self.root = Some(words.next().ok_or(Usage { message: "--root wants a folder", word: None })?);
-            } else if bytes == b"--cmdline" {
-                self.cmdline = Some(words.next().ok_or(Usage { message: "--cmdline wants a text", word: None })?);
-            } else if bytes == b"--json" {
-                self.is_json = true;
-            } else if bytes.first() == Some(&b'-') {
-                return Err(Usage { message: "no such option", word: Some(word) });
-            } else if command.is_none() {
-                command = Some(Command::of(word).ok_or(Usage { message: "no such command", word: Some(word) })?);
-            } else if self.operands.push(word).is_err() {
-                return Err(Usage { message: "too many words, from", word: Some(word) });
+            match word_number("seize plan check --help -h --version -V --root --cmdline --json", bytes) {
+                Some(number @ 3..=6) => {
+                    self.command = if number < 5 { Command::Help } else { Command::Version };
+                    return Ok(());
+                }
+                Some(number @ 7..=8) => {
+                    let value = words.next();
+                    if value.is_none() {
+                        first("a value is missing behind", Some(word));
+                    }
+                    *(if number == 7 { &mut self.root } else { &mut self.cmdline }) = value;
+                }
+                Some(9) => self.is_json = true,
+                Some(number) if command.is_none() => {
+                    command = Some(match number {
+                        0 => Command::Seize,
+                        1 => Command::Plan,
+                        _ => Command::Check,
+                    });
+                }
+                _ if bytes.first() == Some(&b'-') => first("no such option", Some(word)),
+                _ if command.is_none() => first("no such command", Some(word)),
+                _ if self.operands.push(word).is_err() => first("too many words, from", Some(word)),
+                _ => {}
             }
         }
-        self.command = command.ok_or(Usage { message: "which command?", word: None })?;
+        match command {
+            Some(command) => self.command = command,
+            None => first("which command?", None),
+        }
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
         if self.command != Command::Check
             && let Some(&word) = self.operands.first()
         {
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(of(&[c"seize", c"x"]), Err("this command takes no"));
         assert_eq!(of(&[c"sieze"]), Err("no such command"));
         assert_eq!(of(&[c"seize", c"-x"]), Err("no such option"));
-        assert_eq!(of(&[c"seize", c"--root"]), Err("--root wants a folder"));
+        assert_eq!(of(&[c"seize", c"--root"]), Err("a value is missing behind"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{Fault, Mistake, Origin, Request, SourceId, folder, truth};
 use crate::{
     host::{Errno, Host, Path},
     put,
-    text::{Line, last_part, number, split, split_once, word_number, words},
+    text::{Line, behind, last_part, number, split, split_once, words},
 };
 
 /// Where the kernel shows it.
@@ -121,12 +121,6 @@ pub fn same_name(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| folded(one) == folded(other))
 }
 
-/// What follows `prefix` in a name.
-fn behind<'t>(prefix: &[u8], name: &'t [u8]) -> Option<&'t [u8]> {
-    let (start, rest) = name.split_at_checked(prefix.len())?;
-    same_name(start, prefix).then_some(rest)
-}
-
 /// Reads what dracut keeps besides the kernel's line. Where there is none, nothing is asked for.
 pub(super) fn read_dracut<H: Host>(request: &mut Request, host: &mut H) {
     folder::each(request, host, DRACUT_FOLDER, &mut |request, host, path| read_file(request, host, path));
@@ -164,31 +158,29 @@ pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
     }
     let text = Text { line, origin: Origin { source, line: 1, column: 1 } };
     for parameter in Parameters::of(line) {
-        let name = parameter.name;
-        if let Some(name) = behind(b"pciseize.", name) {
-            if name == b"hide" {
-                hide(request, &text, &parameter, Items::Plain);
-            } else {
-                request.switch(text.origin(parameter.name_at), parameter.name, name, parameter.value);
-            }
-        } else if let Some(name) = behind(b"xen-pciback.", name).or_else(|| behind(b"pciback.", name)) {
-            if name == b"hide" || word_number("passthrough permissive", name).is_some() {
-                module_option(request, &text, &Parameter { name, ..parameter });
-            }
-        } else if let Some(name) = behind(b"rd.qubes.", name) {
-            match words("hide-pci dom0-usb hide-all-usb").position(|known| same_name(known, name)) {
-                Some(0) => hide(request, &text, &parameter, Items::Qubes { are_kept: false }),
-                Some(1) => hide(request, &text, &parameter, Items::Qubes { are_kept: true }),
-                Some(_) => match truth(parameter.value) {
-                    Some(true) => request.selector(text.origin(parameter.name_at), name, false, b"class:0c03"),
-                    Some(false) => {}
-                    None => request.problem(text.origin(parameter.name_at), parameter.name, Fault::Is(Mistake::NoTruth)),
-                },
-                None => {}
+        let (name, origin) = (parameter.name, text.origin(parameter.name_at));
+        match words(NAMES).position(|own| same_name(own, name)) {
+            Some(0..3) => hide(request, &text, &parameter, Items::Plain),
+            Some(3) => hide(request, &text, &parameter, Items::Qubes { are_kept: false }),
+            Some(4) => hide(request, &text, &parameter, Items::Qubes { are_kept: true }),
+            Some(5) => match truth(parameter.value) {
+                Some(true) => request.selector(origin, name, false, b"class:0c03"),
+                Some(false) => {}
+                None => request.problem(origin, name, Fault::Is(Mistake::NoTruth)),
+            },
+            Some(_) => module_parameter(request, origin, last_part(name, b'.'), parameter.value),
+            None => {
+                if let Some(switch) = behind(b"pciseize.", name) {
+                    request.switch(origin, name, switch, parameter.value);
+                }
             }
         }
     }
 }
+
+/// The parameters that are known, but for the switches. The order is that of [`parse`].
+const NAMES: &str = "pciseize.hide xen_pciback.hide pciback.hide rd.qubes.hide_pci rd.qubes.dom0_usb rd.qubes.hide_all_usb \
+xen_pciback.passthrough xen_pciback.permissive pciback.passthrough pciback.permissive";
 
 /// Takes the options of `xen-pciback` in a line, from `at` on.
 pub(super) fn module_options(request: &mut Request, origin: Origin, line: &[u8], at: usize) {
@@ -284,15 +276,18 @@ pub fn from_qubes(text: &[u8], spelled: &mut Line) -> Option<()> {
 
 /// A parameter for the module, handed on as kmod would hand it on: `name=value`, or the name alone.
 fn module_parameter(request: &mut Request, origin: Origin, name: &[u8], value: Option<&[u8]>) {
-    let before = request.module_parameters.len();
-    let mut add = |bytes: &[u8]| request.module_parameters.extend_from_slice(bytes).is_ok();
-    let separator: &[u8] = if before == 0 { b"" } else { b" " };
+    let mut text = Line::new();
+    put!(&mut text, if request.module_parameters.is_empty() { "" } else { " " });
+    text.push(name);
+    if let Some(value) = value {
+        put!(&mut text, "=");
+        text.push(value);
+    }
     // In the module's own line blanks separate parameters, and a NUL ends it.
     let is_one_word = !value.unwrap_or_default().iter().any(|&b| is_space(b) || b == 0);
-    if is_one_word && add(separator) && add(name) && value.is_none_or(|value| add(b"=") && add(value)) {
+    if is_one_word && request.module_parameters.extend_from_slice(text.bytes()).is_ok() {
         request.module_parameters_at = origin;
     } else {
-        request.module_parameters.truncate(before);
         request.problem(origin, value.unwrap_or(name), Fault::Is(Mistake::BadParameter));
     }
 }
@@ -365,7 +360,5 @@ mod tests {
     fn folds_hyphens_in_names() {
         assert!(same_name(b"xen-pciback.hide", b"xen_pciback.hide"));
         assert!(!same_name(b"xen-pciback", b"xen-pcibac"));
-        assert_eq!(behind(b"xen-pciback.", b"xen_pciback.permissive"), Some(b"permissive".as_slice()));
-        assert_eq!(behind(b"xen-pciback.", b"xen"), None);
     }
 }

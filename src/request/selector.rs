@@ -71,42 +71,50 @@ impl Selector {
     /// # Errors
     /// What is wrong, seen from the left. No other byte is allowed, not even a blank.
     pub fn parse(text: &[u8]) -> Result<Selector, Fault> {
-        if let Some((what, place)) = split_once(text, b'@') {
-            let ids = identity(what)?;
-            return Ok(Selector { ids, ..Selector::place(place)? });
-        }
+        let mut selector = Selector::plain(By::Address, 0, 0);
+        selector.read(text).map(|()| selector)
+    }
+
+    fn read(&mut self, text: &[u8]) -> Result<(), Fault> {
         if let Some(name) = behind(b"class:", text) {
             let (value, care) = class::parse(name).ok_or(Fault::Is(Mistake::NoClass))?;
-            return Ok(Selector::plain(By::Class, value.into(), care.into()));
+            (self.by, self.value, self.care) = (By::Class, value.into(), care.into());
+            return Ok(());
+        }
+        if let Some((what, place)) = split_once(text, b'@') {
+            self.ids = identity(what)?;
+            return self.read_place(place);
         }
         if is_place(text) {
-            return Selector::place(text);
+            return self.read_place(text);
         }
-        let (value, care) = identity(text)?;
-        if care >> 48 == 0 { Err(Fault::Is(Mistake::OpenVendor)) } else { Ok(Selector::plain(By::Identity, value, care)) }
+        self.by = By::Identity;
+        (self.value, self.care) = identity(text)?;
+        if self.care >> 48 == 0 { Err(Fault::Is(Mistake::OpenVendor)) } else { Ok(()) }
     }
 
     /// Reads an address or a path.
-    fn place(text: &[u8]) -> Result<Selector, Fault> {
+    #[inline(never)]
+    fn read_place(&mut self, text: &[u8]) -> Result<(), Fault> {
+        let form = Err(Fault::Address(address::Fault::Form));
         if !is_place(text) {
-            return Err(Fault::Address(address::Fault::Form));
+            return form;
         }
         let mut steps = split(text, b'/');
-        let Pattern { value, care } = Pattern::parse(steps.next().unwrap_or_default()).map_err(Fault::Address)?;
-        let mut place = Selector::plain(By::Address, value, care);
+        Pattern { value: self.value, care: self.care } = Pattern::parse(steps.next().unwrap_or_default()).map_err(Fault::Address)?;
         for step in steps {
             // A step is an address without bus, and all of a path is exact.
             let mut address = Line::new();
             put!(&mut address, "0:");
             address.push(step);
             let step = Address::parse(address.bytes()).map_err(Fault::Address)?;
-            if care != !0 {
-                return Err(Fault::Address(address::Fault::Form));
+            if self.care != !0 {
+                return form;
             }
-            place.steps.push(step.devfn()).map_err(|_| Fault::Is(Mistake::DeepPath))?;
-            place.by = By::Path;
+            self.steps.push(step.devfn()).map_err(|_| Fault::Is(Mistake::DeepPath))?;
+            self.by = By::Path;
         }
-        Ok(place)
+        Ok(())
     }
 
     const fn plain(by: By, value: u64, care: u64) -> Selector {
