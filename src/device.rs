@@ -103,12 +103,6 @@ pub fn sort(devices: &mut Devices) {
     }
 }
 
-/// The device at that address, once they are in order.
-pub fn find(devices: &mut Devices, address: Address) -> Option<&mut Device> {
-    let at = devices.partition_point(|device| device.address.bits() < address.bits());
-    devices.get_mut(at).filter(|device| device.address == address)
-}
-
 /// What became of a device. The words are the contract's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -224,11 +218,6 @@ mod tests {
             sort(&mut devices);
             let order: Vec<_> = devices.iter().map(|device| device.address.bits()).collect();
             assert!(order.is_sorted(), "{order:?}");
-            for n in 0..length {
-                let address = Address { domain: 0, bus: (n * 37 % 97) as u8 + 1, device: 0, function: 0 };
-                assert_eq!(find(&mut devices, address).map(|device| device.address), Some(address));
-            }
-            assert!(find(&mut devices, Address { domain: 0, bus: 0, device: 0, function: 1 }).is_none());
         }
     }
 }

@@ -215,12 +215,12 @@ impl Machine {
     fn is_initramfs(&self) -> bool {
         const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
         let Ok(root) = self.open(b"/", OFlag::O_RDONLY | OFlag::O_DIRECTORY) else { return false };
-        let mut about = MaybeUninit::<libc::statfs>::zeroed();
-        // SAFETY: the kernel writes its `struct statfs`, which is what libc declares.
+        let mut about = MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: there is room for the kernel's `struct statfs`, which is what libc declares.
         if unsafe { call(libc::SYS_fstatfs, root.0 as usize, about.as_mut_ptr().expose_provenance(), 0, 0, 0) }.is_err() {
             return false;
         }
-        // SAFETY: zeros are a valid value of a structure of numbers.
+        // SAFETY: the kernel has written it.
         let magic = FsType(unsafe { about.assume_init() }.f_type);
         magic == TMPFS_MAGIC || magic == RAMFS_MAGIC
     }

@@ -16,8 +16,10 @@ pub enum Action {
     Seize,
     /// Leave it: this item keeps it.
     Keep(ItemId),
-    /// Leave it as it is: it is never taken.
-    Refuse(Refusal),
+    /// Leave it: it is a bridge. pciback would take it, and everything behind it would be lost.
+    RefuseBridge,
+    /// Leave it: its domain has more than 16 bits, and Xen cannot name it.
+    RefuseDomain,
     /// Leave it: another device was expected at this place.
     Mismatch,
     /// The item means no function.
@@ -27,47 +29,44 @@ pub enum Action {
 }
 
 /// The words of the contract, in the order of the actions.
-const WORDS: &str = "seize keep refuse mismatch absent leave";
+const WORDS: &str = "seize keep refuse refuse mismatch absent leave";
+
+/// Why, in the order of the actions. The texts are one list: a third of the size of a table of them.
+const REASONS: &str = "
+; kept by 
+; it is a bridge, and bridges stay with dom0; behind it:
+; its domain is above ffff, where Xen cannot name it (a device behind Intel VMD: switch VMD off in the firmware)
+; this is not 
+; no such device
+; left alone: an item that cannot be read may be the one that keeps it";
 
 impl Action {
     /// Whether what was asked for will be so.
     pub const fn is_as_asked(self) -> bool {
         matches!(self, Action::Seize | Action::Keep(_))
     }
+
+    /// Why the function is left alone: part of a sentence, with `; ` in front. Nothing for one that is taken.
+    pub fn reason(self) -> &'static [u8] {
+        part(REASONS, b'\n', self.number())
+    }
+
+    const fn number(self) -> usize {
+        match self {
+            Action::Seize => 0,
+            Action::Keep(_) => 1,
+            Action::RefuseBridge => 2,
+            Action::RefuseDomain => 3,
+            Action::Mismatch => 4,
+            Action::Absent => 5,
+            Action::Leave => 6,
+        }
+    }
 }
 
 impl Show for Action {
     fn show(&self, line: &mut Line) {
-        let place = match self {
-            Action::Seize => 0,
-            Action::Keep(_) => 1,
-            Action::Refuse(_) => 2,
-            Action::Mismatch => 3,
-            Action::Absent => 4,
-            Action::Leave => 5,
-        };
-        line.push(part(WORDS, b' ', place));
-    }
-}
-
-/// Why a function is never taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It is a bridge: pciback would take it, and everything behind it would be lost.
-    Bridge,
-    /// Its domain has more than 16 bits: Xen cannot name it.
-    Domain,
-}
-
-impl Show for Refusal {
-    fn show(&self, line: &mut Line) {
-        put!(
-            line,
-            match self {
-                Refusal::Bridge => "it is a bridge, and bridges stay with dom0",
-                Refusal::Domain => "its domain is above ffff, where Xen cannot name it (a device behind Intel VMD: switch VMD off in the firmware)",
-            }
-        );
+        line.push(part(WORDS, b' ', self.number()));
     }
 }
 
@@ -118,8 +117,8 @@ fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)
             return (other != ItemId::MAX).then_some((Action::Mismatch, other));
         }
         Some(keep) => Action::Keep(keep),
-        None if !function.address.is_known_to_xen() => Action::Refuse(Refusal::Domain),
-        None if is_bridge => Action::Refuse(Refusal::Bridge),
+        None if !function.address.is_known_to_xen() => Action::RefuseDomain,
+        None if is_bridge => Action::RefuseBridge,
         None if request.lacks_keep && !narrow => Action::Leave,
         None => Action::Seize,
     };

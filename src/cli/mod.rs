@@ -148,9 +148,6 @@ impl<'a> Invocation<'a> {
     pub fn read(&mut self, mut words: impl Iterator<Item = &'a CStr>) -> Result<(), Usage<'a>> {
         let mut command = None;
         let mut wrong = None;
-        let mut first = |message, word| {
-            wrong.get_or_insert(Usage { message, word });
-        };
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
             match word_number("seize plan check --help -h --version -V --root --cmdline --json", bytes) {
@@ -161,7 +158,7 @@ impl<'a> Invocation<'a> {
                 Some(number @ 7..=8) => {
                     let value = words.next();
                     if value.is_none() {
-                        first("a value is missing behind", Some(word));
+                        note(&mut wrong, "a value is missing behind", Some(word));
                     }
                     *(if number == 7 { &mut self.root } else { &mut self.cmdline }) = value;
                 }
@@ -173,15 +170,15 @@ impl<'a> Invocation<'a> {
                         _ => Command::Check,
                     });
                 }
-                _ if bytes.first() == Some(&b'-') => first("no such option", Some(word)),
-                _ if command.is_none() => first("no such command", Some(word)),
-                _ if self.operands.push(word).is_err() => first("too many words, from", Some(word)),
+                _ if bytes.first() == Some(&b'-') => note(&mut wrong, "no such option", Some(word)),
+                _ if command.is_none() => note(&mut wrong, "no such command", Some(word)),
+                _ if self.operands.push(word).is_err() => note(&mut wrong, "too many words, from", Some(word)),
                 _ => {}
             }
         }
         match command {
             Some(command) => self.command = command,
-            None => first("which command?", None),
+            None => note(&mut wrong, "which command?", None),
         }
         if let Some(wrong) = wrong {
             return Err(wrong);
@@ -206,6 +203,14 @@ impl<'a> Invocation<'a> {
             Command::Help => print(host, HELP),
             Command::Version => print(host, VERSION),
         }
+    }
+}
+
+/// Notes what is wrong, if nothing was before.
+#[inline(never)]
+fn note<'a>(wrong: &mut Option<Usage<'a>>, message: &'static str, word: Option<&'a CStr>) {
+    if wrong.is_none() {
+        *wrong = Some(Usage { message, word });
     }
 }
 

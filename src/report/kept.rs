@@ -2,7 +2,7 @@
 
 use super::{Report, json};
 use crate::{
-    device::{Devices, Outcome, find},
+    device::{Devices, Outcome},
     host::{Errno, Host},
     lines::{self, Line},
     pci::Address,
@@ -44,11 +44,16 @@ pub fn is_there<H: Host>(host: &mut H) -> bool {
 /// Takes over from an earlier report of this boot what only the first run can know: the first outcome of each device, and the driver that it was taken from. What is no longer
 /// asked for is forgotten.
 pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
+    let mut at = 0;
     // Where there is none, there is nothing to remember.
     let _ = lines::each(host, FILE.as_bytes(), REPORT_SIZE, &mut |_, _, line| {
         let (Line::Whole(line) | Line::TooLong(line)) = line;
         let Some(address) = value(line, b"\"address\":\"").and_then(|text| Address::parse(text).ok()) else { return };
-        let Some(device) = find(devices, address) else { return };
+        // Both are in order.
+        while devices.get(at).is_some_and(|device| device.address.bits() < address.bits()) {
+            at += 1;
+        }
+        let Some(device) = devices.get_mut(at).filter(|device| device.address == address) else { return };
         device.first_outcome = value(line, b"\"outcome\":\"").and_then(Outcome::from_word);
         if let Some(origin) = value(line, b"\"origin\":\"") {
             device.origin.clear();

@@ -7,7 +7,7 @@ use crate::{
     device::{Device, Outcome},
     host::Host,
     pci::{Address, bus},
-    plan::{Action, Refusal},
+    plan::Action,
     put,
     request::problem::At,
     text::{Line, Shown, behind, last_part, part, split},
@@ -95,28 +95,19 @@ pub fn explain<H: Host>(host: &mut H, report: &Report, device: &Device) -> Line 
             put!(&mut line, Shown(if device.driver.is_empty() { b"?" } else { &device.driver }));
         }
     }
-    match device.action {
-        Action::Seize => {}
-        Action::Keep(keep) => {
-            if let Some(item) = report.request.items.get(usize::from(keep)) {
-                put!(&mut line, "; kept by ", item, " at ", At(report.request, item.origin));
-            }
-        }
-        Action::Refuse(refusal) => {
-            put!(&mut line, "; ", refusal);
-            if refusal == Refusal::Bridge {
-                put!(&mut line, "; behind it:");
-                show_behind(host, device.address, &mut line, &mut { MOST_BEHIND });
-            }
-        }
-        Action::Mismatch => {
-            if let Some(item) = device.item(report.request) {
-                put!(&mut line, "; this is not ", item);
-            }
-        }
-        Action::Absent if device.failure.is_none() => put!(&mut line, "; no such device"),
-        Action::Absent => {}
-        Action::Leave => put!(&mut line, "; left alone: an item that cannot be read may be the one that keeps it"),
+    if device.action != Action::Absent || device.failure.is_none() {
+        line.push(device.action.reason());
+    }
+    let item = match device.action {
+        Action::Keep(keep) => Some(keep),
+        Action::Mismatch => Some(device.item),
+        _ => None,
+    };
+    if let Some(item) = item.and_then(|item| report.request.items.get(usize::from(item))) {
+        put!(&mut line, item, " at ", At(report.request, item.origin));
+    }
+    if device.action == Action::RefuseBridge {
+        show_behind(host, device.address, &mut line, &mut { MOST_BEHIND });
     }
     if let Some(failure) = device.failure {
         put!(&mut line, "; ", failure);

@@ -1,13 +1,13 @@
 //! The proof: who has each device now, whatever the writes said.
 
-use super::{HOLD, PCIBACK};
+use super::PCIBACK;
 use crate::{
     device::{Device, Devices, Outcome, Step},
     host::{Errno, Host},
     lines::{self, FILE_SIZE, Line},
     pci::bus,
     plan::Action,
-    text::behind,
+    text::{behind, word_number},
 };
 
 /// Finds out what became of every device.
@@ -26,7 +26,7 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
     match device.action {
         Action::Seize | Action::Leave => {}
         Action::Keep(_) => return Outcome::Kept,
-        Action::Refuse(_) => return Outcome::Refused,
+        Action::RefuseBridge | Action::RefuseDomain => return Outcome::Refused,
         Action::Mismatch => return Outcome::Mismatch,
         Action::Absent => return Outcome::Absent,
     }
@@ -45,11 +45,14 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
     }
 }
 
+/// The overrides that keep dom0's drivers away: [`HOLD`](super::HOLD) and [`PCIBACK`].
+const OVERRIDES: &str = "pciseize pciback";
+
 /// What a device without a driver is: by its override, which keeps dom0's drivers away or does not.
 fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
     let mut buffer = [0; 16];
     match host.read(&bus::attribute(device.address, "/driver_override"), 0, &mut buffer) {
-        Ok(name) if [HOLD.as_bytes(), PCIBACK.as_bytes()].contains(&name.trim_ascii_end()) => Outcome::Held,
+        Ok(name) if word_number(OVERRIDES, name.trim_ascii_end()).is_some() => Outcome::Held,
         // Every function has that attribute: this one went away.
         Err(Errno::ENOENT) => Outcome::Absent,
         _ => Outcome::Exposed,
