@@ -5,7 +5,7 @@ use crate::{
     host::{Errno, Host},
     pci::{Address, bus},
     put,
-    request::{Fault, Function, ItemId, Mistake, Problem, Request, selector::By},
+    request::{Cursor, Fault, Function, ItemId, Mistake, Problem, Request, selector::By},
     text::{Excerpt, Line, Show, part},
 };
 
@@ -96,9 +96,10 @@ pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices,
 fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)> {
     let is_bridge = function.identity.is_some_and(|identity| identity.is_bridge());
     let (mut first, mut narrow, mut other, mut keep) = (ItemId::MAX, false, ItemId::MAX, None);
-    request.each_match(function, &mut |id, item| {
+    let mut cursor = Cursor::default();
+    while let Some((id, item)) = request.next_match(function, &mut cursor) {
         if is_bridge && item.selector.passes_over_bridges() && !item.is_keep {
-            return;
+            continue;
         }
         let is_expected = item.selector.is_expected(function);
         item.has_matched |= is_expected || !item.is_keep;
@@ -111,7 +112,7 @@ fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)
             (false, true) => {}
             (false, false) => other = other.min(id),
         }
-    });
+    }
     let action = match keep {
         _ if first == ItemId::MAX => {
             return (other != ItemId::MAX).then_some((Action::Mismatch, other));

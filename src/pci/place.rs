@@ -5,7 +5,7 @@
 
 use heapless::Vec;
 
-use super::Address;
+use super::{Address, address::Pattern};
 use crate::{
     put,
     text::{Hex, Line, Show, split},
@@ -14,53 +14,52 @@ use crate::{
 /// Most bridges on the way to a function. PCI Express trees are rarely more than six deep; 256 buses allow no more than 255.
 pub const DEPTH: usize = 32;
 
+/// The further steps of a way: device and function of each ([`Address::devfn`]).
+pub type Steps = Vec<u8, DEPTH>;
+
 /// The way to a function: the bridges from the root bus on, then the function itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place(Vec<Address, { DEPTH + 1 }>);
+pub struct Place {
+    /// Where it begins: the first bridge, or the function itself on a root bus. Only there the bus is sure to keep its number.
+    pub root: Pattern,
+    /// The steps from there.
+    pub steps: Steps,
+}
 
 impl Place {
     /// Reads the target of `/sys/bus/pci/devices/ADDRESS`, which goes through every bridge: `../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0`. Folders that are no address (`pci0000:00`, a VMD's
     /// `pci10000:e0`) begin the way anew, so that it counts from the root bus next to the function.
     ///
-    /// `None` where no address stands in it, or more than [`DEPTH`] bridges.
+    /// `None` where it does not end in an address, or has more than [`DEPTH`] bridges.
     pub fn from_link(target: &[u8]) -> Option<Place> {
-        let mut way = Vec::new();
+        let mut root = None;
+        let mut steps = Steps::new();
         for folder in split(target, b'/') {
-            match Address::parse(folder) {
-                Ok(address) => way.push(address).ok()?,
-                Err(_) => way.clear(),
+            match (Address::parse(folder), root) {
+                (Ok(address), Some(_)) => steps.push(address.devfn()).ok()?,
+                (Ok(address), None) => root = Some(Pattern { value: address.bits(), care: !0 }),
+                (Err(_), _) => {
+                    root = None;
+                    steps.clear();
+                }
             }
         }
-        (!way.is_empty()).then_some(Place(way))
-    }
-}
-
-impl Place {
-    /// The bits of the first bridge's address, or of the function's own on a root bus ([`Address::bits`]).
-    pub fn root(&self) -> u64 {
-        self.0.first().map_or(0, |first| first.bits())
-    }
-
-    /// Device and function of each further step ([`Address::devfn`]).
-    pub fn steps(&self) -> impl Iterator<Item = u8> + Clone {
-        self.0.iter().skip(1).map(|step| step.devfn())
-    }
-}
-
-/// Shows the steps of a place, each with a `/` in front.
-pub fn show_steps(line: &mut Line, steps: impl Iterator<Item = u8>) {
-    for step in steps {
-        put!(line, "/", Hex((step >> 3).into(), 2), ".", Hex((step & 7).into(), 1));
+        Some(Place { root: root?, steps })
     }
 }
 
 impl Show for Place {
     fn show(&self, line: &mut Line) {
-        // Only the first one's bus is sure to keep its number.
-        if let Some(first) = self.0.first() {
-            put!(line, first);
-            show_steps(line, self.steps());
-        }
+        show(line, self.root, &self.steps);
+    }
+}
+
+/// Shows a way: where it begins, and its steps.
+#[inline(never)]
+pub fn show(line: &mut Line, root: Pattern, steps: &[u8]) {
+    put!(line, root);
+    for step in steps {
+        put!(line, "/", Hex((step >> 3).into(), 2), ".", Hex((step & 7).into(), 1));
     }
 }
 

@@ -44,28 +44,43 @@ impl Index {
         }
     }
 
-    /// Calls `visit` with every item that may mean the function, the later first within a shape.
-    pub(super) fn each(&self, function: &Function, visit: &mut dyn FnMut(ItemId)) {
-        for &shape in &self.shapes {
+    /// The next item that may mean the function, the later first within a shape. A new cursor begins anew.
+    pub(super) fn next(&self, function: &Function, cursor: &mut Cursor) -> Option<ItemId> {
+        while cursor.next == 0 {
+            let shape = *self.shapes.get(cursor.shape)?;
+            cursor.shape += 1;
             if let Some(key) = shape.key(function) {
-                self.each_with(shape, key, visit);
+                cursor.next = self.last(shape, key);
             }
         }
+        self.step(&mut cursor.next)
     }
 
-    /// Calls `visit` with every item that may have that shape and number.
-    pub(super) fn each_with(&self, shape: Shape, key: u64, visit: &mut dyn FnMut(ItemId)) {
-        let mut next = self.last.get(place(shape, key)).copied().unwrap_or_default();
-        while let Some(id) = next.checked_sub(1) {
-            visit(id);
-            next = self.before.get(usize::from(id)).copied().unwrap_or_default();
-        }
+    /// The last item that may have that shape and number, plus 1.
+    pub(super) fn last(&self, shape: Shape, key: u64) -> ItemId {
+        self.last.get(place(shape, key)).copied().unwrap_or_default()
+    }
+
+    /// The item that `next` stands for, which then stands for the one before.
+    pub(super) fn step(&self, next: &mut ItemId) -> Option<ItemId> {
+        let id = next.checked_sub(1)?;
+        *next = self.before.get(usize::from(id)).copied().unwrap_or_default();
+        Some(id)
     }
 
     /// Whether an item has such a shape.
     pub(super) fn has(&self, by: By) -> bool {
         self.shapes.iter().any(|shape| shape.by == by)
     }
+}
+
+/// How far a search has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    /// The next shape.
+    shape: usize,
+    /// The next item of the shape before, plus 1.
+    next: ItemId,
 }
 
 impl Default for Index {

@@ -32,6 +32,7 @@ use crate::{
     text::{Excerpt, Line, Show, behind, number, split_once, word_number},
 };
 use digest::Digest;
+pub use index::Cursor;
 use index::Index;
 pub use problem::{Fault, Found, Mistake, Problem, Problems};
 pub use selector::{Function, Selector};
@@ -197,14 +198,14 @@ impl Request {
         self.problem(origin, text, fault);
     }
 
-    /// Calls `visit` with every item that means the function, or would if another device were there ([`Selector::is_expected`]), in no particular order.
-    pub fn each_match(&mut self, function: &Function, visit: &mut dyn FnMut(ItemId, &mut Item)) {
-        let Request { items, index, .. } = self;
-        index.each(function, &mut |id| {
-            if let Some(item) = items.get_mut(usize::from(id)).filter(|item| item.selector.is_at(function)) {
-                visit(id, item);
+    /// The next item that means the function, or would if another device were there ([`Selector::is_expected`]), in no particular order. A new cursor begins anew.
+    pub fn next_match(&mut self, function: &Function, cursor: &mut Cursor) -> Option<(ItemId, &mut Item)> {
+        loop {
+            let id = self.index.next(function, cursor)?;
+            if self.items.get(usize::from(id)).is_some_and(|item| item.selector.is_at(function)) {
+                return Some((id, self.items.get_mut(usize::from(id))?));
             }
-        });
+        }
     }
 
     /// Whether some item asks for functions by that.
@@ -215,11 +216,13 @@ impl Request {
     /// Whether another item before this one says the same.
     pub fn is_said_before(&self, id: ItemId) -> bool {
         let Some(item) = self.items.get(usize::from(id)) else { return false };
-        let mut is_said = false;
-        self.index.each_with(item.selector.shape(), item.selector.key(), &mut |other| {
-            is_said |= other < id && self.items.get(usize::from(other)).is_some_and(|other| other.is_keep == item.is_keep && other.selector == item.selector);
-        });
-        is_said
+        let mut next = self.index.last(item.selector.shape(), item.selector.key());
+        while let Some(other) = self.index.step(&mut next) {
+            if other < id && self.items.get(usize::from(other)).is_some_and(|other| other.is_keep == item.is_keep && other.selector == item.selector) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Takes one switch. `value` is `None` where the name stands alone.

@@ -13,14 +13,12 @@
 //! Digits are hexadecimal, of any case. The second pair of an identity is that of the subsystem. What has a dot is an address or a path; what has none and two or four fields, one of them of more than two
 //! digits, is an identity.
 
-use heapless::Vec;
-
 use super::{Fault, Mistake, class};
 use crate::{
     pci::{
         Address, Identity, Place,
         address::{self, Pattern},
-        place::{DEPTH, show_steps},
+        place::{self, Steps},
     },
     put,
     text::{Hex, Line, Show, behind, number, split, split_once},
@@ -44,14 +42,12 @@ pub enum By {
 pub struct Selector {
     /// Which number.
     pub by: By,
-    /// Its value, 0 in the bits that do not count. Of an address [`Address::bits`], also for the first address of a path; of an identity [`Identity::ids`]; of a class its 24 bits.
-    value: u64,
-    /// The bits that count.
-    care: u64,
-    /// The further steps of a path: device and function ([`Address::devfn`]).
-    steps: Vec<u8, DEPTH>,
+    /// Its value, and the bits of it that count. Of an address [`Address::bits`], also for the first address of a path; of an identity [`Identity::ids`]; of a class its 24 bits.
+    number: Pattern,
+    /// The further steps of a path.
+    steps: Steps,
     /// What stands before `@`: the ids, and the bits of them that count.
-    ids: (u64, u64),
+    ids: Pattern,
 }
 
 /// A function, as far as selectors ask. `None`: not known, or not looked for.
@@ -78,7 +74,7 @@ impl Selector {
     fn read(&mut self, text: &[u8]) -> Result<(), Fault> {
         if let Some(name) = behind(b"class:", text) {
             let (value, care) = class::parse(name).ok_or(Fault::Is(Mistake::NoClass))?;
-            (self.by, self.value, self.care) = (By::Class, value.into(), care.into());
+            (self.by, self.number) = (By::Class, Pattern { value: value.into(), care: care.into() });
             return Ok(());
         }
         if let Some((what, place)) = split_once(text, b'@') {
@@ -89,8 +85,8 @@ impl Selector {
             return self.read_place(text);
         }
         self.by = By::Identity;
-        (self.value, self.care) = identity(text)?;
-        if self.care >> 48 == 0 { Err(Fault::Is(Mistake::OpenVendor)) } else { Ok(()) }
+        self.number = identity(text)?;
+        if self.number.care >> 48 == 0 { Err(Fault::Is(Mistake::OpenVendor)) } else { Ok(()) }
     }
 
     /// Reads an address or a path.
@@ -101,14 +97,14 @@ impl Selector {
             return form;
         }
         let mut steps = split(text, b'/');
-        Pattern { value: self.value, care: self.care } = Pattern::parse(steps.next().unwrap_or_default()).map_err(Fault::Address)?;
+        self.number = Pattern::parse(steps.next().unwrap_or_default()).map_err(Fault::Address)?;
         for step in steps {
             // A step is an address without bus, and all of a path is exact.
             let mut address = Line::new();
             put!(&mut address, "0:");
             address.push(step);
             let step = Address::parse(address.bytes()).map_err(Fault::Address)?;
-            if self.care != !0 {
+            if self.number.care != !0 {
                 return form;
             }
             self.steps.push(step.devfn()).map_err(|_| Fault::Is(Mistake::DeepPath))?;
@@ -118,7 +114,7 @@ impl Selector {
     }
 
     const fn plain(by: By, value: u64, care: u64) -> Selector {
-        Selector { by, value, care, steps: Vec::new(), ids: (0, 0) }
+        Selector { by, number: Pattern { value, care }, steps: Steps::new(), ids: Pattern { value: 0, care: 0 } }
     }
 
     /// Every function of a class: the class and the bits of it that count.
@@ -128,7 +124,7 @@ impl Selector {
 
     /// The one address that it means, where it is one without `*`.
     pub fn address(&self) -> Option<Address> {
-        Pattern { value: self.value, care: self.care }.single().filter(|_| self.by == By::Address)
+        self.number.single().filter(|_| self.by == By::Address)
     }
 
     /// Whether it names one place: an address without `*`, or a path.
@@ -143,23 +139,23 @@ impl Selector {
 
     /// What all selectors have in common that a function may match, if it matches this one: the number that is compared, and the bits that count.
     pub(super) fn shape(&self) -> Shape {
-        Shape { by: self.by, care: self.care }
+        Shape { by: self.by, care: self.number.care }
     }
 
     /// The number that a function has that matches, as [`Shape::key`] finds it.
     pub(super) fn key(&self) -> u64 {
-        with_steps(self.value, self.steps.iter().copied())
+        with_steps(self.number.value, &self.steps)
     }
 
     /// Whether it means the place of the function, or where it names no place, the function itself.
     pub fn is_at(&self, function: &Function) -> bool {
-        self.shape().value(function) == Some(self.value)
-            && (self.by != By::Path || function.place.as_ref().is_some_and(|place| place.steps().eq(self.steps.iter().copied())))
+        self.shape().value(function) == Some(self.number.value)
+            && (self.by != By::Path || function.place.as_ref().is_some_and(|place| place.steps == self.steps))
     }
 
     /// Whether the function is the one that is expected at this place. Without `@` any is.
     pub fn is_expected(&self, function: &Function) -> bool {
-        let (value, care) = self.ids;
+        let Pattern { value, care } = self.ids;
         care == 0 || function.identity.is_some_and(|identity| identity.ids & care == value)
     }
 }
@@ -176,7 +172,7 @@ impl Shape {
     fn value(self, function: &Function) -> Option<u64> {
         let value = match self.by {
             By::Address => function.address.bits(),
-            By::Path => function.place.as_ref()?.root(),
+            By::Path => function.place.as_ref()?.root.value,
             By::Identity => function.identity?.ids,
             By::Class => function.identity?.class.into(),
         };
@@ -187,15 +183,15 @@ impl Shape {
     pub fn key(self, function: &Function) -> Option<u64> {
         let value = self.value(function)?;
         match (self.by, &function.place) {
-            (By::Path, Some(place)) => Some(with_steps(value, place.steps())),
+            (By::Path, Some(place)) => Some(with_steps(value, &place.steps)),
             _ => Some(value),
         }
     }
 }
 
 /// A number for a path: few paths of a machine have the same.
-fn with_steps(root: u64, steps: impl Iterator<Item = u8>) -> u64 {
-    steps.fold(root, |sum, step| sum.wrapping_mul(0x1_0001) ^ u64::from(step) ^ 0x100)
+fn with_steps(root: u64, steps: &[u8]) -> u64 {
+    steps.iter().fold(root, |sum, &step| sum.wrapping_mul(0x1_0001) ^ u64::from(step) ^ 0x100)
 }
 
 /// Whether the text is to be an address or a path: it has a dot, or is `[DOMAIN:]BUS:DEVICE` without function, two fields of one or two digits, and perhaps one in front.
@@ -208,7 +204,7 @@ fn is_place(text: &[u8]) -> bool {
 }
 
 /// Reads an identity: its ids, and the bits of them that count.
-fn identity(text: &[u8]) -> Result<(u64, u64), Fault> {
+fn identity(text: &[u8]) -> Result<Pattern, Fault> {
     let lax = behind(b"pci:", text);
     let (mut value, mut care, mut count) = (0, 0, 0);
     for field in split(lax.unwrap_or(text), b':') {
@@ -223,8 +219,8 @@ fn identity(text: &[u8]) -> Result<(u64, u64), Fault> {
         count += 1;
     }
     match count {
-        2 => Ok((value << 32, care << 32)),
-        4 => Ok((value, care)),
+        2 => Ok(Pattern { value: value << 32, care: care << 32 }),
+        4 => Ok(Pattern { value, care }),
         _ => Err(Fault::Is(Mistake::NoSelector)),
     }
 }
@@ -250,7 +246,7 @@ pub fn meant(text: &[u8]) -> Option<Selector> {
 }
 
 /// Shows ids, `*` for those that do not count; the subsystem only where it does.
-fn show_ids(line: &mut Line, (value, care): (u64, u64)) {
+fn show_ids(line: &mut Line, Pattern { value, care }: Pattern) {
     let fields: &[u32] = if care as u32 == 0 { &[48, 32] } else { &[48, 32, 16, 0] };
     let mut separator = "";
     for &shift in fields {
@@ -262,21 +258,21 @@ fn show_ids(line: &mut Line, (value, care): (u64, u64)) {
 
 impl Show for Selector {
     fn show(&self, line: &mut Line) {
-        let Selector { by, value, care, ref steps, ids } = *self;
+        let Selector { by, number, ref steps, ids } = *self;
+        let Pattern { value, care } = number;
         match by {
-            By::Identity => show_ids(line, (value, care)),
+            By::Identity => show_ids(line, number),
             By::Class if care == class::CARE_OF_AUDIO.into() => put!(line, "class:", class::AUDIO),
             By::Class => {
                 let below = care.trailing_zeros();
                 put!(line, "class:", Hex((value as u32) >> below, 6 - (below / 4) as u8))
             }
             By::Address | By::Path => {
-                if ids != (0, 0) {
+                if ids.care != 0 {
                     show_ids(line, ids);
                     put!(line, "@");
                 }
-                put!(line, Pattern { value, care });
-                show_steps(line, steps.iter().copied());
+                place::show(line, number, steps);
             }
         }
     }
