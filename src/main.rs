@@ -85,7 +85,21 @@ pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c
 /// `pointers` points to `count` strings that live as long as the process. With a count of 0 nothing is read.
 unsafe fn words(count: usize, pointers: *const *const c_char) -> impl Iterator<Item = &'static CStr> + Clone {
     // SAFETY: the caller's promise.
-    (1..count).map(move |at| unsafe { CStr::from_ptr(*pointers.add(at)) })
+    (1..count).map(move |at| unsafe { word(*pointers.add(at)) })
+}
+
+/// A string, up to its NUL.
+///
+/// # Safety
+/// It has one, and lives as long as the process.
+unsafe fn word(start: *const c_char) -> &'static CStr {
+    let mut length = 0;
+    // SAFETY: no byte behind the NUL is read. Each is read for itself, or the compiler would see that this is `strlen`, and call the C library's.
+    while unsafe { start.add(length).read_volatile() } != 0 {
+        length += 1;
+    }
+    // SAFETY: these are the bytes up to the NUL, and that.
+    unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(start.cast(), length + 1)) }
 }
 
 fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {

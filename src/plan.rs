@@ -5,8 +5,8 @@ use crate::{
     host::{Errno, Host},
     pci::{Address, bus},
     put,
-    request::{Cursor, Fault, Function, ItemId, Mistake, Problem, Request, selector::By},
-    text::{Excerpt, Line, Show, part},
+    request::{Cursor, Fault, Function, ItemId, Mistake, Request, selector::By},
+    text::{Line, Show, part},
 };
 
 /// What is to be done with a function that an item names.
@@ -138,9 +138,9 @@ fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), E
                 add(request, devices, device);
             }
         } else if walked.is_ok() {
-            let mut text = Line::new();
+            let (mut text, origin) = (Line::new(), item.origin);
             put!(&mut text, item);
-            request.problems.add(Problem { origin: item.origin, text: Excerpt::of(text.bytes()), fault: Fault::Is(Mistake::KeepsNothing) });
+            request.problem(origin, text.bytes(), Fault::Is(Mistake::KeepsNothing));
         }
     }
 }

@@ -126,18 +126,15 @@ impl Pattern {
             (Some(domain), Some(bus), Some(device), None) => (domain, bus, device),
             _ => return Err(Fault::Form),
         };
-        let mut value = u64::from(number(domain, Field::Domain)?) << 16 | u64::from(number(bus, Field::Bus)?) << 8;
-        let mut care = !0;
         let is_any = function == b"*";
-        if is_any && device == b"*" {
-            care &= !DEVICE_BITS;
-        } else {
-            value |= u64::from(number(device, Field::Device)?) << 3;
-        }
-        if is_any {
-            care &= !FUNCTION_BITS;
-        } else {
-            value |= u64::from(number(function, Field::Function)?);
+        let (mut value, mut care) = (0, !0);
+        for (text, field, bits) in [(domain, Field::Domain, 32), (bus, Field::Bus, 8), (device, Field::Device, 5), (function, Field::Function, 3)] {
+            value <<= bits;
+            care <<= bits;
+            if !(is_any && text == b"*" && bits < 8) {
+                value |= u64::from(number(text, field)?);
+                care |= (1 << bits) - 1;
+            }
         }
         Ok(Pattern { value, care })
     }

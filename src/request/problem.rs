@@ -64,7 +64,7 @@ mistakes! {
     /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
     DeepPath = "more than 32 bridges",
     /// A line of another configuration.
-    Pasted = "this is for modprobe.d or the kernel command line; expected one device a line, like 0000:03:00.0",
+    Pasted = "this is for modprobe.d or the kernel command line; expected one device a line",
     /// A keep that means no function. A notice: all is as asked.
     KeepsNothing = "keeps nothing: no device here is meant",
     /// The module did not take its parameters.
@@ -72,9 +72,9 @@ mistakes! {
     /// A list of items without one.
     NoItem = "no device given; expected ITEM[,ITEM...]",
     /// No such parameter or setting.
-    UnknownName = "no such setting; there are off, strict, debug, timeout (and on the kernel command line pciseize.hide)",
+    UnknownName = "no such setting; there are off, strict, debug, timeout",
     /// Neither a yes nor a no.
-    NoTruth = "expected yes or no (or 1, y, on, true, 0, n, off, false)",
+    NoTruth = "expected yes or no",
     /// Not a number of seconds.
     NoSeconds = "expected a number of seconds from 1 to 3600",
     /// A parameter for the module that cannot be handed on.
@@ -86,7 +86,7 @@ mistakes! {
     /// The command line is longer than [`CMDLINE_SIZE`](super::cmdline::CMDLINE_SIZE).
     LongCmdline = "more than 8192 bytes; parameters beyond were not read",
     /// The embedded configuration does not have its size, or not its end mark where that belongs.
-    Section = "damaged: no end mark after 2048 bytes; ignored; install a fresh copy of the program",
+    Section = "damaged: no end mark after 2048 bytes; ignored; install the program anew",
     /// An embedded configuration that does not fit.
     LongSection = "more than 2032 bytes cannot be embedded",
     /// More than [`ITEMS`](super::ITEMS).
