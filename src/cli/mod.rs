@@ -11,10 +11,11 @@ use heapless::Vec;
 use crate::{
     device::Devices,
     host::{Host, Level},
+    put,
     report::Stage,
     request::Request,
     say,
-    text::{Shown, word_number},
+    text::{Line, Shown, word_number},
 };
 
 /// What `--help` prints. It fits a screen of 80 columns and 24 lines.
@@ -128,10 +129,13 @@ pub struct Usage<'a> {
 impl Usage<'_> {
     /// Tells it.
     pub fn tell<H: Host>(&self, host: &mut H) {
-        match self.word {
-            None => say!(host, Level::Error, self.message, "; see 'pciseize --help'"),
-            Some(word) => say!(host, Level::Error, self.message, " '", Shown(word.to_bytes()), "'; see 'pciseize --help'"),
+        let mut line = Line::new();
+        put!(&mut line, self.message);
+        if let Some(word) = self.word {
+            put!(&mut line, " '", Shown(word.to_bytes()), "'");
         }
+        put!(&mut line, "; see 'pciseize --help'");
+        host.say(Level::Error, &line);
     }
 }
 
@@ -204,6 +208,18 @@ impl<'a> Invocation<'a> {
             Command::Version => print(host, VERSION),
         }
     }
+}
+
+/// Whether `seize` has nothing to do here, whatever is asked for. Then that is said.
+#[inline(never)]
+fn is_idle<H: Host>(host: &mut H, is_dom0: bool, request: &Request) -> bool {
+    let why = match (is_dom0, request.switches.off) {
+        (false, _) => "not a Xen dom0",
+        (true, true) => "switched off",
+        (true, false) => return false,
+    };
+    say!(host, Level::Notice, why, ": no device is touched");
+    true
 }
 
 /// Notes what is wrong, if nothing was before.

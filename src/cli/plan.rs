@@ -2,13 +2,13 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Memory};
+use super::{Exit, Memory, is_idle};
 use crate::{
-    host::{Host, Level},
+    host::Host,
     pci::bus,
     plan,
     report::{self, Report, Stage},
-    say, seize,
+    seize,
 };
 
 /// Decides as `seize` does, up to the hold, and prints what comes out: as JSON, or as a table, with the problems told apart. `cmdline`, if given, stands in for `/proc/cmdline`.
@@ -27,11 +27,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
         report::json::write(host, None, &report)
     } else {
         report::log::problems(host, request);
-        if request.switches.off {
-            say!(host, Level::Notice, "switched off: seize would touch no device");
-        } else if !is_dom0 {
-            say!(host, Level::Notice, "not a Xen dom0: seize would touch no device");
-        }
+        is_idle(host, is_dom0, request);
         devices.iter().try_for_each(|device| {
             let line = report::row::row(host, &report, device, true);
             host.print(line.bytes())

@@ -1,6 +1,6 @@
 //! `pciseize seize`: the boot action, and right on a running host too.
 
-use super::{Exit, Memory};
+use super::{Exit, Memory, is_idle};
 use crate::{
     host::{Host, Level},
     report::{self, Report, Stage},
@@ -12,15 +12,15 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
     let Memory { request, devices } = memory;
 
     let is_dom0 = seize::dom0::is_here(host);
-    if !is_dom0 {
-        say!(host, Level::Notice, "not a Xen dom0: no device is touched");
-        return untouched(host, &Report { is_done: true, request, devices, is_dom0, stage, pciback: Ok(()) });
+    if is_dom0 {
+        request.gather(host, embedded, None);
     }
-
-    request.gather(host, embedded, None);
-    if request.switches.off {
-        say!(host, Level::Notice, "switched off: no device is touched");
-        return untouched(host, &Report { is_done: true, request, devices, is_dom0, stage, pciback: Ok(()) });
+    if is_idle(host, is_dom0, request) {
+        // What an earlier run has to tell stays.
+        if !report::kept::is_there(host) {
+            keep(host, &Report { is_done: true, request, devices, is_dom0, stage, pciback: Ok(()) });
+        }
+        return Exit::AsAsked;
     }
 
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
@@ -39,14 +39,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
         (false, false) => Exit::NotAsAsked,
         (false, true) => Exit::Strict,
     }
-}
-
-/// The end of a run that did nothing. What an earlier run has to tell stays.
-fn untouched<H: Host>(host: &mut H, report: &Report) -> Exit {
-    if !report::kept::is_there(host) {
-        keep(host, report);
-    }
-    Exit::AsAsked
 }
 
 /// Keeps the report. That this fails changes nothing for the devices: it is said, and that is all.

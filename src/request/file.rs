@@ -48,10 +48,6 @@ pub fn line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
     match entry.setting {
         // An `=` makes no setting of what was to be kept.
         Some(_) if entry.text.starts_with(b"!") => request.item(origin, entry.text),
-        // Pasted from modprobe.d, from /etc/initramfs-tools/modules, or from the kernel command line.
-        Some((name, _)) if name.ends_with(b"hide") || name.starts_with(b"options") || name.starts_with(b"xen") => {
-            request.problem(origin, entry.text, Fault::Is(Mistake::Pasted));
-        }
         Some((name, value)) => request.switch(origin, entry.text, name, Some(value)),
         None => request.item(origin, entry.text),
     }

@@ -63,16 +63,14 @@ mistakes! {
     NoClass = "expected 2, 4 or 6 hexadecimal digits or a name:",
     /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
     DeepPath = "more than 32 bridges",
-    /// A line of another configuration.
-    Pasted = "this is for modprobe.d or the kernel command line; expected one device a line",
+    /// No such parameter or setting, or a line of another configuration.
+    UnknownName = "no such setting (there are off, strict, debug, timeout); in a file, a device stands alone on its line, and options for xen-pciback belong into modprobe.d",
     /// A keep that means no function. A notice: all is as asked.
     KeepsNothing = "keeps nothing: no device here is meant",
     /// The module did not take its parameters.
     RefusedParameters = "xen-pciback refused its parameters, and was loaded without any",
     /// A list of items without one.
     NoItem = "no device given; expected ITEM[,ITEM...]",
-    /// No such parameter or setting.
-    UnknownName = "no such setting; there are off, strict, debug, timeout",
     /// Neither a yes nor a no.
     NoTruth = "expected yes or no",
     /// Not a number of seconds.
@@ -125,7 +123,7 @@ impl Fault {
         match self {
             Fault::Address(_) => true,
             Fault::Unreadable(_) => false,
-            Fault::Is(mistake) => mistake <= Mistake::Pasted,
+            Fault::Is(mistake) => mistake <= Mistake::UnknownName,
         }
     }
 }
