@@ -153,6 +153,6 @@ fn add(request: &mut Request, devices: &mut Devices, device: Device) {
     if let Err(device) = devices.push(device)
         && let Some(item) = device.item(request)
     {
-        request.problem(item.origin, &device.address.text(), Fault::Is(Mistake::TooManyDevices));
+        request.problem(item.origin, device.address.text().bytes(), Fault::Is(Mistake::TooManyDevices));
     }
 }

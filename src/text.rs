@@ -289,6 +289,17 @@ pub fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((before, rest.get(1..)?))
 }
 
+/// The next piece of a text, from `at` on, that has no separator in it, and at least one byte. Then `at` is its end.
+#[inline(never)]
+pub fn next_piece<'t>(text: &'t [u8], at: &mut usize, is_separator: fn(u8) -> bool) -> Option<&'t [u8]> {
+    let rest = text.get(*at..)?;
+    let start = rest.iter().position(|&b| !is_separator(b))?;
+    let rest = rest.get(start..)?;
+    let length = rest.iter().position(|&b| is_separator(b)).unwrap_or(rest.len());
+    *at += start + length;
+    rest.get(..length)
+}
+
 /// What follows `prefix`. The standard `strip_prefix` leaves a panic behind where it is not inlined.
 pub fn behind<'t>(prefix: &[u8], text: &'t [u8]) -> Option<&'t [u8]> {
     let (start, rest) = text.split_at_checked(prefix.len())?;

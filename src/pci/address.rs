@@ -1,7 +1,5 @@
 //! The address of a PCI function: `[DOMAIN:]BUS:DEVICE.FUNCTION`, in hexadecimal.
 
-use heapless::Vec;
-
 use crate::{
     put,
     text::{Hex, Line, Show, part, split, split_once},
@@ -88,12 +86,9 @@ impl Address {
     }
 
     /// The name of the function in sysfs.
-    pub fn text(self) -> Vec<u8, 16> {
-        let mut line = Line::new();
-        self.show(&mut line);
-        // The longest is ffffffff:ff:1f.7.
-        let mut text = Vec::new();
-        let _ = text.extend_from_slice(line.bytes());
+    pub fn text(self) -> Line {
+        let mut text = Line::new();
+        put!(&mut text, self);
         text
     }
 
@@ -195,7 +190,7 @@ mod tests {
     #[test]
     fn prints_as_the_kernel_does() {
         for text in ["0000:0a:1f.7", "ffff:00:00.0", "10000:e1:00.0", "ffffffff:ff:1f.7"] {
-            assert_eq!(parse(text).expect(text).text(), text.as_bytes());
+            assert_eq!(parse(text).expect(text).text().bytes(), text.as_bytes());
         }
     }
 

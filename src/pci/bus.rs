@@ -32,13 +32,11 @@ pub fn walk<H: Host>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> Re
 }
 
 /// The path of an attribute of the function: `/sys/bus/pci/devices/0000:03:00.0/modalias`.
-pub fn attribute(address: Address, name: &str) -> Vec<u8, 64> {
+#[inline(never)]
+pub fn attribute(address: Address, name: &str) -> Line {
     let mut path = Line::new();
     put!(&mut path, "/sys/bus/pci/devices/", address, name);
-    // There is room: the longest address has 16 bytes, the longest attribute of ours 16.
-    let mut text = Vec::new();
-    let _ = text.extend_from_slice(path.bytes());
-    text
+    path
 }
 
 /// What the function is.
@@ -47,7 +45,7 @@ pub fn attribute(address: Address, name: &str) -> Vec<u8, 64> {
 /// Why `modalias` cannot be read; `EINVAL` when it does not have the form that the kernel writes.
 pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Errno> {
     let mut buffer = [0; MODALIAS_SIZE];
-    let text = host.read(&attribute(address, "/modalias"), 0, &mut buffer)?;
+    let text = host.read(attribute(address, "/modalias").bytes(), 0, &mut buffer)?;
     Identity::from_modalias(text).ok_or(Errno::EINVAL)
 }
 
@@ -58,7 +56,7 @@ pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Err
 pub fn driver<H: Host>(host: &mut H, address: Address, name: &mut DriverName) -> Result<(), Errno> {
     name.clear();
     let mut buffer = [0; LINK_SIZE];
-    let target = match host.link(&attribute(address, "/driver"), &mut buffer) {
+    let target = match host.link(attribute(address, "/driver").bytes(), &mut buffer) {
         Ok(target) => target,
         Err(Errno::ENOENT) => return Ok(()),
         Err(errno) => return Err(errno),
@@ -75,5 +73,5 @@ pub fn driver<H: Host>(host: &mut H, address: Address, name: &mut DriverName) ->
 /// The place of the function. `None` where the link to it cannot be read or understood.
 pub fn place<H: Host>(host: &mut H, address: Address) -> Option<Place> {
     let mut buffer = [0; LINK_SIZE];
-    Place::from_link(host.link(&attribute(address, ""), &mut buffer).ok()?)
+    Place::from_link(host.link(attribute(address, "").bytes(), &mut buffer).ok()?)
 }

@@ -124,7 +124,7 @@ fn show_behind<H: Host>(host: &mut H, bridge: Address, line: &mut Line, left: &m
     loop {
         // In order. The folder is read anew each time, so that the number of functions needs no memory.
         let mut next: Option<Address> = None;
-        let _ = host.list(&bus::attribute(bridge, ""), &mut |_, name| {
+        let _ = host.list(bus::attribute(bridge, "").bytes(), &mut |_, name| {
             if let Ok(address) = Address::parse(name)
                 && address.bits() > last
                 && next.is_none_or(|next| address.bits() < next.bits())

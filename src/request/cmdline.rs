@@ -17,7 +17,7 @@ use super::{Fault, Mistake, Origin, Request, SourceId, folder, truth};
 use crate::{
     host::{Errno, Host, Path},
     put,
-    text::{Line, behind, last_part, number, split, split_once, words},
+    text::{Line, behind, last_part, next_piece, number, split, split_once, words},
 };
 
 /// Where the kernel shows it.
@@ -227,18 +227,17 @@ enum Items {
 ///
 /// The kernel writes `(03:00.0)(04:00.*)`. People also write `(03:00.0),(04:00.0)`, `(03:00.0,04:00.0)` and blanks between; for the kernel's module each of those hides nothing at all. Here all are lists.
 fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) {
-    let mut at = parameter.value_at;
-    let mut has_any = false;
+    let value = parameter.value.unwrap_or_default();
+    let (mut at, mut has_any) = (0, false);
     // A `!` that a blank or a parenthesis parts from what it keeps.
     let mut keeps_next = false;
-    for piece in parameter.value.unwrap_or_default().split(|&b| is_space(b) || b"(),".contains(&b)) {
-        let origin = text.origin(at);
-        at += piece.len() + 1;
+    while let Some(piece) = next_piece(value, &mut at, |byte| is_space(byte) || matches!(byte, b'(' | b')' | b',')) {
         keeps_next |= piece == b"!";
-        if piece.is_empty() || piece == b"!" {
+        if piece == b"!" {
             continue;
         }
         has_any = true;
+        let origin = text.origin(parameter.value_at + at - piece.len());
         match form {
             Items::Plain if core::mem::take(&mut keeps_next) => request.selector(origin, piece, true, piece),
             Items::Plain => request.item(origin, piece),

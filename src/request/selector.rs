@@ -21,7 +21,7 @@ use crate::{
         place::{self, Steps},
     },
     put,
-    text::{Hex, Line, Show, behind, number, split, split_once},
+    text::{Hex, Line, Show, behind, next_piece, number, split, split_once},
 };
 
 /// What functions are told apart by.
@@ -196,11 +196,18 @@ fn with_steps(root: u64, steps: &[u8]) -> u64 {
 
 /// Whether the text is to be an address or a path: it has a dot, or is `[DOMAIN:]BUS:DEVICE` without function, two fields of one or two digits, and perhaps one in front.
 fn is_place(text: &[u8]) -> bool {
-    let (mut count, mut bus, mut device) = (0, 0, 0);
-    for field in split(text, b':') {
-        (count, bus, device) = (count + 1, device, field.len());
+    let (mut colons, mut bus, mut device) = (0_u32, 0_u32, 0_u32);
+    if split_once(text, b'.').is_some() {
+        return true;
     }
-    split_once(text, b'.').is_some() || matches!((count, bus, device), (2 | 3, 1 | 2, 1 | 2)) && text.iter().all(|&b| b == b':' || b.is_ascii_hexdigit())
+    for byte in text {
+        match byte {
+            b':' => (colons, bus, device) = (colons + 1, device, 0),
+            _ if byte.is_ascii_hexdigit() => device += 1,
+            _ => return false,
+        }
+    }
+    matches!((colons, bus, device), (1 | 2, 1 | 2, 1 | 2))
 }
 
 /// Reads an identity: its ids, and the bits of them that count.
@@ -227,18 +234,22 @@ fn identity(text: &[u8]) -> Result<Pattern, Fault> {
 
 /// What was probably meant by a bad item: the selector that brackets or a text behind it hide, or an address whose digits are right and whose signs are not.
 pub fn meant(text: &[u8]) -> Option<Selector> {
-    let is_around = |b: &u8| b"()[]{}\"',;= ".contains(b);
-    let mut pieces = text.split(is_around).filter(|piece| !piece.is_empty());
-    if let Some(selector) = pieces.clone().find_map(|piece| Selector::parse(piece).ok()) {
-        return Some(selector);
+    let is_around = |byte| matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'=' | b' ');
+    let (mut at, mut first) = (0, None);
+    while let Some(piece) = next_piece(text, &mut at, is_around) {
+        if let Ok(selector) = Selector::parse(piece) {
+            return Some(selector);
+        }
+        first = first.or(Some(piece));
     }
-    let first = pieces.next()?;
+    let first = first?;
     // A SCSI address ends in a sign, or has more numbers.
-    if !first.last()?.is_ascii_hexdigit() || !first.iter().all(|b| b.is_ascii_hexdigit() || b":._-/".contains(b)) {
+    if !first.last()?.is_ascii_hexdigit() || !first.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'_' | b'-' | b'/')) {
         return None;
     }
     let (mut domain, mut bus, mut device, mut function, mut count) = (0, 0, 0, 0, 0);
-    for digits in first.split(|b| !b.is_ascii_hexdigit()).filter(|digits| !digits.is_empty()) {
+    at = 0;
+    while let Some(digits) = next_piece(first, &mut at, |byte| !byte.is_ascii_hexdigit()) {
         (domain, bus, device, function, count) = (bus, device, function, u64::from(number(digits, 16)?), count + 1);
     }
     let is_one = matches!(count, 3 | 4) && bus <= 0xff && device <= 0x1f && function <= 7;

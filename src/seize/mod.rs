@@ -68,10 +68,10 @@ pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices)
 
 /// Writes the override of a device: the name of the one driver that may have it.
 fn set_override<H: Host>(host: &mut H, address: Address, driver: &str) -> Result<(), Errno> {
-    host.write(&bus::attribute(address, "/driver_override"), driver.as_bytes())
+    host.write(bus::attribute(address, "/driver_override").bytes(), driver.as_bytes())
 }
 
 /// Writes the address of a device into `bind` or `unbind` of a driver, or another attribute that takes one.
 fn write_address<H: Host>(host: &mut H, path: Path, address: Address) -> Result<(), Errno> {
-    host.write(path, &address.text())
+    host.write(path, address.text().bytes())
 }

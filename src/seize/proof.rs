@@ -51,7 +51,7 @@ const OVERRIDES: &str = "pciseize pciback";
 /// What a device without a driver is: by its override, which keeps dom0's drivers away or does not.
 fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
     let mut buffer = [0; 16];
-    match host.read(&bus::attribute(device.address, "/driver_override"), 0, &mut buffer) {
+    match host.read(bus::attribute(device.address, "/driver_override").bytes(), 0, &mut buffer) {
         Ok(name) if word_number(OVERRIDES, name.trim_ascii_end()).is_some() => Outcome::Held,
         // Every function has that attribute: this one went away.
         Err(Errno::ENOENT) => Outcome::Absent,
@@ -71,7 +71,7 @@ fn is_initialised<H: Host>(host: &mut H, device: &Device) -> bool {
     let address = device.address.text();
     let _ = lines::each(host, b"/sys/bus/pci/drivers/pciback/irq_handlers", FILE_SIZE, &mut |_, _, line| {
         if let Line::Whole(line) = line {
-            found |= behind(&address, line).is_some_and(|rest| rest.starts_with(b":"));
+            found |= behind(address.bytes(), line).is_some_and(|rest| rest.starts_with(b":"));
         }
     });
     found

@@ -22,5 +22,5 @@ pub fn old_drivers<H: Host>(host: &mut H, devices: &mut Devices) {
 }
 
 fn unbind<H: Host>(host: &mut H, device: &Device) -> Result<(), Errno> {
-    write_address(host, &bus::attribute(device.address, "/driver/unbind"), device.address)
+    write_address(host, bus::attribute(device.address, "/driver/unbind").bytes(), device.address)
 }
