@@ -26,7 +26,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
     let printed = if is_json {
         report::json::write(host, None, &report)
     } else {
-        report::log::problems(host, request);
+        report::log::problems(host, request, 0);
         is_idle(host, is_dom0, request);
         devices.iter().try_for_each(|device| {
             let line = report::row::row(host, &report, device, true);

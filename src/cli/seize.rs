@@ -25,8 +25,10 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
 
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
     seize::hold::everything(host, request, devices);
-    report::log::problems(host, request);
+    report::log::problems(host, request, 0);
+    let told = request.problems.iter().len();
     let pciback = seize::take(host, request, devices);
+    report::log::problems(host, request, told);
     report::kept::remember(host, devices);
     seize::proof::everything(host, devices);
 

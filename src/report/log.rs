@@ -10,12 +10,12 @@ use crate::{
     text::{Decimal, Line},
 };
 
-/// Tells every problem of the request.
-pub fn problems<H: Host>(host: &mut H, request: &Request) {
-    for problem in request.problems.iter() {
+/// Tells the problems of the request, but for the first ones, which were told before.
+pub fn problems<H: Host>(host: &mut H, request: &Request, told: usize) {
+    for problem in request.problems.iter().skip(told) {
         say!(host, if problem.is_notice() { Level::Notice } else { Level::Error }, Found(request, problem));
     }
-    if request.problems.beyond > 0 {
+    if request.problems.beyond > 0 && told == 0 {
         say!(host, Level::Error, "and ", Decimal(request.problems.beyond), " more problems");
     }
 }

@@ -66,10 +66,8 @@ pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack:
         Line::Whole(text) => {
             if number == 1 {
                 request.digest.add(name);
-                request.digest.add(b"\n");
             }
             request.digest.add(text);
-            request.digest.add(b"\n");
             line(request, source, number, text);
         }
         Line::TooLong(text) => {
@@ -80,7 +78,6 @@ pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack:
     match result {
         Ok(()) => {}
         Err(Errno::ENOENT) if may_lack => {}
-        Err(Errno::EFBIG) => request.source_problem(source, Fault::Is(Mistake::LongFile)),
         Err(errno) => request.source_problem(source, Fault::Unreadable(errno)),
     }
 }

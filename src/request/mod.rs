@@ -255,6 +255,7 @@ impl Request {
     /// Notes what is wrong with a source as a whole. Some of it was not read, and that may have been a keep.
     pub(crate) fn source_problem(&mut self, source: SourceId, fault: Fault) {
         self.lacks_keep = true;
+        let fault = if matches!(fault, Fault::Unreadable(Errno::EFBIG)) { Fault::Is(Mistake::LongFile) } else { fault };
         self.problem(Origin { source, line: 0, column: 0 }, b"", fault);
     }
 }

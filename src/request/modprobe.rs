@@ -39,15 +39,15 @@ fn read<H: Host>(request: &mut Request, host: &mut H, path: Path) {
             _ => cmdline::module_options(request, origin, text, options),
         }
     });
-    let fault = match result {
-        Ok(()) => return,
+    match result {
+        Ok(()) => {}
         // Too much to be a configuration, and nothing of the module's was seen in it.
-        Err(Errno::EFBIG) if source.is_none() => return,
-        Err(Errno::EFBIG) => Fault::Is(Mistake::LongFile),
-        Err(errno) => Fault::Unreadable(errno),
-    };
-    if let Some(source) = source.or_else(|| request.open(path)) {
-        request.source_problem(source, fault);
+        Err(Errno::EFBIG) if source.is_none() => {}
+        Err(errno) => {
+            if let Some(source) = source.or_else(|| request.open(path)) {
+                request.source_problem(source, Fault::Unreadable(errno));
+            }
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Problem {
 impl Problem {
     /// Whether it is only worth reading, and all is as asked.
     pub fn is_notice(&self) -> bool {
-        self.fault == Fault::Is(Mistake::KeepsNothing)
+        matches!(self.fault, Fault::Is(Mistake::KeepsNothing))
     }
 }
 

@@ -22,9 +22,9 @@ use crate::{
     device::Devices,
     host::{Errno, Host, Level, Path},
     pci::{Address, bus},
-    request::{Fault, Found, Mistake, Problem, Request},
+    request::{Fault, Mistake, Request},
     say,
-    text::Excerpt,
+    text::Line,
 };
 
 /// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
@@ -51,13 +51,9 @@ pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices)
         if pciback == Err(module::Missing::Refused(Errno::EINVAL)) && !request.module_parameters.is_empty() {
             pciback = module::ready(host, b"");
             if pciback.is_ok() {
-                let problem = Problem {
-                    origin: request.module_parameters_at,
-                    text: Excerpt::of(&request.module_parameters),
-                    fault: Fault::Is(Mistake::RefusedParameters),
-                };
-                say!(host, Level::Error, Found(request, &problem));
-                request.problems.add(problem);
+                let mut parameters = Line::new();
+                parameters.push(&request.module_parameters);
+                request.problem(request.module_parameters_at, parameters.bytes(), Fault::Is(Mistake::RefusedParameters));
             }
         }
     }

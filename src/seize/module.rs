@@ -49,7 +49,6 @@ pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
     let mut buffer = [0; 128];
     let release = host.read(b"/proc/sys/kernel/osrelease", 0, &mut buffer).map_err(Missing::NoRelease)?.trim_ascii_end();
 
-    let mut refused = None;
     let mut path = Line::new();
     for folder in words("/lib /usr/lib") {
         for ending in words(ENDINGS) {
@@ -63,9 +62,9 @@ pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
                 // Somebody else was quicker.
                 Ok(()) | Err(Errno::EEXIST) => return if is_registered(host) { Ok(()) } else { Err(Missing::NoDriver) },
                 Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-                Err(errno) => refused = refused.or(Some(errno)),
+                Err(errno) => return Err(Missing::Refused(errno)),
             }
         }
     }
-    Err(refused.map_or(Missing::NoFile, Missing::Refused))
+    Err(Missing::NoFile)
 }
