@@ -35,7 +35,7 @@ const WORDS: &str = "seize keep refuse refuse mismatch absent leave";
 const REASONS: &str = "
 ; kept by 
 ; it is a bridge, and bridges stay with dom0; behind it:
-; its domain is above ffff, where Xen cannot name it (a device behind Intel VMD: switch VMD off in the firmware)
+; its domain is above ffff, beyond Xen's reach (behind Intel VMD: switch VMD off in the firmware)
 ; this is not 
 ; no such device
 ; left alone: an item that cannot be read may be the one that keeps it";

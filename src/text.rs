@@ -143,20 +143,17 @@ pub fn number(digits: &[u8], radix: u32) -> Option<u32> {
     })
 }
 
-/// Shows bytes from anywhere. Control characters and what is not UTF-8 become `\xNN`, byte by byte, so that a line stays one line, and every byte can be told.
+/// Shows bytes from anywhere: ASCII as it is; anything else, and control characters, as `\xNN`, byte by byte. So a line stays one line, is UTF-8, and every byte can be told.
 pub struct Shown<'t>(pub &'t [u8]);
 
 impl Show for Shown<'_> {
     fn show(&self, line: &mut Line) {
-        let mut rest = self.0;
-        while let Some((&first, after)) = rest.split_first() {
-            let length = character_length(rest);
-            let (character, behind) = rest.split_at_checked(length).unwrap_or_default();
-            if length == 0 {
-                put!(line, "\\x", Hex(first.into(), 2));
+        for &byte in self.0 {
+            if matches!(byte, b' '..=b'~') {
+                line.push(&[byte]);
+            } else {
+                put!(line, "\\x", Hex(byte.into(), 2));
             }
-            line.push(character);
-            rest = if length == 0 { after } else { behind };
         }
     }
 }
@@ -170,25 +167,6 @@ impl<T: Show> Show for Quoted<T> {
         self.0.show(line);
         line.quote();
     }
-}
-
-/// How many bytes the first character of a text has: 1 to 4. 0 where it is a control character, or where the bytes are not UTF-8 (RFC 3629).
-///
-/// The standard library knows how, and brings two kilobytes.
-#[inline(never)]
-pub fn character_length(text: &[u8]) -> usize {
-    let Some((&first, after)) = text.split_first() else { return 0 };
-    // The ones at the front of the first byte count the bytes.
-    let length = first.leading_ones();
-    if length == 0 {
-        return usize::from(first >= b' ' && first != 0x7f);
-    }
-    let more = after.get(..length.saturating_sub(1) as usize).unwrap_or_default();
-    let value = more.iter().fold(u32::from(first) & (0x7f >> length), |value, &byte| value << 6 | u32::from(byte ^ 0x80));
-    let is_whole = (2..=4).contains(&length) && more.len() + 1 == length as usize && more.iter().all(|byte| byte & 0xc0 == 0x80);
-    // The shortest form is the only one allowed; and from 80 to 9f are control characters.
-    let is_character = is_whole && value >= 0xa0 && value >> (length * 5 - 4) != 0 && char::from_u32(value).is_some();
-    if is_character { length as usize } else { 0 }
 }
 
 /// Most bytes of a bad item that are kept to be shown.
@@ -330,7 +308,7 @@ mod tests {
 
     #[test]
     fn hides_nothing_and_stays_one_line() {
-        assert_eq!(line_of(Shown("a é".as_bytes())).bytes(), "a é".as_bytes());
+        assert_eq!(line_of(Shown("a é~".as_bytes())).bytes(), b"a \\xc3\\xa9~");
         assert_eq!(line_of(Shown(b"a\n\xff\x1b[1m")).bytes(), b"a\\x0a\\xff\\x1b[1m");
     }
 
@@ -344,29 +322,6 @@ mod tests {
         for (digits, radix) in [("", 10), ("100000000", 16), ("1 ", 10), ("-1", 10), ("a", 10)] {
             assert_eq!(number(digits.as_bytes(), radix), None, "{digits}");
         }
-    }
-
-    #[test]
-    fn reads_utf_8_as_the_standard_library_does() {
-        // Every sequence of two bytes, and of three and four with the bytes at which something changes.
-        let edges = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xf8, 0xff];
-        let check = |bytes: &[u8]| {
-            let chunk = bytes.utf8_chunks().next().expect("there are bytes");
-            let expected = chunk.valid().chars().next().filter(|first| !first.is_control());
-            assert_eq!(character_length(bytes), expected.map_or(0, char::len_utf8), "{bytes:x?}");
-        };
-        for one in 0..=255 {
-            for two in 0..=255 {
-                check(&[one, two]);
-            }
-            for two in edges {
-                for three in edges {
-                    check(&[one, two, three]);
-                    edges.iter().for_each(|&four| check(&[one, two, three, four]));
-                }
-            }
-        }
-        assert_eq!(character_length(b""), 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
 pub const DRIVER_SIZE: usize = 48;
 
-/// The name of a driver, empty where there is none. One that is longer than [`DRIVER_SIZE`] ends in `~`.
+/// The name of a driver, empty where there is none.
 pub type DriverName = Vec<u8, DRIVER_SIZE>;
 
 /// Most bytes of the links that are read: one step through a bridge takes 13.
@@ -52,7 +52,7 @@ pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Err
 /// Writes the driver that has the function now into `name`: nothing if none has.
 ///
 /// # Errors
-/// Why the link cannot be read. That there is none is not an error.
+/// Why the link cannot be read; `ENAMETOOLONG` for a name of more than [`DRIVER_SIZE`]. That there is none is not an error.
 pub fn driver<H: Host>(host: &mut H, address: Address, name: &mut DriverName) -> Result<(), Errno> {
     name.clear();
     let mut buffer = [0; LINK_SIZE];
@@ -61,13 +61,7 @@ pub fn driver<H: Host>(host: &mut H, address: Address, name: &mut DriverName) ->
         Err(Errno::ENOENT) => return Ok(()),
         Err(errno) => return Err(errno),
     };
-    for &byte in last_part(target, b'/') {
-        if name.push(byte).is_err() {
-            name.pop();
-            let _ = name.push(b'~');
-        }
-    }
-    Ok(())
+    name.extend_from_slice(last_part(target, b'/')).map_err(|_| Errno::ENAMETOOLONG)
 }
 
 /// The place of the function. `None` where the link to it cannot be read or understood.

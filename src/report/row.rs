@@ -79,7 +79,7 @@ fn wrap(line: &mut Line, word: &[u8], is_table: bool) {
 
 /// What the outcomes mean that are not as asked, in their order.
 const MEANINGS: &str = "
-; no driver has it and none can take it, but pciback has not got it
+; no driver can take it, but pciback has not got it
 ; pciback has it, but is not known to have initialised it
 ; no driver has it, and nothing keeps one from taking it
 ; it has the driver 

@@ -160,9 +160,14 @@ pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
     for parameter in Parameters::of(line) {
         let (name, origin) = (parameter.name, text.origin(parameter.name_at));
         match words(NAMES).position(|own| same_name(own, name)) {
-            Some(0..3) => hide(request, &text, &parameter, Items::Plain),
-            Some(3) => hide(request, &text, &parameter, Items::Qubes { are_kept: false }),
-            Some(4) => hide(request, &text, &parameter, Items::Qubes { are_kept: true }),
+            Some(number @ 0..5) => {
+                let form = match number {
+                    3 => Items::Qubes,
+                    4 => Items::KeptByQubes,
+                    _ => Items::Plain,
+                };
+                hide(request, &text, &parameter, form);
+            }
             Some(5) => match truth(parameter.value) {
                 Some(true) => request.selector(origin, name, false, b"class:0c03"),
                 Some(false) => {}
@@ -219,8 +224,10 @@ impl Text<'_> {
 enum Items {
     /// As everywhere.
     Plain,
-    /// As Qubes does, and perhaps without the `!` that they mean.
-    Qubes { are_kept: bool },
+    /// As Qubes does.
+    Qubes,
+    /// As Qubes does, without the `!` that is meant.
+    KeptByQubes,
 }
 
 /// Takes a list of items. An empty one asks for nothing.
@@ -241,16 +248,16 @@ fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) 
         match form {
             Items::Plain if core::mem::take(&mut keeps_next) => request.selector(origin, piece, true, piece),
             Items::Plain => request.item(origin, piece),
-            Items::Qubes { are_kept } => {
+            Items::Qubes | Items::KeptByQubes => {
                 let mut spelled = Line::new();
                 // What cannot be read stays as it is, and is a bad item.
                 let is_spelled = from_qubes(piece, &mut spelled).is_some();
-                request.selector(origin, piece, are_kept, if is_spelled { spelled.bytes() } else { piece });
+                request.selector(origin, piece, form == Items::KeptByQubes, if is_spelled { spelled.bytes() } else { piece });
             }
         }
     }
     if !has_any || keeps_next {
-        request.lacks_keep |= keeps_next || form == Items::Qubes { are_kept: true };
+        request.lacks_keep |= keeps_next || form == Items::KeptByQubes;
         request.problem(text.origin(parameter.name_at), parameter.name, Fault::Is(Mistake::NoItem));
     }
 }

@@ -64,7 +64,7 @@ mistakes! {
     /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
     DeepPath = "more than 32 bridges",
     /// No such parameter or setting, or a line of another configuration.
-    UnknownName = "no such setting (there are off, strict, debug, timeout); in a file, a device stands alone on its line, and options for xen-pciback belong into modprobe.d",
+    UnknownName = "no such setting (there are off, strict, debug, timeout); a device stands alone on its line, options for xen-pciback belong into modprobe.d",
     /// A keep that means no function. A notice: all is as asked.
     KeepsNothing = "keeps nothing: no device here is meant",
     /// The module did not take its parameters.
