@@ -34,7 +34,7 @@ const WORDS: &str = "seize keep refuse refuse mismatch absent leave";
 /// Why, in the order of the actions. The texts are one list: a third of the size of a table of them.
 const REASONS: &str = "
 ; kept by 
-; it is a bridge, and bridges stay with dom0; behind it:
+; it is a bridge, and bridges stay with dom0
 ; its domain is above ffff, beyond Xen's reach (behind Intel VMD: switch VMD off in the firmware)
 ; this is not 
 ; no such device
@@ -80,12 +80,23 @@ pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices,
             Err(errno) => (None, Err(errno)),
         };
         let function = Function { address, identity, place: if wants_place { bus::place(host, address) } else { None } };
-        if let Some((action, item)) = decide(request, &function) {
-            let mut device = Device::new(address, item, action);
-            device.identity = identity;
-            device.note(Step::Identify, errno);
-            found(host, &mut device);
-            add(request, devices, device);
+        match (decide(request, &function), errno) {
+            (Some((action, item)), _) => {
+                let mut device = Device::new(address, item, action);
+                device.identity = identity;
+                device.note(Step::Identify, errno);
+                if !devices.is_full() {
+                    found(host, &mut device);
+                }
+                add(request, devices, device);
+            }
+            // Nobody can tell whether it is meant.
+            (None, Err(errno)) => {
+                if let Some(item) = request.items.iter().find(|item| matches!(item.selector.by, By::Identity | By::Class)) {
+                    request.problem(item.origin, address.text().bytes(), Fault::Unreadable(errno));
+                }
+            }
+            (None, Ok(())) => {}
         }
     });
     add_absent(request, devices, walked);

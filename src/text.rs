@@ -187,9 +187,10 @@ impl Excerpt {
         excerpt
     }
 
-    /// The text, if it was kept whole.
-    pub fn whole(&self) -> Option<&[u8]> {
-        (!self.more).then_some(&self.bytes)
+    /// The words that were kept whole.
+    pub fn pieces(&self) -> &[u8] {
+        let whole = if self.more { self.bytes.iter().rposition(|&b| b == b' ').unwrap_or_default() } else { self.bytes.len() };
+        self.bytes.get(..whole).unwrap_or_default()
     }
 
     /// Whether there is anything to show.

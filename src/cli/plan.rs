@@ -4,11 +4,11 @@ use core::ffi::CStr;
 
 use super::{Exit, Memory, is_idle};
 use crate::{
-    host::Host,
+    host::{Host, Level},
     pci::bus,
     plan,
     report::{self, Report, Stage},
-    seize,
+    say, seize,
 };
 
 /// Decides as `seize` does, up to the hold, and prints what comes out: as JSON, or as a table, with the problems told apart. `cmdline`, if given, stands in for `/proc/cmdline`.
@@ -27,7 +27,12 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
         report::json::write(host, None, &report)
     } else {
         report::log::problems(host, request, 0);
-        is_idle(host, is_dom0, request);
+        if !is_idle(host, is_dom0, request) && request.items.is_empty() {
+            say!(host, Level::Notice, "nothing is asked for");
+        }
+        if request.switches.strict && !report.is_as_asked() {
+            say!(host, Level::Notice, "strict: the boot stops, since not all is as asked");
+        }
         devices.iter().try_for_each(|device| {
             let line = report::row::row(host, &report, device, true);
             host.print(line.bytes())

@@ -6,7 +6,7 @@ use crate::{
     host::{Errno, Host, Path},
     pci::bus::{self, DriverName},
     put,
-    request::{Problem, selector::By},
+    request::Problem,
     text::{Decimal, Hex, Line, Quoted, Show, Shown, behind, words},
 };
 
@@ -64,18 +64,14 @@ pub fn write<H: Host>(host: &mut H, path: Option<Path>, report: &Report) -> Resu
 /// A device.
 #[inline(never)]
 fn device<H: Host>(sink: &mut Sink<H>, report: &Report, device: &Device) {
-    let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
     let mut why = explain(sink.host, report, device);
     if let (Err(missing), true) = (report.pciback, device.is_pending) {
         put!(&mut why, "; ", missing);
     }
     let Some(item) = device.item(report.request) else { return };
+    let place = if device.is_there { bus::place(sink.host, device.address) } else { item.selector.path() };
     let line = &mut sink.line;
-    put!(line, "{\"address\":", Maybe(device.known_address(report.request)), ",\"path\":");
-    match place {
-        Some(place) => put!(line, Quoted(place)),
-        None => put!(line, Maybe((!device.is_there && item.selector.by == By::Path).then_some(&item.selector))),
-    }
+    put!(line, "{\"address\":", Maybe(device.known_address(report.request)), ",\"path\":", Maybe(place));
     let identity = device.identity.unwrap_or_default();
     let mut ids = identity.ids;
     for key in words("vendor device subvendor subdevice") {
@@ -90,6 +86,9 @@ fn device<H: Host>(sink: &mut Sink<H>, report: &Report, device: &Device) {
         put!(line, ",\"action\":", Quoted(device.action));
     }
     put!(line, ",\"selector\":", Quoted(item), ",\"source\":", Quoted(Shown(report.request.source(item.origin.source))), ",\"warnings\":[");
+    // A line has room for one long name with all its escapes, not for two.
+    sink.flush();
+    let line = &mut sink.line;
     if let Some(why) = behind(b"; ", why.bytes()) {
         put!(line, Quoted(Shown(why)));
     }

@@ -62,7 +62,7 @@ impl Report<'_> {
 
     /// Whether a device is, or will be, as it was asked to be.
     pub fn is_device_as_asked(&self, device: &Device) -> bool {
-        if self.is_done { device.outcome.is_as_asked() } else { device.action.is_as_asked() }
+        if self.is_done { device.outcome.is_as_asked() } else { device.action.is_as_asked() && device.failure.is_none() }
     }
 
     /// How many devices have that outcome.

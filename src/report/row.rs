@@ -43,11 +43,14 @@ pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bo
         put!(&mut line, identity.model(), " ", identity.class());
     }
     pad(&mut line, 42);
-    put!(&mut line, Shown(if device.origin.is_empty() { &device.driver } else { &device.origin }));
+    put!(&mut line, Shown(&device.driver));
     pad(&mut line, 52);
     let mut asked = Line::new();
     put!(&mut asked, At(report.request, item.origin));
     wrap(&mut line, asked.bytes(), is_table);
+    if !device.origin.is_empty() && device.outcome == Outcome::Seized {
+        put!(&mut line, ", taken from ", Shown(&device.origin));
+    }
     let why = explain(host, report, device);
     if let Some(why) = behind(b"; ", why.bytes()) {
         put!(&mut line, if is_table { "\n#  " } else { ":" });
@@ -104,10 +107,13 @@ pub fn explain<H: Host>(host: &mut H, report: &Report, device: &Device) -> Line 
         _ => None,
     };
     if let Some(item) = item.and_then(|item| report.request.items.get(usize::from(item))) {
-        put!(&mut line, item, " at ", At(report.request, item.origin));
+        put!(&mut line, item);
+        if matches!(device.action, Action::Keep(_)) {
+            put!(&mut line, " at ", At(report.request, item.origin));
+        }
     }
     if device.action == Action::RefuseBridge {
-        show_behind(host, device.address, &mut line, &mut { MOST_BEHIND });
+        show_behind(host, device.address, &mut line, &mut { MOST_BEHIND }, &mut "; behind it: ");
     }
     if let Some(failure) = device.failure {
         put!(&mut line, "; ", failure);
@@ -116,10 +122,10 @@ pub fn explain<H: Host>(host: &mut H, report: &Report, device: &Device) -> Line 
 }
 
 /// Most functions that are looked at behind one bridge.
-const MOST_BEHIND: u32 = 256;
+const MOST_BEHIND: u32 = 128;
 
 /// Adds the functions behind a bridge to the line: they are folders in its own. `left` is how many may still be looked at, in a tree that goes round in circles too.
-fn show_behind<H: Host>(host: &mut H, bridge: Address, line: &mut Line, left: &mut u32) {
+fn show_behind<H: Host>(host: &mut H, bridge: Address, line: &mut Line, left: &mut u32, before: &mut &str) {
     let mut last = 0;
     loop {
         // In order. The folder is read anew each time, so that the number of functions needs no memory.
@@ -132,12 +138,13 @@ fn show_behind<H: Host>(host: &mut H, bridge: Address, line: &mut Line, left: &m
                 next = Some(address);
             }
         });
-        let (Some(address), Some(fewer)) = (next, left.checked_sub(1)) else { return };
+        let Some(address) = next else { return };
+        let Some(fewer) = left.checked_sub(1) else { return put!(line, " ...") };
         (last, *left) = (address.bits(), fewer);
         if bus::identity(host, address).is_ok_and(|identity| identity.is_bridge()) {
-            show_behind(host, address, line, left);
+            show_behind(host, address, line, left, before);
         } else {
-            put!(line, " ", address);
+            put!(line, core::mem::replace(before, " "), address);
         }
     }
 }

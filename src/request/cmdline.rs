@@ -39,6 +39,8 @@ pub const PARAMETERS_SIZE: usize = 128;
 /// One parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter<'t> {
+    /// All of it, without a quote in front.
+    pub text: &'t [u8],
     /// What stands before the first `=`, or all of it.
     pub name: &'t [u8],
     /// What stands behind the first `=`, without the quotes around it.
@@ -91,13 +93,13 @@ impl<'t> Iterator for Parameters<'t> {
                 self.at = self.line.len();
                 return None;
             }
-            return Some(Parameter { name, value: None, name_at, value_at: self.at });
+            return Some(Parameter { text, name, value: None, name_at, value_at: self.at });
         };
         let value_at = name_at + name.len() + 1;
         Some(match value {
-            [_, b'"', value @ ..] => Parameter { name, value: Some(without_quote(value)), name_at, value_at: value_at + 1 },
-            [_, value @ ..] => Parameter { name, value: Some(if quoted { without_quote(value) } else { value }), name_at, value_at },
-            [] => Parameter { name, value: None, name_at, value_at },
+            [_, b'"', value @ ..] => Parameter { text, name, value: Some(without_quote(value)), name_at, value_at: value_at + 1 },
+            [_, value @ ..] => Parameter { text, name, value: Some(if quoted { without_quote(value) } else { value }), name_at, value_at },
+            [] => Parameter { text, name, value: None, name_at, value_at },
         })
     }
 }
@@ -171,12 +173,12 @@ pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
             Some(5) => match truth(parameter.value) {
                 Some(true) => request.selector(origin, name, false, b"class:0c03"),
                 Some(false) => {}
-                None => request.problem(origin, name, Fault::Is(Mistake::NoTruth)),
+                None => request.problem(origin, parameter.text, Fault::Is(Mistake::NoTruth)),
             },
             Some(_) => module_parameter(request, origin, last_part(name, b'.'), parameter.value),
             None => {
                 if let Some(switch) = behind(b"pciseize.", name) {
-                    request.switch(origin, name, switch, parameter.value);
+                    request.switch(origin, parameter.text, switch, parameter.value);
                 }
             }
         }
@@ -258,7 +260,7 @@ fn hide(request: &mut Request, text: &Text, parameter: &Parameter, form: Items) 
     }
     if !has_any || keeps_next {
         request.lacks_keep |= keeps_next || form == Items::KeptByQubes;
-        request.problem(text.origin(parameter.name_at), parameter.name, Fault::Is(Mistake::NoItem));
+        request.problem(text.origin(parameter.name_at), parameter.text, Fault::Is(Mistake::NoItem));
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::{Fault, Mistake, Origin, Request, cmdline, folder};
 use crate::{
-    host::{Errno, Host, Path},
+    host::{Host, Path},
     lines::{self, FILE_SIZE, Line},
 };
 
@@ -24,30 +24,24 @@ fn read<H: Host>(request: &mut Request, host: &mut H, path: Path) {
     let mut is_continued = false;
     let result = lines::each(host, path, FILE_SIZE, &mut |_, number, line| {
         let (Line::Whole(text) | Line::TooLong(text)) = line;
-        let options = if is_continued { Some(0) } else { options(text) };
-        is_continued = false;
-        let Some(options) = options else { return };
+        // modprobe joins lines before it looks at them: what goes on is part of a comment, or of an option that was told.
+        let goes_on = text.ends_with(b"\\");
+        let was_continued = core::mem::replace(&mut is_continued, goes_on);
+        let Some(options) = options(text).filter(|_| !was_continued) else { return };
         source = source.or_else(|| request.open(path));
         let Some(source) = source else { return };
         let origin = Origin { source, line: number, column: 1 };
-        match (line, text) {
-            (Line::TooLong(_), _) => request.problem(origin, text, Fault::Is(Mistake::LongLine)),
-            (_, [text @ .., b'\\']) => {
-                is_continued = true;
-                cmdline::module_options(request, origin, text, options);
-            }
-            _ => cmdline::module_options(request, origin, text, options),
+        match line {
+            Line::Whole(_) if !goes_on => return cmdline::module_options(request, origin, text, options),
+            Line::Whole(_) => request.problem(origin, text, Fault::Is(Mistake::Continued)),
+            Line::TooLong(_) => request.problem(origin, text, Fault::Is(Mistake::LongLine)),
         }
+        request.lacks_keep = true;
     });
-    match result {
-        Ok(()) => {}
-        // Too much to be a configuration, and nothing of the module's was seen in it.
-        Err(Errno::EFBIG) if source.is_none() => {}
-        Err(errno) => {
-            if let Some(source) = source.or_else(|| request.open(path)) {
-                request.source_problem(source, Fault::Unreadable(errno));
-            }
-        }
+    if let Err(errno) = result
+        && let Some(source) = source.or_else(|| request.open(path))
+    {
+        request.source_problem(source, Fault::Unreadable(errno));
     }
 }
 

@@ -64,7 +64,7 @@ mistakes! {
     /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
     DeepPath = "more than 32 bridges",
     /// No such parameter or setting, or a line of another configuration.
-    UnknownName = "no such setting (there are off, strict, debug, timeout); a device stands alone on its line, options for xen-pciback belong into modprobe.d",
+    UnknownName = "no such setting (there are off, strict, debug, timeout, on the kernel command line hide); a device stands alone on its line, options for xen-pciback belong in modprobe.d",
     /// A keep that means no function. A notice: all is as asked.
     KeepsNothing = "keeps nothing: no device here is meant",
     /// The module did not take its parameters.
@@ -79,6 +79,8 @@ mistakes! {
     BadParameter = "not handed to xen-pciback: its parameters are single words, in all at most 128 bytes",
     /// A line is longer than [`LINE_SIZE`](crate::lines::LINE_SIZE).
     LongLine = "the line has more than 1024 bytes; ignored",
+    /// A line of `modprobe.d` ends in `\\`.
+    Continued = "not read, since it goes on in the next line; write it in one",
     /// A file is longer than [`FILE_SIZE`](crate::lines::FILE_SIZE).
     LongFile = "more than 65536 bytes; what follows them was not read",
     /// The command line is longer than [`CMDLINE_SIZE`](super::cmdline::CMDLINE_SIZE).
@@ -161,11 +163,20 @@ impl Show for Found<'_> {
 impl Show for Problem {
     fn show(&self, line: &mut Line) {
         put!(line, self.fault);
-        if let (true, Some(text)) = (self.fault.is_of_item(), self.text.whole())
-            && let Some(meant) = selector::meant(text)
-        {
-            put!(line, "; did you mean ", if text.starts_with(b"!") { "!" } else { "" }, meant, "?");
+        if !self.fault.is_of_item() {
+            return;
         }
+        let text = self.text.pieces();
+        let keep = if text.starts_with(b"!") { "!" } else { "" };
+        let mut at = 0;
+        let mut next = selector::next_within(text, &mut at).or_else(|| selector::meant(text));
+        let mut before = "; did you mean ";
+        while let Some(selector) = next {
+            put!(line, before, keep, selector);
+            before = " and ";
+            next = selector::next_within(text, &mut at);
+        }
+        put!(line, if before == " and " { "?" } else { "" });
     }
 }
 

@@ -100,11 +100,12 @@ impl Selector {
         self.number = Pattern::parse(steps.next().unwrap_or_default()).map_err(Fault::Address)?;
         for step in steps {
             // A step is an address without bus, and all of a path is exact.
+            let step_has_bus = split_once(step, b':').is_some();
             let mut address = Line::new();
             put!(&mut address, "0:");
             address.push(step);
             let step = Address::parse(address.bytes()).map_err(Fault::Address)?;
-            if self.number.care != !0 {
+            if self.number.care != !0 || step_has_bus {
                 return form;
             }
             self.steps.push(step.devfn()).map_err(|_| Fault::Is(Mistake::DeepPath))?;
@@ -127,6 +128,11 @@ impl Selector {
         self.number.single().filter(|_| self.by == By::Address)
     }
 
+    /// The path that it means, if it is one.
+    pub fn path(&self) -> Option<Place> {
+        (self.by == By::Path).then(|| Place { root: self.number, steps: self.steps.clone() })
+    }
+
     /// Whether it names one place: an address without `*`, or a path.
     pub fn is_one_place(&self) -> bool {
         self.by == By::Path || self.address().is_some()
@@ -134,7 +140,13 @@ impl Selector {
 
     /// Whether bridges are passed over: they are not what somebody means who says *every function there* or *every device of that class*.
     pub fn passes_over_bridges(&self) -> bool {
-        !self.is_one_place() && self.by != By::Identity
+        match self.by {
+            By::Path => false,
+            By::Address => self.number.care != !0,
+            // Only vendor and device together name one.
+            By::Identity => self.number.care >> 32 != 0xffff_ffff,
+            By::Class => true,
+        }
     }
 
     /// What all selectors have in common that a function may match, if it matches this one: the number that is compared, and the bits that count.
@@ -232,27 +244,37 @@ fn identity(text: &[u8]) -> Result<Pattern, Fault> {
     }
 }
 
-/// What was probably meant by a bad item: the selector that brackets or a text behind it hide, or an address whose digits are right and whose signs are not.
-pub fn meant(text: &[u8]) -> Option<Selector> {
-    let is_around = |byte| matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'=' | b' ');
-    let (mut at, mut first) = (0, None);
-    while let Some(piece) = next_piece(text, &mut at, is_around) {
-        if let Ok(selector) = Selector::parse(piece) {
+/// The next selector that a bad item has in it, from `at` on, behind brackets, blanks or commas.
+pub fn next_within(text: &[u8], at: &mut usize) -> Option<Selector> {
+    loop {
+        if let Ok(selector) = Selector::parse(next_piece(text, at, is_around)?) {
             return Some(selector);
         }
-        first = first.or(Some(piece));
     }
-    let first = first?;
-    // A SCSI address ends in a sign, or has more numbers.
-    if !first.last()?.is_ascii_hexdigit() || !first.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'_' | b'-' | b'/')) {
+}
+
+/// Whether a byte stands around items, and not within.
+pub fn is_around(byte: u8) -> bool {
+    matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'=' | b' ' | b'!')
+}
+
+/// The address that was probably meant by a bad item whose digits are right, and whose signs are not.
+pub fn meant(text: &[u8]) -> Option<Selector> {
+    let first = next_piece(text, &mut 0, is_around)?;
+    // What ends in a sign is a SCSI address; so is what begins with a number that is too short for a domain.
+    if !first.last()?.is_ascii_hexdigit() || !first.iter().all(|&b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'_' | b'-')) {
         return None;
     }
     let (mut domain, mut bus, mut device, mut function, mut count) = (0, 0, 0, 0, 0);
-    at = 0;
+    let mut at = 0;
     while let Some(digits) = next_piece(first, &mut at, |byte| !byte.is_ascii_hexdigit()) {
         (domain, bus, device, function, count) = (bus, device, function, u64::from(number(digits, 16)?), count + 1);
+        if count == 1 && digits.len() < 4 {
+            // Three numbers follow a domain, two a bus.
+            count += 1;
+        }
     }
-    let is_one = matches!(count, 3 | 4) && bus <= 0xff && device <= 0x1f && function <= 7;
+    let is_one = count == 4 && bus <= 0xff && device <= 0x1f && function <= 7;
     is_one.then_some(Selector::plain(By::Address, domain << 16 | bus << 8 | device << 3 | function, !0))
 }
 
@@ -364,15 +386,15 @@ mod tests {
     fn guesses_what_was_meant() {
         for (text, selector) in [
             ("0000:82.0.0", Some("0000:82:00.0")),
+            ("!0000:82.0.0", Some("0000:82:00.0")),
             ("0b::00.1", Some("0000:0b:00.1")),
             ("0000.02:00.3", Some("0000:02:00.3")),
             ("0000:03:00:0", Some("0000:03:00.0")),
             ("0000_03_00_1", Some("0000:03:00.1")),
-            ("[10de:1b80]", Some("10de:1b80")),
-            ("(03:00.0)", Some("0000:03:00.0")),
-            ("0000:08:00.0  e1000e", Some("0000:08:00.0")),
-            ("options xen-pciback hide=(08:00.0)(09:00.0)", Some("0000:08:00.0")),
             ("1:0:1:0:", None),
+            ("1:0:1:0", None),
+            ("10.0.0.1", None),
+            ("00:1c/00.0", None),
             ("nonsense", None),
             ("feedback", None),
             ("1.2.3.4.5", None),
@@ -380,6 +402,22 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(meant(text.as_bytes()).map(|meant| shown(&meant)).as_deref(), selector, "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_what_stands_within() {
+        for (text, selectors) in [
+            ("[10de:1b80]", ["10de:1b80"].as_slice()),
+            ("!(03:00.0)", &["0000:03:00.0"]),
+            ("03:00.0,04:00.0", &["0000:03:00.0", "0000:04:00.0"]),
+            ("0000:08:00.0  e1000e", &["0000:08:00.0"]),
+            ("options xen-pciback hide=(08:00.0)(09:00.0)", &["0000:08:00.0", "0000:09:00.0"]),
+            ("nonsense", &[]),
+        ] {
+            let mut at = 0;
+            let found: std::vec::Vec<_> = core::iter::from_fn(|| next_within(text.as_bytes(), &mut at)).map(|selector| shown(&selector)).collect();
+            assert_eq!(found, selectors, "{text}");
         }
     }
 }
