@@ -5,7 +5,7 @@
 
 use crate::{
     put,
-    text::{Decimal, Line, Show, first_part, last_part, number, words},
+    text::{Decimal, Line, Show, part},
 };
 
 /// A path: absolute, bytes as they are, no NUL in them. One that is longer than [`PATH_SIZE`] gives [`Errno::ENAMETOOLONG`]; no shortened path is ever opened.
@@ -74,8 +74,9 @@ macro_rules! errnos {
         impl Errno {
             $(pub const $name: Errno = Errno($number);)*
 
-            /// Numbers and names, `EPERM=1`, with a blank behind each: a third of the size of a table of pointers.
-            const NAMES: &str = concat!($(stringify!($name), "=", stringify!($number), " "),*);
+            /// Every errno that has a name, with that.
+            #[cfg(test)]
+            const NAMED: &[(Errno, &str)] = &[$((Errno($number), stringify!($name))),*];
         }
     };
 }
@@ -86,13 +87,37 @@ errnos! {
     ETIMEDOUT = 110, EKEYREJECTED = 129,
 }
 
+/// The name of each errno from 0 on, with blanks between them. Many have none: such a list is read with less code than one of pairs.
+const NAMES: &str = " EPERM ENOENT  EINTR EIO ENXIO  ENOEXEC   EAGAIN ENOMEM EACCES EFAULT  EBUSY EEXIST  ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE  ETXTBSY EFBIG ENOSPC ESPIPE EROFS      \
+ENAMETOOLONG  ENOSYS  ELOOP                                                       EOPNOTSUPP               ETIMEDOUT                   EKEYREJECTED";
+
 impl Show for Errno {
     fn show(&self, line: &mut Line) {
-        let named = |entry: &&[u8]| number(last_part(entry, b'='), 10) == Some(self.0 as u32);
-        match words(Errno::NAMES).find(named) {
-            Some(entry) => line.push(first_part(entry, b'=')),
-            None => put!(line, "errno"),
-        }
+        let name = part(NAMES, b' ', self.0 as usize);
+        line.push(if name.is_empty() { b"errno" } else { name });
         put!(line, " (", Decimal(self.0 as u32), ")")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{format, string::String};
+
+    use super::*;
+
+    #[test]
+    fn names_errnos() {
+        let shown = |errno: Errno| {
+            let mut line = Line::new();
+            errno.show(&mut line);
+            String::from_utf8_lossy(line.bytes()).into_owned()
+        };
+        for &(errno, name) in Errno::NAMED {
+            assert_eq!(shown(errno), format!("{name} ({})", errno.0));
+        }
+        for number in [0, 3, 41, 94, 128, 130, 4095] {
+            assert_eq!(shown(Errno(number)), format!("errno ({number})"));
+        }
     }
 }

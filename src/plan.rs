@@ -75,28 +75,21 @@ impl Show for Action {
 pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices, found: &mut dyn FnMut(&mut H, &mut Device)) {
     let wants_place = request.asks_by(By::Path);
     let walked = bus::walk(host, &mut |host, address| {
-        let (identity, errno) = match bus::identity(host, address) {
-            Ok(identity) => (Some(identity), Ok(())),
-            Err(errno) => (None, Err(errno)),
-        };
-        let function = Function { address, identity, place: if wants_place { bus::place(host, address) } else { None } };
-        match (decide(request, &function), errno) {
-            (Some((action, item)), _) => {
-                let mut device = Device::new(address, item, action);
-                device.identity = identity;
-                device.note(Step::Identify, errno);
-                if !devices.is_full() {
-                    found(host, &mut device);
-                }
-                add(request, devices, device);
+        let identity = bus::identity(host, address);
+        let function = Function { address, identity: identity.ok(), place: if wants_place { bus::place(host, address) } else { None } };
+        if let Some((action, item)) = decide(request, &function) {
+            let mut device = Device::new(address, item, action);
+            device.identity = identity.ok();
+            device.note(Step::Identify, identity.map(drop));
+            if !devices.is_full() {
+                found(host, &mut device);
             }
+            add(request, devices, device);
+        } else if let Err(errno) = identity
+            && let Some(item) = request.items.iter().find(|item| matches!(item.selector.by, By::Identity | By::Class))
+        {
             // Nobody can tell whether it is meant.
-            (None, Err(errno)) => {
-                if let Some(item) = request.items.iter().find(|item| matches!(item.selector.by, By::Identity | By::Class)) {
-                    request.problem(item.origin, address.text().bytes(), Fault::Unreadable(errno));
-                }
-            }
-            (None, Ok(())) => {}
+            request.problem(item.origin, address.text().bytes(), Fault::Unreadable(errno));
         }
     });
     add_absent(request, devices, walked);
@@ -106,7 +99,8 @@ pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices,
 /// Decides on a function: what is to be done with it, and the first item that asked for it. `None`: nobody did.
 fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)> {
     let is_bridge = function.identity.is_some_and(|identity| identity.is_bridge());
-    let (mut first, mut narrow, mut other, mut keep) = (ItemId::MAX, false, ItemId::MAX, None);
+    let (mut first, mut other, mut keep) = (ItemId::MAX, ItemId::MAX, ItemId::MAX);
+    let mut narrow = false;
     let mut cursor = Cursor::default();
     while let Some((id, item)) = request.next_match(function, &mut cursor) {
         if is_bridge && item.selector.passes_over_bridges() && !item.is_keep {
@@ -115,7 +109,7 @@ fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)
         let is_expected = item.selector.is_expected(function);
         item.has_matched |= is_expected || !item.is_keep;
         match (is_expected, item.is_keep) {
-            (true, true) => keep = keep.min(Some(id)).or(Some(id)),
+            (true, true) => keep = keep.min(id),
             (true, false) => {
                 first = first.min(id);
                 narrow |= !item.is_broad();
@@ -124,15 +118,19 @@ fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)
             (false, false) => other = other.min(id),
         }
     }
-    let action = match keep {
-        _ if first == ItemId::MAX => {
-            return (other != ItemId::MAX).then_some((Action::Mismatch, other));
-        }
-        Some(keep) => Action::Keep(keep),
-        None if !function.address.is_known_to_xen() => Action::RefuseDomain,
-        None if is_bridge => Action::RefuseBridge,
-        None if request.lacks_keep && !narrow => Action::Leave,
-        None => Action::Seize,
+    if first == ItemId::MAX {
+        return (other != ItemId::MAX).then_some((Action::Mismatch, other));
+    }
+    let action = if keep != ItemId::MAX {
+        Action::Keep(keep)
+    } else if !function.address.is_known_to_xen() {
+        Action::RefuseDomain
+    } else if is_bridge {
+        Action::RefuseBridge
+    } else if request.lacks_keep && !narrow {
+        Action::Leave
+    } else {
+        Action::Seize
     };
     Some((action, first))
 }

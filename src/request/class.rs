@@ -6,7 +6,7 @@ use crate::text::{is_word, number, split_once, words};
 
 /// Names and codes. `~` is [`CARE_OF_AUDIO`].
 const NAMES: &str = "storage=01 scsi=0100 ide=0101 raid=0104 sata=0106 ahci=010601 sas=0107 nvme=0108 network=02 ethernet=0200 infiniband=0207 wifi=0280 \
-display=03 gpu=03 vga=0300 multimedia=04 video=0400 audio=~ sound=~ serial=0700 parallel=0701 modem=0703 sdcard=0805 input=09 \
+display=03 gpu=03 vga=0300 multimedia=04 video=0400 audio=~ sound=~ serial=0700 sdcard=0805 \
 firewire=0c00 usb=0c03 uhci=0c0300 ohci=0c0310 ehci=0c0320 xhci=0c0330 usb4=0c0340 fibre=0c04 smbus=0c05 wireless=0d bluetooth=0d11 crypto=10 accelerator=12";
 
 /// The only class that digits cannot say, so that it is shown by its name.

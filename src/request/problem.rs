@@ -76,7 +76,7 @@ mistakes! {
     /// Not a number of seconds.
     NoSeconds = "expected a number of seconds from 1 to 3600",
     /// A parameter for the module that cannot be handed on.
-    BadParameter = "not handed to xen-pciback: its parameters are single words, in all at most 128 bytes",
+    BadParameter = "not handed to xen-pciback: single words only, in all at most 128 bytes",
     /// A line is longer than [`LINE_SIZE`](crate::lines::LINE_SIZE).
     LongLine = "the line has more than 1024 bytes; ignored",
     /// A line of `modprobe.d` ends in `\\`.
