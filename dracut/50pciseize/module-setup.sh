@@ -13,7 +13,7 @@ depends() {
 }
 
 installkernel() {
-    if ! modinfo -k "${kernel:?}" -n xen-pciback &> /dev/null; then
+    if ! modinfo ${dracutsysrootdir:+-b "$dracutsysrootdir"} -k "${kernel:?}" -n xen-pciback &> /dev/null; then
         dwarn "pciseize: kernel $kernel has no xen-pciback: no dom0 driver will get the devices asked for, but no guest can have them either"
         return 0
     fi
@@ -22,8 +22,16 @@ installkernel() {
 }
 
 install() {
+    local root=${dracutsysrootdir-} file line
     inst_binary "$program" /usr/sbin/pciseize
     inst_multiple -o /etc/xen/pciback.conf '/etc/xen/pciback.conf.d/*.conf'
+    # A generic image has nothing of /etc/modprobe.d otherwise. /run/modprobe.d is for this boot only, and another /run is mounted over an image's.
+    # Not by inst_simple, which would look for the file outside of the sysroot.
+    for file in "$root"/etc/modprobe.d/*.conf "$root"/usr/lib/modprobe.d/*.conf; do
+        if grep -qs '^[^#]*xen[-_]pciback' "$file"; then
+            inst_multiple "${file#"$root"}"
+        fi
+    done
     if dracut_module_included systemd; then
         inst_simple "${moddir:?}/pciseize.service" "${systemdsystemunitdir:?}/pciseize.service"
         "${SYSTEMCTL:-systemctl}" -q --root "${initdir:?}" add-wants sysinit.target pciseize.service
@@ -31,4 +39,9 @@ install() {
         # Some hooks of this stage load drivers. In their order, the name's first character comes before every letter.
         inst_hook cmdline 00 "$moddir/0-pciseize.sh"
     fi
+    # Now there is somebody to read what is wrong. It costs no more than itself, and never the image. The last line only counts.
+    "$root$program" ${root:+--root "$root"} check 2>&1 | while read -r line; do
+        [[ $line == items:* ]] || dwarn "pciseize: $line"
+    done
+    return 0
 }
