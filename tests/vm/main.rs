@@ -9,7 +9,7 @@ mod lab;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::board::{self, NETWORK, PAIRS, ROOT_DISK, USB, VIRTIO, VIRTIO_DEVICE};
+use lab::board::{self, BEHIND_ROOT_PORT, NETWORK, NVME, PAIRS, PATH_BEHIND_ROOT_PORT, ROOT_DISK, UHCI, UHCI_DEVICE, USB, VIRTIO, VIRTIO_DEVICE};
 use lab::evidence::Evidence;
 use lab::image::{Generator, Image};
 use lab::machine::Machine;
@@ -19,6 +19,9 @@ use lab::progress;
 /// Where the administrator's configuration is.
 const FILE: &str = "/etc/xen/pciback.conf";
 const DROP_IN: &str = "/etc/xen/pciback.conf.d/50-more.conf";
+
+/// Keeps what the module was given as its parameter `passthrough`: `Y` or `N`.
+const KEEP_PASSTHROUGH: &str = "cat /sys/module/xen_pciback/parameters/passthrough >passthrough";
 
 /// The control: in a stock dom0 its own drivers claim every device, listed or not. Without this the other tests prove nothing.
 #[test]
@@ -65,6 +68,81 @@ fn dracut_without_systemd_seizes_the_listed_devices() -> Result<()> {
     let seen = Machine::dom0(&image).boot("dracut-without-systemd")?;
     assert_listed_seized(&seen)?;
     tell_times(&seen);
+    Ok(())
+}
+
+/// By path, by class with a keep, by identity at a place: who is named is taken, and nobody else.
+#[test]
+fn path_class_and_identity_take_what_they_name() -> Result<()> {
+    let [e1000e, nvme] = ["8086:10d3", "1b36:0010"];
+    let items = [
+        PATH_BEHIND_ROOT_PORT.to_owned(),
+        format!("!{}", USB.twin),
+        "class:usb".to_owned(),
+        format!("{e1000e}@{}", NETWORK.listed),
+        format!("{nvme}@{}", NVME.listed),
+        // Another device sits there: not one that may be taken for it.
+        format!("{e1000e}@{}", NVME.twin),
+    ];
+    let image = Image::with(Generator::InitramfsTools, &Product::install()?).file(FILE, &items.join("\n")).build()?;
+    let seen = Machine::dom0(&image).device(UHCI_DEVICE).boot("selectors")?;
+
+    // With it: that those with the same class or identity as a listed device keep their drivers.
+    assert_listed_seized(&seen)?;
+    assert_eq!(seen.driver(UHCI), Some("pciback"), "all of the class but what is kept:\n{}", seen.pciseize_log());
+    assert_eq!(seen.probes(UHCI).len(), 1, "nobody's probe but pciback's: {:?}", seen.probes(UHCI));
+    let selectors =
+        [(BEHIND_ROOT_PORT.listed, items[0].as_str()), (USB.listed, "class:0c03"), (UHCI, "class:0c03"), (NETWORK.listed, &items[3]), (NVME.listed, &items[4])];
+    for (address, selector) in selectors {
+        assert_eq!(seen.reported(address)?["selector"], selector, "{address}");
+    }
+    assert_eq!(seen.reported(USB.twin)?["outcome"], "kept");
+    assert_eq!(seen.reported(NVME.twin)?["outcome"], "mismatch");
+    assert!(seen.logged(&[NVME.twin, "mismatch"]), "{}", seen.pciseize_log());
+    Ok(())
+}
+
+/// The kernel's own parameter on the command line does here what its users mean by it. And modprobe.d has a value for the module which it refuses:
+/// that is said, and costs no device.
+#[test]
+fn the_kernels_own_parameter_names_devices_and_a_refused_one_costs_none() -> Result<()> {
+    let refused = "passthrough=maybe";
+    let image = Image::with(Generator::InitramfsTools, &Product::install()?)
+        .file("/usr/lib/modprobe.d/pciback.conf", &format!("options xen-pciback {refused}\n"))
+        .build()?;
+    // In the pairs behind root ports and of NVMe each function has its slot, and the last its bus, for itself.
+    let hide = format!("xen-pciback.hide=({})(01:00.*) xen_pciback.hide=(00:0a.*),({})", NETWORK.listed, USB.listed);
+    let seen = Machine::dom0(&image).cmdline(&hide).script(KEEP_PASSTHROUGH).boot("kernel-parameter")?;
+
+    assert_listed_seized(&seen)?;
+    for (pair, selector) in [(NETWORK, NETWORK.listed), (BEHIND_ROOT_PORT, "0000:01:00.*"), (USB, USB.listed), (NVME, "0000:00:0a.*")] {
+        let reported = seen.reported(pair.listed)?;
+        assert_eq!((&reported["selector"], &reported["source"]), (&selector.into(), &"/proc/cmdline".into()), "{}", pair.model);
+    }
+    assert!(seen.kernel_log("`maybe' invalid for parameter `passthrough'").next().is_some(), "the module was not offered it");
+    assert!(seen.logged(&[refused]), "{}", seen.pciseize_log());
+    assert_eq!(seen.file("passthrough"), Some("N\n"));
+    Ok(())
+}
+
+/// Through dracut: what modprobe.d has for xen-pciback, and what dracut puts into its own files of the command line, names devices too.
+/// The module gets its parameters, and warns of one that it does not know.
+#[test]
+fn dracut_carries_modprobe_d_and_its_own_command_line() -> Result<()> {
+    let [modprobe_d, cmdline_d, dracut_conf] = ["/etc/modprobe.d/pciback.conf", "/etc/cmdline.d/50-devices.conf", "/etc/dracut.conf.d/devices.conf"];
+    let image = Image::with(Generator::Dracut, &Product::install()?)
+        .file(modprobe_d, &format!("options xen-pciback hide=({})({}) passthrough=1 nonsense=1\n", NETWORK.listed, BEHIND_ROOT_PORT.listed))
+        .file(cmdline_d, &format!("pciseize.hide={}\n", USB.listed))
+        .file(dracut_conf, &format!("install_items+=\" {cmdline_d} \"\nkernel_cmdline=\"pciseize.hide={}\"\n", NVME.listed))
+        .build()?;
+    let seen = Machine::dom0(&image).script(KEEP_PASSTHROUGH).boot("dracut-sources")?;
+
+    assert_listed_seized(&seen)?;
+    for (pair, source) in [(NETWORK, modprobe_d), (BEHIND_ROOT_PORT, modprobe_d), (USB, cmdline_d), (NVME, "/etc/cmdline.d/01-default.conf")] {
+        assert_eq!(seen.reported(pair.listed)?["source"], source, "{}", pair.model);
+    }
+    assert_eq!(seen.file("passthrough"), Some("Y\n"));
+    assert_eq!(seen.kernel_log("xen_pciback: unknown parameter 'nonsense' ignored").count(), 1);
     Ok(())
 }
 
@@ -129,24 +207,33 @@ fn without_xen_nothing_is_touched() -> Result<()> {
 /// Bad items and an absent device: the machine boots, each is named with its place, and the good items count.
 #[test]
 fn bad_items_are_named_and_cost_no_good_one() -> Result<()> {
-    let text = format!("# devices for guests\n{}\n0000:82.0.0\n  00:09.9 # no such function\n0000:00:1e.0\nnonsense\n{}\n", PAIRS[0].listed, PAIRS[1].listed);
-    let image = Image::with(Generator::InitramfsTools, &Product::install()?).file(FILE, &text).build()?;
+    let image = bad_image(Generator::InitramfsTools)?;
     let listed = format!("pciseize.hide={},0000:zz:00.0,{}", PAIRS[2].listed, PAIRS[3].listed);
     let seen = Machine::dom0(&image).cmdline(&listed).boot("bad-items")?;
 
     assert_listed_seized(&seen)?;
     let column = seen.file("cmdline").and_then(|line| line.find("0000:zz")).context("the item is not on the command line")? + 1;
-    let places = [
-        (format!("{FILE}:3:1: "), "0000:82.0.0"),
-        (format!("{FILE}:4:3: "), "00:09.9"),
-        (format!("{FILE}:6:1: "), "nonsense"),
-        (format!("/proc/cmdline:1:{column}: "), "0000:zz:00.0"),
-    ];
+    let on_the_command_line = (format!("/proc/cmdline:1:{column}: "), "0000:zz:00.0");
+    let places: Vec<_> = bad_places().into_iter().chain([on_the_command_line]).collect();
     for (place, text) in &places {
         assert!(seen.logged(&[place, text]), "{place}{text}:\n{}", seen.pciseize_log());
     }
     assert_eq!(seen.report()?["problems"].as_array().map(Vec::len), Some(places.len()), "{:#}", seen.report()?);
     assert!(seen.logged(&["0000:00:1e.0", "absent"]), "{}", seen.pciseize_log());
+    Ok(())
+}
+
+/// Both hooks name the bad items when the image is made, each on a line of its own, and say nothing else. The image is made all the same.
+#[test]
+fn bad_items_are_named_when_the_image_is_made() -> Result<()> {
+    for (generator, prefix) in [(Generator::InitramfsTools, "W: pciseize: "), (Generator::Dracut, "dracut: pciseize: ")] {
+        let image = bad_image(generator)?;
+        let said = said_by_the_hook(&image);
+        assert_eq!(said.len(), bad_places().len(), "{}", image.build_log);
+        for (line, (place, text)) in said.iter().zip(bad_places()) {
+            assert!(line.starts_with(&format!("{prefix}{place}")) && line.contains(text), "{place}{text}:\n{line}");
+        }
+    }
     Ok(())
 }
 
@@ -185,13 +272,24 @@ fn a_boot_that_lasts_too_long_is_an_error_that_shows_the_console() -> Result<()>
 fn listing_image(generator: Generator) -> Result<lab::image::Initramfs> {
     let (file, drop_in) = PAIRS.split_at(2);
     let image = Image::with(generator, &Product::install()?).file(FILE, &board::lines(file)).file(DROP_IN, &board::lines(drop_in)).build()?;
-    assert_eq!(complaint(&image.build_log), None, "the module is there");
+    assert!(said_by_the_hook(&image).is_empty(), "nothing is wrong:\n{}", image.build_log);
     Ok(image)
 }
 
-/// What the hook said about the module, when the image was made.
-fn complaint(build_log: &str) -> Option<&str> {
-    build_log.lines().find(|line| line.contains("pciseize") && line.contains("xen-pciback"))
+/// An image with pciseize, where the file lists one device of the first two pairs, one that is not there, and bad items.
+fn bad_image(generator: Generator) -> Result<lab::image::Initramfs> {
+    let text = format!("# devices for guests\n{}\n0000:82.0.0\n  00:09.9 # no such function\n0000:00:1e.0\nnonsense\n{}\n", PAIRS[0].listed, PAIRS[1].listed);
+    Image::with(generator, &Product::install()?).file(FILE, &text).build()
+}
+
+/// The places of its bad items, and what stands there.
+fn bad_places() -> [(String, &'static str); 3] {
+    [(format!("{FILE}:3:1: "), "0000:82.0.0"), (format!("{FILE}:4:3: "), "00:09.9"), (format!("{FILE}:6:1: "), "nonsense")]
+}
+
+/// What the hook said when the image was made.
+fn said_by_the_hook(image: &lab::image::Initramfs) -> Vec<&str> {
+    image.build_log.lines().filter(|line| line.contains("pciseize: ")).collect()
 }
 
 /// Every device has the driver that dom0 has for it, from its first probe on, and none is pciback's.
@@ -234,7 +332,8 @@ fn assert_claimed(seen: &Evidence, address: &str, driver: &str) {
 
 fn assert_held_without_module(generator: Generator, name: &str) -> Result<()> {
     let image = Image::with(generator, &Product::install()?).file(FILE, &board::configuration()).without_pciback().build()?;
-    assert!(complaint(&image.build_log).is_some(), "{}", image.build_log);
+    let said = said_by_the_hook(&image);
+    assert!(said.len() == 1 && said[0].contains("has no xen-pciback"), "{}", image.build_log);
 
     let seen = Machine::dom0(&image).boot(name)?;
     for pair in PAIRS {

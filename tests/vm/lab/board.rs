@@ -17,6 +17,9 @@ pub const NETWORK: Pair = Pair { model: "e1000e", listed: "0000:00:04.0", twin: 
 
 pub const BEHIND_ROOT_PORT: Pair = Pair { model: "e1000e behind a root port", listed: "0000:01:00.0", twin: "0000:02:00.0", driver: "e1000e" };
 
+/// The path of the listed one: its root port, and its place behind it.
+pub const PATH_BEHIND_ROOT_PORT: &str = "0000:00:06.0/00.0";
+
 pub const USB: Pair = Pair { model: "nec-usb-xhci", listed: "0000:00:08.0", twin: "0000:00:09.0", driver: "xhci_hcd" };
 
 pub const NVME: Pair = Pair { model: "nvme", listed: "0000:00:0a.0", twin: "0000:00:0b.0", driver: "nvme" };
@@ -29,6 +32,10 @@ pub const ROOT_DISK: (&str, &str) = ("0000:00:1f.2", "ahci");
 /// A virtio device: systemd as first process has its driver loaded before any unit starts.
 pub const VIRTIO: &str = "0000:00:0c.0";
 pub const VIRTIO_DEVICE: &str = "virtio-rng-pci,addr=0xc";
+
+/// A third USB controller, of another model than the pair.
+pub const UHCI: &str = "0000:00:0d.0";
+pub const UHCI_DEVICE: &str = "piix3-usb-uhci,addr=0xd";
 
 /// QEMU's arguments for the pairs. No option ROMs: they only cost time.
 pub const DEVICES: [&str; 10] = [
