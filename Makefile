@@ -6,22 +6,35 @@ CARGO = cargo
 INSTALL = install
 
 PROGRAM = target/release/pciseize
+PAGES = target/man/pciback.conf.5 target/man/pciseize.8
 # Neither generator looks anywhere else, whatever PREFIX is.
 INITRAMFS_TOOLS = $(DESTDIR)/usr/share/initramfs-tools
 DRACUT = $(DESTDIR)/usr/lib/dracut/modules.d/50pciseize
 DOC = $(DESTDIR)$(PREFIX)/share/doc/pciseize
+MAN = $(DESTDIR)$(PREFIX)/share/man
 
 # What has to be there, as Debian packages. What is missing is installed by the targets that need it.
-BUILD_PACKAGES = binutils gcc libc6-dev musl-dev
-CHECK_PACKAGES = shellcheck strace util-linux
+BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
+CHECK_PACKAGES = mandoc shellcheck strace util-linux
 VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils
 
-SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh initramfs-hooks/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
+SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
 
-.PHONY: build check check-fast check-vm clean demo embed install requirements requirements-vm
+.PHONY: build check check-fast check-vm clean demo embed install man no-scdoc requirements requirements-vm
+.DELETE_ON_ERROR:
 
-build:
+build: man
 	$(CARGO) build --release --locked
+
+# The manual pages. Nobody has to do without the program for want of them.
+man: $(if $(shell command -v scdoc 2>/dev/null),$(PAGES),no-scdoc)
+
+no-scdoc:
+	@echo 'There are no manual pages without scdoc (Debian: apt install scdoc); the program does not need them.' >&2
+
+target/man/%: man/%.scd
+	@mkdir -p $(@D)
+	scdoc <$< >$@
 
 # Boots a real Xen dom0 twice, stock and with pciseize, and shows who has the devices.
 demo: requirements requirements-vm
@@ -56,7 +69,7 @@ embed:
 	$(CARGO) run --quiet --locked --example embed -- "$(CONFIG)" "$(BINARY)"
 
 # The hooks name the program where it is installed.
-install: $(PROGRAM)
+install: $(PROGRAM) man
 	$(INSTALL) -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/pciseize
 	$(INSTALL) -D -m 755 initramfs-hooks/hook $(INITRAMFS_TOOLS)/hooks/pciseize
 	$(INSTALL) -D -m 755 initramfs-hooks/init-top $(INITRAMFS_TOOLS)/scripts/init-top/00-pciseize
@@ -65,6 +78,9 @@ install: $(PROGRAM)
 	$(INSTALL) -m 644 dracut/50pciseize/pciseize.service $(DRACUT)/pciseize.service
 	sed -i 's|^program=/usr/sbin/pciseize$$|program=$(PREFIX)/sbin/pciseize|' $(INITRAMFS_TOOLS)/hooks/pciseize $(DRACUT)/module-setup.sh
 	$(INSTALL) -d $(DESTDIR)/etc/xen/pciback.conf.d $(DOC)
+	for page in $(PAGES); do \
+		[ ! -f $$page ] || $(INSTALL) -D -m 644 $$page $(MAN)/man$${page##*.}/$${page##*/} || exit; \
+	done
 	$(INSTALL) -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(DOC)
 
 clean:

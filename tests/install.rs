@@ -2,18 +2,28 @@
 
 mod release;
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    process::Command,
+};
 
-/// The installed files below `root` by their path, with their modes.
-fn installed(root: &Path, prefix: &str) -> BTreeMap<String, u32> {
+/// `make install` into the folder `image` below `root`.
+fn make_install(root: &Path, prefix: &str) -> Command {
     // Installing builds nothing where the program is there already.
     let program = release::install(&release::program(), root);
-    let output = Command::new("make")
-        .args(["--no-print-directory", "-C", release::PACKAGE, "install"])
-        .args([format!("DESTDIR={}", root.join("image").display()), format!("PREFIX={prefix}"), format!("PROGRAM={}", program.display())])
-        .env_remove("MAKEFLAGS")
-        .output()
-        .expect("make runs");
+    let mut make = Command::new("/usr/bin/make");
+    make.args(["--no-print-directory", "-C", release::PACKAGE, "install"]);
+    make.args([format!("DESTDIR={}", root.join("image").display()), format!("PREFIX={prefix}"), format!("PROGRAM={}", program.display())]);
+    make.env_remove("MAKEFLAGS");
+    make
+}
+
+/// The installed files below `root` by their path, with their modes.
+fn installed(root: &Path, mut make: Command) -> BTreeMap<String, u32> {
+    let output = make.output().expect("make runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut files = BTreeMap::new();
     list(&root.join("image"), "", &mut files);
@@ -38,9 +48,13 @@ fn puts_everything_where_it_belongs() {
     for prefix in ["/usr", "/usr/local"] {
         let root = tempfile::tempdir().expect("a folder");
         let program = format!("{prefix}/sbin/pciseize");
-        let files: Vec<(String, u32)> = installed(root.path(), prefix).into_iter().filter(|(path, _)| !path.contains("/share/doc/")).collect();
+        let pages = [format!("{prefix}/share/man/man5/pciback.conf.5"), format!("{prefix}/share/man/man8/pciseize.8")];
+        let files: Vec<(String, u32)> =
+            installed(root.path(), make_install(root.path(), prefix)).into_iter().filter(|(path, _)| !path.contains("/share/doc/")).collect();
         let mut expected = [
             (program.as_str(), 0o755),
+            (pages[0].as_str(), 0o644),
+            (pages[1].as_str(), 0o644),
             ("/usr/lib/dracut/modules.d/50pciseize/0-pciseize.sh", 0o755),
             ("/usr/lib/dracut/modules.d/50pciseize/module-setup.sh", 0o755),
             ("/usr/lib/dracut/modules.d/50pciseize/pciseize.service", 0o644),
@@ -54,5 +68,28 @@ fn puts_everything_where_it_belongs() {
             let text = fs::read_to_string(root.path().join("image").join(hook)).expect("the hook");
             assert!(text.lines().any(|line| line == format!("program={program}")), "{hook} names another program");
         }
+        for page in pages {
+            let text = fs::read_to_string(root.path().join("image").join(&page[1..])).expect("the page");
+            assert!(text.contains(".SH NAME"), "{page} is no manual page");
+        }
     }
+}
+
+/// Who has no generator for the manual pages is told so in one sentence, and gets the rest.
+#[test]
+fn goes_without_manual_pages() {
+    let root = tempfile::tempdir().expect("a folder");
+    let tools = root.path().join("tools");
+    fs::create_dir(&tools).expect("a folder");
+    for tool in ["sh", "install", "sed", "mkdir"] {
+        let found = env::split_paths(&env::var_os("PATH").expect("a path")).map(|folder| folder.join(tool)).find(|path| path.exists());
+        symlink(found.expect(tool), tools.join(tool)).expect("a link");
+    }
+    let mut make = make_install(root.path(), "/usr");
+    make.arg(format!("PAGES={}", root.path().join("pciseize.8").display())).env("PATH", &tools);
+    let output = make.output().expect("make runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), said.lines().count(), said.contains("apt install scdoc")), (Some(0), 1, true), "{said}");
+    let files = installed(root.path(), make);
+    assert!(files.contains_key("/usr/sbin/pciseize") && !files.keys().any(|path| path.contains("/share/man/")), "{files:?}");
 }

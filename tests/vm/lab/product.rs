@@ -54,7 +54,10 @@ fn install_into(root: &Path) -> Result<()> {
     // `install` alone takes a program that is there, however old.
     make(&["build".into(), "install".into(), argument("DESTDIR", root), "PREFIX=/usr".into()])?;
     // Nothing boots differently for its documentation, and a changed README should not make every image anew.
-    Ok(fs::remove_dir_all(root.join("usr/share/doc"))?)
+    for folder in ["doc", "man"] {
+        fs::remove_dir_all(root.join("usr/share").join(folder))?;
+    }
+    Ok(())
 }
 
 fn argument(name: &str, value: &Path) -> String {
