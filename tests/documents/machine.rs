@@ -1,0 +1,149 @@
+//! The machine on which the examples are run: a tree of files, made from the table of it in `pciback.conf(5)`.
+
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::page::Page;
+
+/// A function of the machine, as the table has it.
+#[derive(Clone, Debug)]
+struct Function {
+    address: String,
+    path: String,
+    ids: Vec<String>,
+    class: String,
+    driver: Option<String>,
+}
+
+/// A machine that can be written to. Nothing outside of its folder is.
+pub struct Machine {
+    folder: TempDir,
+}
+
+/// What stands in the place of programs that an example may call. No others are found.
+const STAND_INS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/documents/stand-ins");
+
+impl Machine {
+    /// The machine of the table in `page`: the one with addresses and drivers.
+    pub fn of(page: &Page) -> Machine {
+        let mut tables = page.tables.iter().filter(|table| table.column("Address").is_some() && table.column("Driver").is_some());
+        let table = tables.next().expect("the table of the machine");
+        let functions: Vec<Function> = table
+            .rows
+            .iter()
+            .map(|row| {
+                let of = |heading| row[table.column(heading).expect(heading)].text.clone();
+                Function {
+                    address: of("Address"),
+                    path: of("Path"),
+                    ids: of("Identity").split(':').map(str::to_uppercase).collect(),
+                    class: of("Class"),
+                    driver: Some(of("Driver")).filter(|driver| driver != "-"),
+                }
+            })
+            .collect();
+
+        let machine = Machine { folder: tempfile::tempdir().expect("a folder") };
+        fs::create_dir(machine.path("/")).expect("its root");
+        machine.write("/sys/hypervisor/properties/features", "00000f05\n");
+        machine.write("/proc/cmdline", "root=/dev/sda1 ro quiet\n");
+        machine.write("/proc/sys/kernel/osrelease", "6.1.0\n");
+        fs::create_dir_all(machine.path("/etc/xen")).expect("a folder");
+        for file in ["bind", "unbind", "irq_handlers"] {
+            machine.write(&format!("/sys/bus/pci/drivers/pciback/{file}"), "");
+        }
+        for function in &functions {
+            machine.add(function, &functions);
+        }
+        machine
+    }
+
+    /// Adds a function, below the bridges on its path.
+    fn add(&self, function: &Function, all: &[Function]) {
+        let mut folder = String::from("/sys/devices/pci0000:00");
+        for (end, _) in function.path.match_indices('/').chain([(function.path.len(), "")]) {
+            let step =
+                all.iter().find(|other| other.path == function.path[..end]).unwrap_or_else(|| panic!("{}: no bridge {}", function.path, &function.path[..end]));
+            folder = format!("{folder}/{}", step.address);
+        }
+        let [vendor, device, subvendor, subdevice] = &function.ids[..] else { panic!("{}: its identity is not in full", function.address) };
+        let (class, rest) = function.class.split_at(2);
+        let (subclass, interface) = rest.split_at(2);
+        let modalias = format!("pci:v0000{vendor}d0000{device}sv0000{subvendor}sd0000{subdevice}bc{class}sc{subclass}i{interface}\n");
+        self.write(&format!("{folder}/modalias"), &modalias);
+        self.write(&format!("{folder}/driver_override"), "(null)\n");
+        let up = "../".repeat(folder.matches('/').count() - 2);
+        if let Some(driver) = &function.driver {
+            self.write(&format!("/sys/bus/pci/drivers/{driver}/bind"), "");
+            self.write(&format!("/sys/bus/pci/drivers/{driver}/unbind"), "");
+            symlink(format!("{up}../bus/pci/drivers/{driver}"), self.path(&format!("{folder}/driver"))).expect("a link");
+        }
+        let devices = self.path("/sys/bus/pci/devices");
+        fs::create_dir_all(&devices).expect("a folder");
+        symlink(folder.replace("/sys/", "../../../"), devices.join(&function.address)).expect("a link");
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("root").join(name.trim_start_matches('/'))
+    }
+
+    /// Writes a file, with the folders above it.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it is below the root")).expect("its folder");
+        fs::write(path, text).expect(name);
+    }
+
+    /// Runs a line of shell as the reader would, with stand-ins for what belongs to the real machine. Gives all that it writes, in order, and its status.
+    pub fn shell(&self, line: &str) -> (String, Option<i32>) {
+        assert!(!line.contains('>'), "a stand-in cannot keep '{line}' from writing outside of its folder");
+        let mut shell = Command::new("/usr/bin/timeout");
+        shell.args(["60", "/bin/sh", "-euc"]).arg(format!("exec 2>&1\n{line}")).current_dir(self.path("/"));
+        shell.env("real_path", env::var_os("PATH").unwrap_or_default()).env("PATH", STAND_INS).env_remove("MAKEFLAGS");
+        shell.env("program", env!("CARGO_BIN_EXE_pciseize")).env("root", self.path("/")).env("package", env!("CARGO_MANIFEST_DIR")).env("cargo", env!("CARGO"));
+        let output = shell.output().expect("a shell runs");
+        (utf8(output.stdout), output.status.code())
+    }
+
+    /// Runs the program.
+    pub fn run(&self, words: &[&str]) -> Output {
+        let mut command = Command::new("timeout");
+        command.arg("20").arg(env!("CARGO_BIN_EXE_pciseize")).arg("--root").arg(self.path("/")).args(words);
+        command.output().expect("the program runs")
+    }
+
+    /// What would be done, with further words for `plan`.
+    pub fn plan(&self, words: &[&str]) -> Plan {
+        let output = self.run(&[&["plan", "--json"], words].concat());
+        let text = utf8(output.stdout);
+        let plan = serde_json::from_str(&text).unwrap_or_else(|e| panic!("plan {words:?}: {e}: {text}{}", utf8(output.stderr)));
+        Plan(plan)
+    }
+}
+
+/// The object that `plan --json` prints.
+pub struct Plan(pub Value);
+
+impl Plan {
+    /// The problems, as they are told.
+    pub fn problems(&self) -> Vec<String> {
+        self.0["problems"].as_array().expect("problems").iter().map(|problem| format!("{}: {}", problem["text"], problem["message"])).collect()
+    }
+
+    /// Each device with its action.
+    pub fn devices(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or("null").to_owned();
+        self.0["devices"].as_array().expect("devices").iter().map(|device| (text(&device["address"]), text(&device["action"]))).collect()
+    }
+}
+
+fn utf8(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("what is written is UTF-8")
+}

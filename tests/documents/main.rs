@@ -1,0 +1,435 @@
+//! The documents, README and manual pages: every example in them is run, and what their tables say is compared with what the program does. A new example needs no code.
+//!
+//! **Literal blocks** say of what kind they are: in the README behind the backquotes, in a manual page in a comment above them (`; example: KIND`).
+//!
+//! | kind | what stands in it | what is tested |
+//! | --- | --- | --- |
+//! | `conf` | a configuration | it has no problem, and all that it asks for would be done |
+//! | `conf FILE` | the same for another file than `/etc/xen/pciback.conf` | the same |
+//! | `conf mistakes` | lines that are all wrong | each is a problem |
+//! | `cmdline` | kernel command lines, one a line | as `conf` |
+//! | `console` | `$ COMMAND`, and below it what that writes | it writes exactly this; the files of the blocks above it, as far as the next heading, are there |
+//! | `sh` | commands | each succeeds, with stand-ins for programs of other people's |
+//!
+//! **Tables** are known by their headings.
+//!
+//! | a column | what is tested |
+//! | --- | --- |
+//! | `Example` | each code in it is read without a problem: a kernel parameter, a line of modprobe.d, or lines of a configuration |
+//! | `Example` and `Takes` | in a manual page: those are the functions that it takes; in the README: it takes some |
+//! | `There` and `Here` | both ask for the same |
+//! | `Mistake` and `Did you mean` | it is a problem, and this is what the message says in the end |
+//! | `Name` and `Class` | these are the names of classes that there are, and their codes |
+//! | `Outcome`, `Action`, `Key`, `Key of …` | these are all there are |
+//! | `At most` | the program has these limits |
+//! | `Command` | these are the commands; so say the pages' SYNOPSIS and COMMANDS, and `--help` |
+//! | `Address` and `Driver` | this is the machine on which everything is run |
+//!
+//! `SNAPSHOTS=overwrite cargo test --test documents` writes anew what the commands of `console` blocks write: read the difference before you keep it.
+
+mod machine;
+mod page;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use machine::{Machine, Plan};
+use page::{Page, Table, cell};
+use pciseize::{
+    cli,
+    device::{self, Outcome},
+    host, lines, pci, request, text,
+};
+use regex::Regex;
+use serde_json::Value;
+
+const PROGRAM_PAGE: &str = "man/pciseize.8.scd";
+const FILE_PAGE: &str = "man/pciback.conf.5.scd";
+const FILE: &str = "/etc/xen/pciback.conf";
+
+fn pages() -> [Page; 3] {
+    [Page::readme(), Page::manual(PROGRAM_PAGE), Page::manual(FILE_PAGE)]
+}
+
+fn machine() -> Machine {
+    Machine::of(&Page::manual(FILE_PAGE))
+}
+
+/// What is wrong with a document, by the place where it stands.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn expect(&mut self, is_right: bool, page: &Page, at: usize, what: impl FnOnce() -> String) {
+        if !is_right {
+            self.0.push(format!("{}: {}", page.place(at), what()));
+        }
+    }
+
+    fn none(self) {
+        assert!(self.0.is_empty(), "\n{}", self.0.join("\n"));
+    }
+}
+
+/// All that is asked for is understood, and would be done.
+fn is_as_asked(plan: &Plan) -> Result<(), String> {
+    let not_done: Vec<_> = plan.devices().into_iter().filter(|(_, action)| action != "seize" && action != "keep").collect();
+    match (&plan.problems()[..], &not_done[..]) {
+        ([], []) => Ok(()),
+        (problems, not_done) => Err(format!("problems {problems:?}, not done {not_done:?}")),
+    }
+}
+
+#[test]
+fn examples_do_what_they_say() {
+    let mut faults = Faults::default();
+    let overwrite = env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite");
+    for page in pages() {
+        let (mut machine, mut section) = (machine(), 0);
+        let mut replacements = Vec::new();
+        for example in &page.examples {
+            if std::mem::replace(&mut section, example.section) != example.section {
+                machine = self::machine();
+            }
+            let (at, text) = (example.range.start, example.text.as_str());
+            let (kind, file) = example.kind.split_once(' ').unwrap_or((&example.kind, FILE));
+            match kind {
+                "conf" if file == "mistakes" => {
+                    machine.write(FILE, text);
+                    let plan = machine.plan(&[]);
+                    let wrong: BTreeSet<u64> = plan.0["problems"].as_array().into_iter().flatten().filter_map(|problem| problem["line"].as_u64()).collect();
+                    for (number, line) in (1..).zip(text.lines()) {
+                        faults.expect(wrong.contains(&number), &page, at, || format!("'{line}' is no mistake"));
+                    }
+                }
+                "conf" => {
+                    machine.write(file, text);
+                    if !file.starts_with('/') {
+                        let output = machine.run(&["check", file]);
+                        faults.expect(output.status.success(), &page, at, || format!("check: {}", String::from_utf8_lossy(&output.stdout)));
+                    }
+                    let plan = machine.plan(&[]);
+                    faults.expect(is_as_asked(&plan).is_ok(), &page, at, || is_as_asked(&plan).unwrap_err());
+                    let asks = !plan.devices().is_empty() || !file.starts_with('/');
+                    faults.expect(asks, &page, at, || "asks for nothing".to_owned());
+                }
+                "cmdline" => {
+                    for line in text.lines() {
+                        let plan = machine.plan(&["--cmdline", line]);
+                        faults.expect(is_as_asked(&plan).is_ok(), &page, at, || format!("{line}: {:?}", is_as_asked(&plan)));
+                        faults.expect(!plan.devices().is_empty(), &page, at, || format!("{line}: asks for nothing"));
+                    }
+                }
+                "console" => {
+                    let mut told = String::new();
+                    for line in text.lines().filter_map(|line| line.strip_prefix("$ ")) {
+                        let (written, _) = machine.shell(line);
+                        told += &format!("$ {line}\n{written}");
+                    }
+                    faults.expect(!told.is_empty(), &page, at, || "no command".to_owned());
+                    if overwrite {
+                        replacements.push((example.range.clone(), told));
+                    } else {
+                        faults.expect(told == text, &page, at, || format!("this is written there:\n{text}and this by the program:\n{told}"));
+                    }
+                }
+                "sh" => {
+                    for line in text.lines() {
+                        let (written, status) = machine.shell(line);
+                        faults.expect(status == Some(0), &page, at, || format!("'{line}' ends with {status:?}: {written}"));
+                    }
+                    let plan = machine.plan(&[]);
+                    faults.expect(is_as_asked(&plan).is_ok(), &page, at, || is_as_asked(&plan).unwrap_err());
+                }
+                _ => faults.expect(false, &page, at, || format!("an example of no kind: '{}'", example.kind)),
+            }
+        }
+        if !replacements.is_empty() {
+            page.replace(replacements);
+        }
+    }
+    faults.none();
+}
+
+/// The plan for what stands in a table: on the command line, in modprobe.d, or in the configuration.
+fn plan_for(lines: &[String]) -> Plan {
+    let machine = machine();
+    let text = lines.join("\n");
+    let parameter = Regex::new(r"^(pciseize|xen[-_]pciback|pciback|rd\.qubes)\.").expect("a pattern");
+    if parameter.is_match(&text) {
+        return machine.plan(&["--cmdline", &text]);
+    }
+    machine.write(if text.starts_with("options ") { "/etc/modprobe.d/example.conf" } else { FILE }, &text);
+    machine.plan(&[])
+}
+
+/// The functions that would be seized, as the pages write them: without the domain 0.
+fn taken(plan: &Plan) -> Vec<String> {
+    plan.devices().into_iter().filter(|(_, action)| action == "seize").map(|(address, _)| address.trim_start_matches("0000:").to_owned()).collect()
+}
+
+#[test]
+fn examples_in_tables_take_what_they_say() {
+    let mut faults = Faults::default();
+    let mut compared = 0;
+    for page in pages() {
+        let mut tables = page.tables.iter().filter(|table| table.column("Example").is_some()).peekable();
+        assert!(tables.peek().is_some() || page.name == PROGRAM_PAGE, "{} has no table of examples", page.name);
+        for table in tables {
+            for row in &table.rows {
+                for code in &row[table.column("Example").expect("it is there")].code {
+                    let plan = plan_for(std::slice::from_ref(code));
+                    faults.expect(is_as_asked(&plan).is_ok(), &page, table.at, || format!("{code}: {}", is_as_asked(&plan).unwrap_err()));
+                    let Some(column) = table.column("Takes") else { continue };
+                    compared += 1;
+                    let (says, does) = (&row[column].text, taken(&plan));
+                    let agrees = match says.as_str() {
+                        "-" => does.is_empty(),
+                        _ if page.name == "README.md" => !does.is_empty(),
+                        says => does == says.split(' ').collect::<Vec<_>>(),
+                    };
+                    faults.expect(agrees, &page, table.at, || format!("{code} takes {does:?}, not {says}"));
+                }
+            }
+        }
+    }
+    assert!(compared > 0, "no table says what its examples take");
+    faults.none();
+}
+
+/// What was written elsewhere and what is to be written here ask for the same.
+#[test]
+fn who_comes_from_elsewhere_gets_the_same() {
+    let mut faults = Faults::default();
+    for page in pages().iter().filter(|page| page.name != PROGRAM_PAGE) {
+        let mut tables = page.tables.iter().filter(|table| table.column("There").is_some()).peekable();
+        assert!(tables.peek().is_some(), "{} has no table for those who come from elsewhere", page.name);
+        for table in tables {
+            let column = |heading| table.column(heading).unwrap_or_else(|| panic!("{}: no column '{heading}'", page.place(table.at)));
+            for row in &table.rows {
+                let here = plan_for(&row[column("Here")].code);
+                faults.expect(is_as_asked(&here).is_ok() && !taken(&here).is_empty(), page, table.at, || {
+                    format!("{:?}: {:?}", row[column("Here")], here.devices())
+                });
+                // Of a command line that another program sets, the parameter counts.
+                let there: Vec<String> = row[column("There")].code.iter().map(|code| code.split('"').nth(1).unwrap_or(code).to_owned()).collect();
+                if !there.is_empty() {
+                    let there = plan_for(&there);
+                    faults.expect(there.problems().is_empty() && there.devices() == here.devices(), page, table.at, || {
+                        format!("there {:?} {:?}, here {:?}", there.problems(), there.devices(), here.devices())
+                    });
+                }
+            }
+        }
+    }
+    faults.none();
+}
+
+/// What was probably meant is what the program says, too.
+#[test]
+fn mistakes_are_told_as_they_say() {
+    let mut faults = Faults::default();
+    let pages = pages();
+    for (page, table, meant) in column(&pages, "Did you mean") {
+        let mistakes = table.rows.iter().flat_map(|row| &row[table.column("Mistake").expect("the column 'Mistake'")].code);
+        for (mistake, meant) in mistakes.zip(meant) {
+            let problems = plan_for(std::slice::from_ref(mistake)).problems();
+            let is_told = problems.len() == 1 && problems[0].ends_with(&format!("; did you mean {meant}?\""));
+            faults.expect(is_told, page, table.at, || format!("{mistake}: {problems:?}"));
+        }
+    }
+    faults.none();
+}
+
+/// The rows of every table with that heading, as texts.
+fn column<'p>(pages: &'p [Page], heading: &str) -> Vec<(&'p Page, &'p Table, Vec<String>)> {
+    let tables = pages.iter().flat_map(|page| page.tables.iter().map(move |table| (page, table)));
+    let found: Vec<_> = tables
+        .filter_map(|(page, table)| {
+            let column = table.column(heading)?;
+            Some((page, table, table.rows.iter().map(|row| row[column].text.clone()).collect()))
+        })
+        .collect();
+    assert!(!found.is_empty(), "no document has a table with the heading '{heading}'");
+    found
+}
+
+/// The names are those that `check` lists, and each means the codes beside it.
+#[test]
+fn classes_are_those_that_there_are() {
+    let machine = machine();
+    machine.write(FILE, "class:nonsense\n");
+    let problems = machine.plan(&[]).problems();
+    let (_, listed) = problems[0].trim_end_matches('"').split_once("or a name: ").expect("the names that there are");
+    let listed: Vec<&str> = listed.split(' ').collect();
+    let pages = pages();
+    for (page, table, codes) in column(&pages, "Class").into_iter().filter(|(_, table, _)| table.column("Name").is_some()) {
+        let names: Vec<&str> = table.rows.iter().map(|row| row[table.column("Name").expect("it is there")].text.as_str()).collect();
+        assert_eq!(names, listed, "{}", page.place(table.at));
+        for (name, codes) in names.iter().zip(codes) {
+            let means = |class: &str| {
+                machine.write(FILE, &format!("class:{class}\n"));
+                machine.plan(&[]).0["devices"][0]["selector"].clone()
+            };
+            // Two codes have no other name than the name.
+            let expected = if codes.contains(' ') {
+                format!("class:{}", names.iter().find(|&&name| means(name) == format!("class:{name}")).expect("one"))
+            } else {
+                format!("class:{codes}")
+            };
+            assert_eq!(means(name), *expected, "{}: {name}", page.place(table.at));
+        }
+    }
+}
+
+#[test]
+fn outcomes_are_those_that_there_are() {
+    let all: BTreeSet<(String, bool)> = Outcome::ALL.iter().map(|outcome| (shown(outcome), outcome.is_as_asked())).collect();
+    for (page, table, outcomes) in column(&pages(), "Outcome") {
+        assert_eq!(with_yes(table, outcomes), all, "{}", page.place(table.at));
+    }
+}
+
+/// The words of a column, each with the yes or no beside it.
+fn with_yes(table: &Table, words: Vec<String>) -> BTreeSet<(String, bool)> {
+    let as_asked = table.column("As asked").expect("the column 'as asked'");
+    words.into_iter().zip(&table.rows).map(|(word, row)| (word, row[as_asked].text == "yes")).collect()
+}
+
+/// A plan in which every action occurs.
+#[test]
+fn actions_are_those_that_there_are() {
+    let actions = |conf: &str| -> BTreeSet<(String, bool)> {
+        let machine = machine();
+        machine.write(FILE, conf);
+        let is_as_asked = machine.run(&["plan"]).status.success();
+        machine.plan(&[]).devices().into_iter().map(|(_, action)| (action, is_as_asked)).collect()
+    };
+    let mut all = actions("03:00.0\nclass:usb\n!00:14.0\n");
+    for conf in ["00:1c.0", "8086:10d3@03:00.0", "09:00.0", "class:display\n!nonsense"] {
+        all.extend(actions(conf));
+    }
+    for (page, table, own) in column(&pages(), "Action") {
+        assert_eq!(with_yes(table, own), all, "{}", page.place(table.at));
+    }
+}
+
+fn shown(what: &dyn text::Show) -> String {
+    let mut line = text::Line::new();
+    what.show(&mut line);
+    String::from_utf8_lossy(line.bytes()).into_owned()
+}
+
+/// The keys of the objects that the program writes. In a table several may stand in one cell.
+#[test]
+fn keys_are_those_that_there_are() {
+    let machine = machine();
+    machine.write(FILE, "class:network\n!8086:15bb\n82.0.0\n");
+    let plan = machine.plan(&[]).0;
+    machine.run(&["seize"]);
+    let report = fs::read(machine.path("/run/pciseize/report")).expect("a report");
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    let pages = pages();
+    let keys = |value: &Value| -> BTreeSet<String> { value.as_object().expect("an object").keys().cloned().collect() };
+    let own = |heading: &str| -> BTreeSet<String> {
+        let found = column(&pages, heading);
+        found.iter().flat_map(|(_, _, keys)| keys.iter().flat_map(|key| key.split(", "))).map(str::to_owned).collect()
+    };
+    assert_eq!(own("Key"), keys(&plan));
+    assert_eq!(own("Key of a device"), keys(&plan["devices"][0]));
+    assert_eq!(own("Key of a problem"), keys(&plan["problems"][0]));
+    let (report_only, device_only) = (own("Key of the report"), own("Key of a device in the report"));
+    assert_eq!(&own("Key") | &report_only, keys(&report));
+    let mut device = own("Key of a device");
+    assert!(device.remove("action"));
+    assert_eq!(&device | &device_only, keys(&report["devices"][0]));
+    assert_eq!(own("Key of a problem"), keys(&report["problems"][0]));
+}
+
+#[test]
+fn limits_are_those_that_there_are() {
+    let limits: BTreeMap<&str, usize> = BTreeMap::from([
+        ("items", request::ITEMS),
+        ("devices that are asked for", device::DEVICES),
+        ("files for pciseize check", cli::OPERANDS),
+        ("sources", request::SOURCES),
+        ("bytes of a file", lines::FILE_SIZE as usize),
+        ("bytes of a line", lines::LINE_SIZE),
+        ("bytes of a kernel command line", request::cmdline::CMDLINE_SIZE),
+        ("bytes of parameters for the module", request::cmdline::PARAMETERS_SIZE),
+        ("bytes of the embedded configuration", request::embedded::TEXT_SIZE),
+        ("bytes of a path name", host::PATH_SIZE - 1),
+        ("bridges on the way to a device", pci::place::DEPTH),
+        ("problems told one by one", request::problem::PROBLEMS),
+    ]);
+    let pages = pages();
+    let tables = column(&pages, "At most");
+    let told: BTreeMap<&str, usize> = tables
+        .iter()
+        .flat_map(|(_, table, numbers)| table.rows.iter().map(|row| row[0].text.as_str()).zip(numbers))
+        .map(|(what, number)| (what, number.replace(',', "").parse().unwrap_or_else(|e| panic!("{what}: {number}: {e}"))))
+        .collect();
+    assert_eq!(told, limits);
+}
+
+/// The commands with their words, as the SYNOPSIS has them: `plan [--json] [--cmdline TEXT]`.
+fn synopsis(page: &Page) -> BTreeSet<String> {
+    let lines = page.chapter("SYNOPSIS").filter(|line| !line.is_empty()).map(|line| cell(line.trim_end_matches("++")).text);
+    lines.filter_map(|line| line.strip_prefix("pciseize [--root DIR] ").map(str::to_owned)).collect()
+}
+
+#[test]
+fn commands_are_those_that_there_are() {
+    let option = Regex::new(r"--[a-z]+").expect("a pattern");
+    let options = |text: &str| -> BTreeSet<String> { option.find_iter(text).map(|found| found.as_str().to_owned()).collect() };
+    let first_word = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
+    let [readme, program_page, _] = pages();
+
+    let synopsis = self::synopsis(&program_page);
+    let chapter: BTreeSet<String> = program_page.chapter("COMMANDS").filter(|line| line.starts_with('*')).map(|line| cell(line).text).collect();
+    assert_eq!(chapter, synopsis, "COMMANDS and SYNOPSIS of {PROGRAM_PAGE}");
+
+    let table = readme.tables.iter().find(|table| table.column("Command").is_some()).expect("the README's table of commands");
+    let told: BTreeSet<String> = table.rows.iter().flat_map(|row| &row[0].code).map(|code| code.trim_start_matches("pciseize ").to_owned()).collect();
+    assert_eq!(told, synopsis, "{}", readme.place(table.at));
+
+    let help = machine().run(&["--help"]);
+    let help = String::from_utf8(help.stdout).expect("UTF-8");
+    let command = Regex::new(r"(?m)^  ([a-z]+)\b").expect("a pattern");
+    let commands: BTreeSet<String> = command.captures_iter(&help).map(|found| found[1].to_owned()).collect();
+    assert_eq!(commands, synopsis.iter().map(first_word).collect(), "--help and {PROGRAM_PAGE}");
+    let chapter: String = ["SYNOPSIS", "OPTIONS"].iter().flat_map(|heading| program_page.chapter(heading)).collect::<Vec<_>>().join("\n");
+    assert_eq!(options(&help), options(&chapter), "--help and {PROGRAM_PAGE}");
+    let own: BTreeSet<String> = program_page.chapter("OPTIONS").filter(|line| line.starts_with('*')).flat_map(options).collect();
+    assert_eq!(own, options(&chapter), "OPTIONS and SYNOPSIS of {PROGRAM_PAGE}");
+
+    // Each with all its options, on one machine: whatever else comes of it, the usage is right.
+    for line in &synopsis {
+        let words: Vec<&str> = line.split([' ', '[', ']']).filter(|word| !word.is_empty() && !word.contains("...")).collect();
+        let status = machine().run(&words).status.code();
+        assert_eq!(status, Some(0), "{words:?}");
+    }
+}
+
+/// The generator and a checker have nothing to say. That a heading is followed by a paragraph is the generator's way, and means nothing.
+#[test]
+fn pages_are_sound() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in [PROGRAM_PAGE, FILE_PAGE] {
+        let text = Page::manual(name).text;
+        let mut scdoc = Command::new("scdoc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scdoc runs");
+        scdoc.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("scdoc reads");
+        let output = scdoc.wait_with_output().expect("scdoc ends");
+        assert!(output.status.success(), "scdoc {name}");
+        let rendered = folder.path().join(name.rsplit('/').next().expect("a name"));
+        fs::write(&rendered, output.stdout).expect("the page is written");
+        let output = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&rendered).output().expect("mandoc runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said: Vec<&str> = said.lines().filter(|line| !line.contains("WARNING: skipping paragraph macro")).collect();
+        assert!(said.is_empty(), "{name}: {said:#?}");
+    }
+}
