@@ -180,6 +180,9 @@ fn examples_in_tables_take_what_they_say() {
         let mut tables = page.tables.iter().filter(|table| table.column("Example").is_some()).peekable();
         assert!(tables.peek().is_some() || page.name == PROGRAM_PAGE, "{} has no table of examples", page.name);
         for table in tables {
+            // A mistyped heading would leave the table alone.
+            let says_what = table.column("Takes").or(table.column("Meaning")).is_some();
+            faults.expect(says_what, &page, table.at, || "neither a column 'Takes' nor 'Meaning'".to_owned());
             for row in &table.rows {
                 for code in &row[table.column("Example").expect("it is there")].code {
                     let plan = plan_for(std::slice::from_ref(code));
