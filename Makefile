@@ -15,7 +15,7 @@ MAN = $(DESTDIR)$(PREFIX)/share/man
 
 # What has to be there, as Debian packages. What is missing is installed by the targets that need it.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = mandoc shellcheck strace util-linux
+CHECK_PACKAGES = groff-base mandoc shellcheck strace util-linux
 VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils
 
 SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
@@ -32,9 +32,11 @@ man: $(if $(shell command -v scdoc 2>/dev/null),$(PAGES),no-scdoc)
 no-scdoc:
 	@echo 'There are no manual pages without scdoc (Debian: apt install scdoc); the program does not need them.' >&2
 
+# What scdoc says against hyphenation stands before .TH, which groff takes as a new start. Written \- a hyphen can be copied into a shell, and no line breaks behind it.
 target/man/%: man/%.scd
 	@mkdir -p $(@D)
 	scdoc <$< >$@
+	sed -i -e '/^\.TH/a .nh' -e '/^\(\.\|\\h\)/!s/-/\\-/g' $@
 
 # Boots a real Xen dom0 twice, stock and with pciseize, and shows who has the devices.
 demo: requirements requirements-vm

@@ -41,7 +41,7 @@ impl Machine {
             .map(|row| {
                 let of = |heading| row[table.column(heading).expect(heading)].text.clone();
                 Function {
-                    address: of("Address"),
+                    address: format!("0000:{}", of("Address")),
                     path: of("Path"),
                     ids: of("Identity").split(':').map(str::to_uppercase).collect(),
                     class: of("Class"),

@@ -32,13 +32,12 @@ mod page;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
-    io::Write,
-    process::{Command, Stdio},
+    env, fs, mem,
+    process::Command,
 };
 
 use machine::{Machine, Plan};
-use page::{Page, Table, cell};
+use page::{Example, Page, Table, cell};
 use pciseize::{
     cli,
     device::{self, Outcome},
@@ -78,10 +77,14 @@ impl Faults {
 /// All that is asked for is understood, and would be done.
 fn is_as_asked(plan: &Plan) -> Result<(), String> {
     let not_done: Vec<_> = plan.devices().into_iter().filter(|(_, action)| action != "seize" && action != "keep").collect();
-    match (&plan.problems()[..], &not_done[..]) {
-        ([], []) => Ok(()),
-        (problems, not_done) => Err(format!("problems {problems:?}, not done {not_done:?}")),
-    }
+    let problems = plan.problems();
+    if problems.is_empty() && not_done.is_empty() { Ok(()) } else { Err(format!("problems {problems:?}, not done {not_done:?}")) }
+}
+
+/// As [`is_as_asked`], and something is asked for.
+fn asks_and_gets(plan: &Plan) -> Result<(), String> {
+    is_as_asked(plan)?;
+    if plan.devices().is_empty() { Err("asks for nothing".to_owned()) } else { Ok(()) }
 }
 
 #[test]
@@ -92,60 +95,14 @@ fn examples_do_what_they_say() {
         let (mut machine, mut section) = (machine(), 0);
         let mut replacements = Vec::new();
         for example in &page.examples {
-            if std::mem::replace(&mut section, example.section) != example.section {
+            if mem::replace(&mut section, example.section) != example.section {
                 machine = self::machine();
             }
-            let (at, text) = (example.range.start, example.text.as_str());
-            let (kind, file) = example.kind.split_once(' ').unwrap_or((&example.kind, FILE));
-            match kind {
-                "conf" if file == "mistakes" => {
-                    machine.write(FILE, text);
-                    let plan = machine.plan(&[]);
-                    let wrong: BTreeSet<u64> = plan.0["problems"].as_array().into_iter().flatten().filter_map(|problem| problem["line"].as_u64()).collect();
-                    for (number, line) in (1..).zip(text.lines()) {
-                        faults.expect(wrong.contains(&number), &page, at, || format!("'{line}' is no mistake"));
-                    }
-                }
-                "conf" => {
-                    machine.write(file, text);
-                    if !file.starts_with('/') {
-                        let output = machine.run(&["check", file]);
-                        faults.expect(output.status.success(), &page, at, || format!("check: {}", String::from_utf8_lossy(&output.stdout)));
-                    }
-                    let plan = machine.plan(&[]);
-                    faults.expect(is_as_asked(&plan).is_ok(), &page, at, || is_as_asked(&plan).unwrap_err());
-                    let asks = !plan.devices().is_empty() || !file.starts_with('/');
-                    faults.expect(asks, &page, at, || "asks for nothing".to_owned());
-                }
-                "cmdline" => {
-                    for line in text.lines() {
-                        let plan = machine.plan(&["--cmdline", line]);
-                        faults.expect(is_as_asked(&plan).is_ok(), &page, at, || format!("{line}: {:?}", is_as_asked(&plan)));
-                        faults.expect(!plan.devices().is_empty(), &page, at, || format!("{line}: asks for nothing"));
-                    }
-                }
-                "console" => {
-                    let mut told = String::new();
-                    for line in text.lines().filter_map(|line| line.strip_prefix("$ ")) {
-                        let (written, _) = machine.shell(line);
-                        told += &format!("$ {line}\n{written}");
-                    }
-                    faults.expect(!told.is_empty(), &page, at, || "no command".to_owned());
-                    if overwrite {
-                        replacements.push((example.range.clone(), told));
-                    } else {
-                        faults.expect(told == text, &page, at, || format!("this is written there:\n{text}and this by the program:\n{told}"));
-                    }
-                }
-                "sh" => {
-                    for line in text.lines() {
-                        let (written, status) = machine.shell(line);
-                        faults.expect(status == Some(0), &page, at, || format!("'{line}' ends with {status:?}: {written}"));
-                    }
-                    let plan = machine.plan(&[]);
-                    faults.expect(is_as_asked(&plan).is_ok(), &page, at, || is_as_asked(&plan).unwrap_err());
-                }
-                _ => faults.expect(false, &page, at, || format!("an example of no kind: '{}'", example.kind)),
+            match run(&machine, example) {
+                Ok(Some(written)) if overwrite => replacements.push((example.range.clone(), written)),
+                Ok(Some(written)) => faults.expect(written == example.text, &page, example.range.start, || format!("the program writes:\n{written}")),
+                Ok(None) => {}
+                Err(what) => faults.expect(false, &page, example.range.start, || what),
             }
         }
         if !replacements.is_empty() {
@@ -153,6 +110,65 @@ fn examples_do_what_they_say() {
         }
     }
     faults.none();
+}
+
+/// Does with an example what its kind says. Gives what should stand there, where that is for the program to say.
+fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
+    let text = example.text.as_str();
+    match example.kind.split_once(' ').unwrap_or((&example.kind, FILE)) {
+        ("conf", "mistakes") => mistakes(machine, text)?,
+        ("conf", file) => configuration(machine, file, text)?,
+        ("cmdline", _) => {
+            for line in text.lines() {
+                asks_and_gets(&machine.plan(&["--cmdline", line])).map_err(|what| format!("{line}: {what}"))?;
+            }
+        }
+        ("console", _) => {
+            let commands = text.lines().filter_map(|line| line.strip_prefix("$ "));
+            let told: String = commands.map(|command| format!("$ {command}\n{}", machine.shell(command).0)).collect();
+            return if told.is_empty() { Err("no command".to_owned()) } else { Ok(Some(told)) };
+        }
+        ("sh", _) => {
+            for line in text.lines() {
+                let (written, status) = machine.shell(line);
+                if status != Some(0) {
+                    return Err(format!("'{line}' ends with {status:?}: {written}"));
+                }
+            }
+            // What they may have written.
+            is_as_asked(&machine.plan(&[]))?;
+        }
+        _ => return Err(format!("an example of no kind: '{}'", example.kind)),
+    }
+    Ok(None)
+}
+
+fn mistakes(machine: &Machine, text: &str) -> Result<(), String> {
+    machine.write(FILE, text);
+    let plan = machine.plan(&[]);
+    let wrong: BTreeSet<u64> = plan.0["problems"].as_array().into_iter().flatten().filter_map(|problem| problem["line"].as_u64()).collect();
+    match (1..).zip(text.lines()).find(|(number, _)| !wrong.contains(number)) {
+        Some((_, line)) => Err(format!("'{line}' is no mistake")),
+        None => Ok(()),
+    }
+}
+
+fn configuration(machine: &Machine, file: &str, text: &str) -> Result<(), String> {
+    machine.write(file, text);
+    let checked = machine.run(&["check", file]);
+    if file == FILE || !file.starts_with('/') {
+        // What another line asks for as well would hide that a line is wrong.
+        let items = text.lines().filter(|line| !line.starts_with(['#', '!']) && !line.contains('=') && !line.is_empty());
+        for line in items {
+            asks_and_gets(&plan_for(&[line.to_owned()])).map_err(|what| format!("{line}: {what}"))?;
+        }
+        if !checked.status.success() {
+            return Err(format!("check: {}", String::from_utf8_lossy(&checked.stdout)));
+        }
+    }
+    // A file in no place that counts asks for nothing.
+    let plan = machine.plan(&[]);
+    if file.starts_with('/') { asks_and_gets(&plan) } else { is_as_asked(&plan) }
 }
 
 /// The plan for what stands in a table: on the command line, in modprobe.d, or in the configuration.
@@ -240,7 +256,9 @@ fn mistakes_are_told_as_they_say() {
     for (page, table, meant) in column(&pages, "Did you mean") {
         let mistakes = table.rows.iter().flat_map(|row| &row[table.column("Mistake").expect("the column 'Mistake'")].code);
         for (mistake, meant) in mistakes.zip(meant) {
-            let problems = plan_for(std::slice::from_ref(mistake)).problems();
+            let machine = machine();
+            machine.write(FILE, mistake);
+            let problems = machine.plan(&[]).problems();
             let is_told = problems.len() == 1 && problems[0].ends_with(&format!("; did you mean {meant}?\""));
             faults.expect(is_told, page, table.at, || format!("{mistake}: {problems:?}"));
         }
@@ -418,21 +436,23 @@ fn commands_are_those_that_there_are() {
     }
 }
 
-/// The generator and a checker have nothing to say. That a heading is followed by a paragraph is the generator's way, and means nothing.
+/// Two checkers have nothing to say. That a heading is followed by a paragraph is the generator's way, and means nothing.
 #[test]
 fn pages_are_sound() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let make = Command::new("make").args(["-C", env!("CARGO_MANIFEST_DIR"), "man"]).env_remove("MAKEFLAGS").output().expect("make runs");
+    assert!(make.status.success(), "{}", String::from_utf8_lossy(&make.stderr));
     for name in [PROGRAM_PAGE, FILE_PAGE] {
-        let text = Page::manual(name).text;
-        let mut scdoc = Command::new("scdoc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scdoc runs");
-        scdoc.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("scdoc reads");
-        let output = scdoc.wait_with_output().expect("scdoc ends");
-        assert!(output.status.success(), "scdoc {name}");
-        let rendered = folder.path().join(name.rsplit('/').next().expect("a name"));
-        fs::write(&rendered, output.stdout).expect("the page is written");
-        let output = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&rendered).output().expect("mandoc runs");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let said: Vec<&str> = said.lines().filter(|line| !line.contains("WARNING: skipping paragraph macro")).collect();
-        assert!(said.is_empty(), "{name}: {said:#?}");
+        let page = format!("target/{}", name.trim_end_matches(".scd"));
+        let said = |checker: &str, words: &[&str]| -> String {
+            let output = Command::new(checker).args(words).arg(&page).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("the checker runs");
+            String::from_utf8_lossy(if checker == "groff" { &output.stderr } else { &output.stdout }).into_owned()
+        };
+        let lint = said("mandoc", &["-T", "lint", "-W", "warning"]);
+        let lint: Vec<&str> = lint.lines().filter(|line| !line.contains("WARNING: skipping paragraph macro")).collect();
+        assert!(lint.is_empty(), "{name}: {lint:#?}");
+        // On a terminal of 80 columns.
+        let groff = said("groff", &["-man", "-t", "-T", "utf8", "-rLL=78n", "-ww"]);
+        let groff: Vec<&str> = groff.lines().filter(|line| !line.contains("can't break line") && !line.contains("will not fit on one page")).collect();
+        assert!(groff.is_empty(), "{name}: {groff:#?}");
     }
 }
