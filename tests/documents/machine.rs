@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::page::Page;
+use crate::{PACKAGE, page::Page};
 
 /// A function of the machine, as the table has it.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Machine {
         let mut shell = Command::new("/usr/bin/timeout");
         shell.args(["60", "/bin/sh", "-euc"]).arg(format!("exec 2>&1\n{line}")).current_dir(self.path("/"));
         shell.env("real_path", env::var_os("PATH").unwrap_or_default()).env("PATH", STAND_INS).env_remove("MAKEFLAGS");
-        shell.env("program", env!("CARGO_BIN_EXE_pciseize")).env("root", self.path("/")).env("package", env!("CARGO_MANIFEST_DIR")).env("cargo", env!("CARGO"));
+        shell.env("program", env!("CARGO_BIN_EXE_pciseize")).env("root", self.path("/")).env("package", PACKAGE).env("cargo", env!("CARGO"));
         let output = shell.output().expect("a shell runs");
         (utf8(output.stdout), output.status.code())
     }

@@ -46,6 +46,7 @@ use pciseize::{
 use regex::Regex;
 use serde_json::Value;
 
+const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAM_PAGE: &str = "man/pciseize.8.scd";
 const FILE_PAGE: &str = "man/pciback.conf.5.scd";
 const FILE: &str = "/etc/xen/pciback.conf";
@@ -436,23 +437,32 @@ fn commands_are_those_that_there_are() {
     }
 }
 
-/// Two checkers have nothing to say. That a heading is followed by a paragraph is the generator's way, and means nothing.
+/// Two checkers have nothing to say but about the generator's habits. On a terminal of 80 columns, what is to be copied is in one piece.
 #[test]
 fn pages_are_sound() {
-    let make = Command::new("make").args(["-C", env!("CARGO_MANIFEST_DIR"), "man"]).env_remove("MAKEFLAGS").output().expect("make runs");
+    let make = Command::new("make").args(["-C", PACKAGE, "man"]).env_remove("MAKEFLAGS").output().expect("make runs");
     assert!(make.status.success(), "{}", String::from_utf8_lossy(&make.stderr));
     for name in [PROGRAM_PAGE, FILE_PAGE] {
-        let page = format!("target/{}", name.trim_end_matches(".scd"));
-        let said = |checker: &str, words: &[&str]| -> String {
-            let output = Command::new(checker).args(words).arg(&page).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("the checker runs");
-            String::from_utf8_lossy(if checker == "groff" { &output.stderr } else { &output.stdout }).into_owned()
+        let page = Page::manual(name);
+        let built = format!("target/{}", name.trim_end_matches(".scd"));
+        // What a program writes, and what it says about it.
+        let run = |words: &[&str]| -> (String, String) {
+            let output = Command::new(words[0]).args(&words[1..]).arg(&built).current_dir(PACKAGE).output().expect("the program runs");
+            (String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"))
         };
-        let lint = said("mandoc", &["-T", "lint", "-W", "warning"]);
-        let lint: Vec<&str> = lint.lines().filter(|line| !line.contains("WARNING: skipping paragraph macro")).collect();
+        let (lint, _) = run(&["mandoc", "-T", "lint", "-W", "style"]);
+        let is_habit = |line: &&str| {
+            ["skipping paragraph macro", "longer than 80 bytes", "lower case character in document title"].iter().any(|habit| line.contains(habit))
+        };
+        let lint: Vec<&str> = lint.lines().filter(|line| !is_habit(line)).collect();
         assert!(lint.is_empty(), "{name}: {lint:#?}");
-        // On a terminal of 80 columns.
-        let groff = said("groff", &["-man", "-t", "-T", "utf8", "-rLL=78n", "-ww"]);
-        let groff: Vec<&str> = groff.lines().filter(|line| !line.contains("can't break line") && !line.contains("will not fit on one page")).collect();
-        assert!(groff.is_empty(), "{name}: {groff:#?}");
+
+        let (shown, said) = run(&["groff", "-man", "-t", "-T", "utf8", "-P", "-cbou", "-rLL=78n", "-ww"]);
+        let said: Vec<&str> = said.lines().filter(|line| !line.contains("can't break line") && !line.contains("will not fit on one page")).collect();
+        assert!(said.is_empty(), "{name}: {said:#?}");
+        let code = page.tables.iter().flat_map(|table| table.rows.iter().flatten()).flat_map(|cell| &cell.code);
+        for word in code.flat_map(|code| code.split(' ')) {
+            assert!(shown.contains(word), "{name}: {word} is broken");
+        }
     }
 }

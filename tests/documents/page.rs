@@ -1,11 +1,10 @@
 //! What a test needs of a document: its examples and its tables. The README is Markdown; the manual pages are scdoc, read by line as `scdoc(5)` describes it.
 
-use std::{fs, mem, ops::Range, path::PathBuf};
+use std::{fs, mem, ops::Range, path::Path};
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-/// This package.
-const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
+use crate::PACKAGE;
 
 /// A document.
 #[derive(Debug, Default)]
@@ -127,7 +126,7 @@ impl Page {
     }
 
     fn open(name: &str) -> Page {
-        let text = fs::read_to_string(PathBuf::from(PACKAGE).join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let text = fs::read_to_string(Path::new(PACKAGE).join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         Page { name: name.to_owned(), text, ..Page::default() }
     }
 
@@ -155,7 +154,7 @@ impl Page {
             let other = if self.name.ends_with(".md") { other } else { other.replace('\\', "\\\\") };
             text.replace_range(range, &other);
         }
-        fs::write(PathBuf::from(PACKAGE).join(&self.name), text).expect("the document is written");
+        fs::write(Path::new(PACKAGE).join(&self.name), text).expect("the document is written");
     }
 }
 
