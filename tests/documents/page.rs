@@ -4,7 +4,7 @@ use std::{fs, mem, ops::Range, path::Path};
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use crate::PACKAGE;
+use crate::{PACKAGE, README};
 
 /// A document.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ pub struct Cell {
 impl Page {
     /// Reads the README.
     pub fn readme() -> Page {
-        let mut page = Page::open("README.md");
+        let mut page = Page::open(README);
         let text = page.text.clone();
         let (mut section, mut literal, mut in_cell) = (0, None, false);
         for (event, range) in Parser::new_ext(&text, Options::ENABLE_TABLES).into_offset_iter() {
