@@ -26,7 +26,7 @@
 //! # What holds for every case
 //!
 //! A report and a plan are JSON, and say the same as the exit status. `plan` and `check` change nothing. What `plan` says, `seize` does: on a copy of the tree it writes the overrides of those devices and of no other.
-//! What `plan` prints as a table is a configuration without a mistake.
+//! What `plan` prints as a table is a configuration that means the same.
 //!
 //! `SNAPSHOTS=overwrite cargo test --test cases` writes `expected` anew: read the difference before you keep it.
 //!
@@ -110,7 +110,7 @@ fn transcript(run: &Path) -> Result<String> {
                     };
                     mirror.agrees(&words, &plan).map_err(|e| format!("{shown}: {e}"))?;
                 } else {
-                    table_is_configuration(copy.path(), &output)?;
+                    table_is_configuration(copy.path(), &words, &output)?;
                 }
             }
         }
@@ -366,12 +366,22 @@ fn overrides(root: &Path) -> BTreeMap<String, Vec<u8>> {
     devices.filter_map(|device| Some((device.file_name().into_string().ok()?, fs::read(device.path().join("driver_override")).ok()?))).collect()
 }
 
-/// What `plan` prints may be pasted into the configuration, all of it.
-fn table_is_configuration(folder: &Path, output: &Output) -> Result<()> {
+/// What `plan` prints as a table is a configuration: no line of it is a mistake, and those that are no comment are the devices that are to be taken, and with `!` those that are to be kept.
+fn table_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
     fs::write(folder.join("pasted.conf"), &output.stdout)?;
     let checked = run_in(folder, &["check".into(), "pasted.conf".into()])?;
     if checked.status.code() != Some(0) {
         return Err(format!("the table cannot be pasted: {}", String::from_utf8_lossy(&checked.stdout)).into());
+    }
+    let plan = plan_agrees(&run_in(folder, &[&words[1..], &["--json".into()]].concat())?)?;
+    let planned = plan["devices"].as_array().into_iter().flatten().filter_map(|device| match (device["action"].as_str()?, device["address"].as_str()?) {
+        ("seize", address) => Some(address.to_owned()),
+        ("keep", address) => Some(format!("!{address}")),
+        _ => None,
+    });
+    let pasted = str::from_utf8(&output.stdout)?.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next());
+    if !planned.eq(pasted) {
+        return Err("pasted, the table would mean other devices than the plan".into());
     }
     Ok(())
 }
