@@ -12,9 +12,23 @@ pub trait Show {
 }
 
 impl Show for str {
+    // Where the text is known, so is its length: a single sign costs less to hand on.
     #[inline(always)]
     fn show(&self, line: &mut Line) {
-        line.push(self.as_bytes());
+        match *self.as_bytes() {
+            [sign] => line.sign(sign),
+            ref bytes => line.push(bytes),
+        }
+    }
+}
+
+/// Text that is one of several. (Of a single text the compiler knows the length.)
+pub struct Either<'t>(pub &'t str);
+
+impl Show for Either<'_> {
+    #[inline(always)]
+    fn show(&self, line: &mut Line) {
+        line.push(self.0.as_bytes());
     }
 }
 
@@ -63,6 +77,12 @@ impl Line {
         let is_end = core::mem::take(&mut self.is_quoting);
         self.push(b"\"");
         self.is_quoting = !is_end;
+    }
+
+    /// Adds one byte.
+    #[inline(never)]
+    fn sign(&mut self, byte: u8) {
+        self.push(&[byte]);
     }
 
     /// Adds bytes. Should they not fit, the line ends in `~`.
@@ -201,7 +221,7 @@ impl Excerpt {
 
 impl Show for Excerpt {
     fn show(&self, line: &mut Line) {
-        put!(line, Shown(&self.bytes), if self.more { "..." } else { "" });
+        put!(line, Shown(&self.bytes), Either(if self.more { "..." } else { "" }));
     }
 }
 

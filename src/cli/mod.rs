@@ -15,7 +15,7 @@ use crate::{
     report::Stage,
     request::Request,
     say,
-    text::{Line, Shown, word_number},
+    text::{Either, Line, Shown, word_number},
 };
 
 /// What `--help` prints. It fits a screen of 80 columns and 24 lines.
@@ -130,7 +130,7 @@ impl Usage<'_> {
     /// Tells it.
     pub fn tell<H: Host>(&self, host: &mut H) {
         let mut line = Line::new();
-        put!(&mut line, self.message);
+        put!(&mut line, Either(self.message));
         if let Some(word) = self.word {
             put!(&mut line, " '", Shown(word.to_bytes()), "'");
         }
@@ -218,7 +218,7 @@ fn is_idle<H: Host>(host: &mut H, is_dom0: bool, request: &Request) -> bool {
         (true, true) => "switched off",
         (true, false) => return false,
     };
-    say!(host, Level::Notice, why, ": no device is touched");
+    say!(host, Level::Notice, Either(why), ": no device is touched");
     true
 }
 

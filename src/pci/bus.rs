@@ -6,7 +6,7 @@ use super::{Address, Identity, Place, identity::MODALIAS_SIZE};
 use crate::{
     host::{Errno, Host},
     put,
-    text::{Line, last_part},
+    text::{Either, Line, last_part},
 };
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
@@ -35,7 +35,7 @@ pub fn walk<H: Host>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> Re
 #[inline(never)]
 pub fn attribute(address: Address, name: &str) -> Line {
     let mut path = Line::new();
-    put!(&mut path, "/sys/bus/pci/devices/", address, name);
+    put!(&mut path, "/sys/bus/pci/devices/", address, Either(name));
     path
 }
 

@@ -7,7 +7,7 @@ use crate::{
     pci::bus::{self, DriverName},
     put,
     request::Problem,
-    text::{Decimal, Hex, Line, Quoted, Show, Shown, behind, words},
+    text::{Decimal, Either, Hex, Line, Quoted, Show, Shown, behind, words},
 };
 
 /// Text on its way into a file or to the standard output, piece by piece.
@@ -38,12 +38,12 @@ pub fn write<H: Host>(host: &mut H, path: Option<Path>, report: &Report) -> Resu
     let switches = report.request.switches;
     put!(&mut sink.line, "{\"schema\":1,\"dom0\":", Truth(report.is_dom0), ",\"strict\":", Truth(switches.strict), ",\"off\":", Truth(switches.off));
     if report.is_done {
-        put!(&mut sink.line, ",\"stage\":", Quoted(report.stage.word()), ",\"config_digest\":", Quoted(report.request.digest));
+        put!(&mut sink.line, ",\"stage\":", Quoted(Either(report.stage.word())), ",\"config_digest\":", Quoted(report.request.digest));
     }
     put!(&mut sink.line, ",\n\"devices\":[");
     let mut separator = "\n";
     for device in report.devices {
-        put!(&mut sink.line, separator);
+        put!(&mut sink.line, Either(separator));
         self::device(&mut sink, report, device);
         sink.flush();
         separator = ",\n";
@@ -51,7 +51,7 @@ pub fn write<H: Host>(host: &mut H, path: Option<Path>, report: &Report) -> Resu
     put!(&mut sink.line, "],\n\"problems\":[");
     let mut separator = "\n";
     for problem in report.request.problems.iter() {
-        put!(&mut sink.line, separator);
+        put!(&mut sink.line, Either(separator));
         self::problem(&mut sink.line, report, problem);
         sink.flush();
         separator = ",\n";
@@ -112,7 +112,7 @@ struct Truth(bool);
 
 impl Show for Truth {
     fn show(&self, line: &mut Line) {
-        put!(line, if self.0 { "true" } else { "false" });
+        put!(line, Either(if self.0 { "true" } else { "false" }));
     }
 }
 

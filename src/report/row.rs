@@ -10,7 +10,7 @@ use crate::{
     plan::Action,
     put,
     request::problem::At,
-    text::{Line, Shown, behind, last_part, part, split},
+    text::{Either, Line, Shown, behind, last_part, part, split},
 };
 
 /// Most columns of a line of a table, as far as its words allow.
@@ -32,7 +32,7 @@ pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bo
         None => put!(&mut line, item),
     }
     pad(&mut line, 14);
-    put!(&mut line, if is_table { "# " } else { "" });
+    put!(&mut line, Either(if is_table { "# " } else { "" }));
     if report.is_done {
         put!(&mut line, device.outcome);
     } else {
@@ -53,10 +53,12 @@ pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bo
     }
     let why = explain(host, report, device);
     if let Some(why) = behind(b"; ", why.bytes()) {
-        put!(&mut line, if is_table { "\n#  " } else { ":" });
+        put!(&mut line, Either(if is_table { "\n#  " } else { ":" }));
         split(why, b' ').for_each(|word| wrap(&mut line, word, is_table));
     }
-    put!(&mut line, if is_table { "\n" } else { "" });
+    if is_table {
+        put!(&mut line, "\n");
+    }
     line
 }
 
@@ -144,7 +146,7 @@ fn show_behind<H: Host>(host: &mut H, bridge: Address, line: &mut Line, left: &m
         if bus::identity(host, address).is_ok_and(|identity| identity.is_bridge()) {
             show_behind(host, address, line, left, before);
         } else {
-            put!(line, core::mem::replace(before, " "), address);
+            put!(line, Either(core::mem::replace(before, " ")), address);
         }
     }
 }

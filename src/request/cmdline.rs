@@ -17,7 +17,7 @@ use super::{Fault, Mistake, Origin, Request, SourceId, folder, truth};
 use crate::{
     host::{Errno, Host, Path},
     put,
-    text::{Line, behind, last_part, next_piece, number, split, split_once, words},
+    text::{Either, Line, behind, last_part, next_piece, number, split, split_once, words},
 };
 
 /// Where the kernel shows it.
@@ -270,7 +270,7 @@ pub fn from_qubes(text: &[u8], spelled: &mut Line) -> Option<()> {
     let mut steps = split(text, b'-');
     let mut separator = "";
     for field in split(steps.next()?, b'_') {
-        put!(spelled, separator);
+        put!(spelled, Either(separator));
         spelled.push(field);
         separator = ":";
     }
@@ -285,7 +285,7 @@ pub fn from_qubes(text: &[u8], spelled: &mut Line) -> Option<()> {
 /// A parameter for the module, handed on as kmod would hand it on: `name=value`, or the name alone.
 fn module_parameter(request: &mut Request, origin: Origin, name: &[u8], value: Option<&[u8]>) {
     let mut text = Line::new();
-    put!(&mut text, if request.module_parameters.is_empty() { "" } else { " " });
+    put!(&mut text, Either(if request.module_parameters.is_empty() { "" } else { " " }));
     text.push(name);
     if let Some(value) = value {
         put!(&mut text, "=");

@@ -6,7 +6,7 @@ use super::{Fault, Request};
 use crate::{
     host::{Errno, Host, Path},
     put,
-    text::Line,
+    text::{Either, Line},
 };
 
 /// The name of a file: at most as many bytes as Linux allows (`NAME_MAX`).
@@ -22,7 +22,7 @@ pub(super) fn each<H: Host>(request: &mut Request, host: &mut H, folder: &str, v
             Err(errno) => break errno,
         }
         let mut path = Line::new();
-        put!(&mut path, folder, "/");
+        put!(&mut path, Either(folder), "/");
         path.push(&name);
         visit(request, host, path.bytes());
     };

@@ -29,7 +29,7 @@ use heapless::Vec;
 use crate::{
     host::{Errno, Host, PATH_SIZE},
     put,
-    text::{Excerpt, Line, Show, behind, number, split_once, word_number},
+    text::{Either, Excerpt, Line, Show, behind, number, split_once, word_number},
 };
 use digest::Digest;
 pub use index::Cursor;
@@ -80,7 +80,7 @@ impl Item {
 
 impl Show for Item {
     fn show(&self, line: &mut Line) {
-        put!(line, if self.is_keep { "!" } else { "" }, &self.selector);
+        put!(line, Either(if self.is_keep { "!" } else { "" }), &self.selector);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     host::Errno,
     pci::address,
     put,
-    text::{Decimal, Excerpt, Hex, Line, Show, Shown, part},
+    text::{Decimal, Either, Excerpt, Hex, Line, Show, Shown, part},
 };
 
 /// Something that could not be understood or read.
@@ -172,11 +172,13 @@ impl Show for Problem {
         let mut next = selector::next_within(text, &mut at).or_else(|| selector::meant(text));
         let mut before = "; did you mean ";
         while let Some(selector) = next {
-            put!(line, before, keep, selector);
+            put!(line, Either(before), Either(keep), selector);
             before = " and ";
             next = selector::next_within(text, &mut at);
         }
-        put!(line, if before == " and " { "?" } else { "" });
+        if before == " and " {
+            put!(line, "?");
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
         place::{self, Steps},
     },
     put,
-    text::{Hex, Line, Show, behind, next_piece, number, split, split_once},
+    text::{Either, Hex, Line, Show, behind, next_piece, number, split, split_once},
 };
 
 /// What functions are told apart by.
@@ -283,7 +283,7 @@ fn show_ids(line: &mut Line, Pattern { value, care }: Pattern) {
     let fields: &[u32] = if care as u32 == 0 { &[48, 32] } else { &[48, 32, 16, 0] };
     let mut separator = "";
     for &shift in fields {
-        put!(line, separator);
+        put!(line, Either(separator));
         separator = ":";
         if care >> shift & 0xffff == 0 { put!(line, "*") } else { put!(line, Hex((value >> shift) as u32 & 0xffff, 4)) }
     }

@@ -24,7 +24,7 @@ use crate::{
     pci::{Address, bus},
     request::{Fault, Mistake, Request},
     say,
-    text::Line,
+    text::{Either, Line},
 };
 
 /// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
@@ -38,7 +38,7 @@ pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices)
     let is_debug = request.switches.debug;
     let debug = |host: &mut H, what: &str| {
         if is_debug {
-            say!(host, Level::Info, what);
+            say!(host, Level::Info, Either(what));
         }
     };
     debug(host, "releasing old drivers");
