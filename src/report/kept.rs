@@ -4,7 +4,7 @@ use super::{Report, json};
 use crate::{
     device::{Devices, Outcome},
     host::{Errno, Host},
-    lines::{self, Line},
+    lines,
     pci::Address,
     text::{behind, first_part},
 };
@@ -46,8 +46,7 @@ pub fn is_there<H: Host>(host: &mut H) -> bool {
 pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
     let mut at = 0;
     // Where there is none, there is nothing to remember.
-    let _ = lines::each(host, FILE.as_bytes(), REPORT_SIZE, &mut |_, _, line| {
-        let (Line::Whole(line) | Line::TooLong(line)) = line;
+    let _ = lines::each(host, FILE.as_bytes(), REPORT_SIZE, &mut |_, _, line, _| {
         let Some(address) = value(line, b"\"address\":\"").and_then(|text| Address::parse(text).ok()) else { return };
         // Both are in order.
         while devices.get(at).is_some_and(|device| device.address.bits() < address.bits()) {

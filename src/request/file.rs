@@ -6,7 +6,7 @@
 use super::{Fault, Mistake, Origin, Request, SourceId, folder};
 use crate::{
     host::{Errno, Host},
-    lines::{self, FILE_SIZE, Line},
+    lines::{self, FILE_SIZE},
     text::{first_part, split_once},
 };
 
@@ -62,16 +62,14 @@ pub(super) fn read_all<H: Host>(request: &mut Request, host: &mut H) {
 /// Reads one file into the request. `may_lack`: that it is not there is fine.
 pub fn read<H: Host>(request: &mut Request, host: &mut H, name: &[u8], may_lack: bool) {
     let Some(source) = request.open(name) else { return };
-    let result = lines::each(host, name, FILE_SIZE, &mut |_, number, text| match text {
-        Line::Whole(text) => {
-            if number == 1 {
-                request.digest.add(name);
-            }
-            request.digest.add(text);
-            line(request, source, number, text);
+    let result = lines::each(host, name, FILE_SIZE, &mut |_, number, text, is_whole| {
+        if number == 1 {
+            request.digest.add(name);
         }
-        Line::TooLong(text) => {
-            request.digest.add(text);
+        request.digest.add(text);
+        if is_whole {
+            line(request, source, number, text);
+        } else {
             request.problem(Origin { source, line: number, column: 0 }, text, Fault::Is(Mistake::LongLine));
         }
     });

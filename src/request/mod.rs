@@ -94,7 +94,7 @@ pub struct Switches {
     pub off: bool,
     /// Whatever was asked for and is not so makes `seize` exit with status 3.
     pub strict: bool,
-    /// Say every step.
+    /// Also say when all is held, before anything slow begins.
     pub debug: bool,
     /// How long a step of the kernel's may take, in seconds, 1 to [`LONGEST_TIMEOUT`]. 0: nobody said.
     pub timeout: u32,

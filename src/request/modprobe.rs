@@ -5,7 +5,7 @@
 use super::{Fault, Mistake, Origin, Request, cmdline, folder};
 use crate::{
     host::{Host, Path},
-    lines::{self, FILE_SIZE, Line},
+    lines::{self, FILE_SIZE},
 };
 
 /// The folders, in the order in which they are read. modprobe itself lets a file in `/etc` hide one of the same name elsewhere; here all count.
@@ -22,8 +22,7 @@ pub(super) fn read_all<H: Host>(request: &mut Request, host: &mut H) {
 fn read<H: Host>(request: &mut Request, host: &mut H, path: Path) {
     let mut source = None;
     let mut is_continued = false;
-    let result = lines::each(host, path, FILE_SIZE, &mut |_, number, line| {
-        let (Line::Whole(text) | Line::TooLong(text)) = line;
+    let result = lines::each(host, path, FILE_SIZE, &mut |_, number, text, is_whole| {
         // modprobe joins lines before it looks at them: what goes on is part of a comment, or of an option that was told.
         let goes_on = text.ends_with(b"\\");
         let was_continued = core::mem::replace(&mut is_continued, goes_on);
@@ -31,11 +30,10 @@ fn read<H: Host>(request: &mut Request, host: &mut H, path: Path) {
         source = source.or_else(|| request.open(path));
         let Some(source) = source else { return };
         let origin = Origin { source, line: number, column: 1 };
-        match line {
-            Line::Whole(_) if !goes_on => return cmdline::module_options(request, origin, text, options),
-            Line::Whole(_) => request.problem(origin, text, Fault::Is(Mistake::Continued)),
-            Line::TooLong(_) => request.problem(origin, text, Fault::Is(Mistake::LongLine)),
+        if is_whole && !goes_on {
+            return cmdline::module_options(request, origin, text, options);
         }
+        request.problem(origin, text, Fault::Is(if goes_on { Mistake::Continued } else { Mistake::LongLine }));
         request.lacks_keep = true;
     });
     if let Err(errno) = result

@@ -24,7 +24,7 @@ use crate::{
     pci::{Address, bus},
     request::{Fault, Mistake, Request},
     say,
-    text::{Either, Line},
+    text::Line,
 };
 
 /// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
@@ -35,17 +35,12 @@ pub const HOLD: &str = "pciseize";
 
 /// Gives every pending device to pciback: steps 3 to 5. Gives back why pciback is not there, if so.
 pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices) -> Result<(), module::Missing> {
-    let is_debug = request.switches.debug;
-    let debug = |host: &mut H, what: &str| {
-        if is_debug {
-            say!(host, Level::Info, Either(what));
-        }
-    };
-    debug(host, "releasing old drivers");
+    if request.switches.debug {
+        say!(host, Level::Info, "all is held; now old drivers are released, xen-pciback is loaded, devices are bound");
+    }
     release::old_drivers(host, devices);
     let mut pciback = Ok(());
     if devices.iter().any(|device| device.is_pending) {
-        debug(host, "loading xen-pciback");
         pciback = module::ready(host, &request.module_parameters);
         // What is wrong with a parameter must not cost the devices.
         if pciback == Err(module::Missing::Refused(Errno::EINVAL)) && !request.module_parameters.is_empty() {
@@ -57,7 +52,6 @@ pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices)
             }
         }
     }
-    debug(host, "binding");
     bind::everything(host, devices, pciback.is_ok());
     pciback
 }

@@ -4,7 +4,7 @@ use super::PCIBACK;
 use crate::{
     device::{Device, Devices, Outcome, Step},
     host::{Errno, Host},
-    lines::{self, FILE_SIZE, Line},
+    lines::{self, FILE_SIZE},
     pci::bus,
     plan::Action,
     text::{behind, word_number},
@@ -69,10 +69,8 @@ fn was_seized(device: &Device) -> bool {
 fn is_initialised<H: Host>(host: &mut H, device: &Device) -> bool {
     let mut found = false;
     let address = device.address.text();
-    let _ = lines::each(host, b"/sys/bus/pci/drivers/pciback/irq_handlers", FILE_SIZE, &mut |_, _, line| {
-        if let Line::Whole(line) = line {
-            found |= behind(address.bytes(), line).is_some_and(|rest| rest.starts_with(b":"));
-        }
+    let _ = lines::each(host, b"/sys/bus/pci/drivers/pciback/irq_handlers", FILE_SIZE, &mut |_, _, line, _| {
+        found |= behind(address.bytes(), line).is_some_and(|rest| rest.starts_with(b":"));
     });
     found
 }
