@@ -38,7 +38,7 @@ const REASONS: &str = "
 ; its domain is above ffff, beyond Xen's reach (behind Intel VMD: switch VMD off in the firmware)
 ; this is not 
 ; no such device
-; left alone: an item that cannot be read may be the one that keeps it";
+; left alone: what keeps it may be an item that cannot be read";
 
 impl Action {
     /// Whether what was asked for will be so.
@@ -76,7 +76,8 @@ pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices,
     let wants_place = request.asks_by(By::Path);
     let walked = bus::walk(host, &mut |host, address| {
         let identity = bus::identity(host, address);
-        let function = Function { address, identity: identity.ok(), place: if wants_place { bus::place(host, address) } else { None } };
+        let place = if wants_place { bus::place(host, address) } else { None };
+        let function = Function { address, identity: identity.ok(), place: place.as_ref() };
         if let Some((action, item)) = decide(request, &function) {
             let mut device = Device::new(address, item, action);
             device.identity = identity.ok();
@@ -97,7 +98,7 @@ pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices,
 }
 
 /// Decides on a function: what is to be done with it, and the first item that asked for it. `None`: nobody did.
-fn decide(request: &mut Request, function: &Function) -> Option<(Action, ItemId)> {
+fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, ItemId)> {
     let is_bridge = function.identity.is_some_and(|identity| identity.is_bridge());
     let (mut first, mut other, mut keep) = (ItemId::MAX, ItemId::MAX, ItemId::MAX);
     let mut narrow = false;

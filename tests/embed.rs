@@ -11,7 +11,7 @@ use std::{
 
 use pciseize::{
     request::{
-        Fault,
+        Fault, Mistake,
         embedded::{END_MARK, SECTION_SIZE, TEXT_SIZE},
     },
     text::{Line, Show},

@@ -33,8 +33,7 @@ Takes PCI devices away from a Xen dom0, for guests to have them.
   --root DIR      put DIR in front of every path that is read or written
   --help, --version
 
-Ask for devices in /etc/xen/pciback.conf, one a line, or on the kernel command
-line: pciseize.hide=03:00.0,10de:1b80,class:usb,!00:14.0 (see pciback.conf(5)).
+Devices are asked for in /etc/xen/pciback.conf: see pciback.conf(5).
 
 Exit status: 0 all is as asked, 1 not so, 2 wrong usage, 3 as 1 and 'strict'.
 ";

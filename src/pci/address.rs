@@ -123,7 +123,8 @@ impl Pattern {
         };
         let is_any = function == b"*";
         let (mut value, mut care) = (0, !0);
-        for &(text, field, bits) in &[(domain, Field::Domain, 32), (bus, Field::Bus, 8), (device, Field::Device, 5), (function, Field::Function, 3)] {
+        const FIELDS: [(Field, u8); 4] = [(Field::Domain, 32), (Field::Bus, 8), (Field::Device, 5), (Field::Function, 3)];
+        for (&text, &(field, bits)) in [domain, bus, device, function].iter().zip(&FIELDS) {
             value <<= bits;
             care <<= bits;
             if !(is_any && text == b"*" && bits < 8) {

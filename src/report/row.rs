@@ -27,9 +27,10 @@ pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bo
             _ => put!(&mut line, "#"),
         }
     }
-    match device.known_address(report.request) {
-        Some(address) => put!(&mut line, address),
-        None => put!(&mut line, item),
+    if device.is_there {
+        put!(&mut line, device.address);
+    } else {
+        put!(&mut line, item);
     }
     pad(&mut line, 14);
     put!(&mut line, Either(if is_table { "# " } else { "" }));
@@ -86,7 +87,7 @@ fn wrap(line: &mut Line, word: &[u8], is_table: bool) {
 const MEANINGS: &str = "
 ; no driver can take it, but pciback has not got it
 ; pciback has it, but is not known to have initialised it
-; no driver has it, and nothing keeps one from taking it
+; nothing keeps a driver from taking it
 ; it has the driver 
 ";
 

@@ -5,7 +5,7 @@
 use crate::text::{is_word, number, split_once, words};
 
 /// Names and codes. `~` is [`CARE_OF_AUDIO`].
-const NAMES: &str = "storage=01 scsi=0100 ide=0101 raid=0104 sata=0106 ahci=010601 sas=0107 nvme=0108 network=02 ethernet=0200 infiniband=0207 wifi=0280 \
+const NAMES: &str = "storage=01 scsi=0100 ide=0101 raid=0104 sata=0106 ahci=010601 sas=0107 nvme=0108 network=02 ethernet=0200 wifi=0280 \
 display=03 gpu=03 vga=0300 multimedia=04 video=0400 audio=~ sound=~ serial=0700 sdcard=0805 \
 firewire=0c00 usb=0c03 uhci=0c0300 ohci=0c0310 ehci=0c0320 xhci=0c0330 usb4=0c0340 fibre=0c04 smbus=0c05 wireless=0d bluetooth=0d11 crypto=10 accelerator=12";
 
@@ -22,11 +22,12 @@ pub fn names() -> impl Iterator<Item = &'static [u8]> {
 
 /// The class that `text` means, and the bits of it that count: a name in any case, or 2, 4 or 6 hexadecimal digits for class, subclass and programming interface. `None` for anything else.
 pub fn parse(text: &[u8]) -> Option<(u32, u32)> {
-    let code = if text == b"~" { b"" } else { text };
-    let code = words(NAMES).filter_map(|entry| split_once(entry, b'=')).find(|&(name, _)| is_word(text, name)).map_or(code, |(_, code)| code);
-    if code == b"~" {
-        return Some((0x04_0100, CARE_OF_AUDIO));
-    }
+    let named = words(NAMES).filter_map(|entry| split_once(entry, b'=')).find(|&(name, _)| is_word(text, name));
+    let code = match named {
+        Some((_, b"~")) => return Some((0x04_0100, CARE_OF_AUDIO)),
+        Some((_, code)) => code,
+        None => text,
+    };
     let below = match code.len() {
         2 => 16,
         4 => 8,

@@ -64,11 +64,11 @@ mistakes! {
     /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
     DeepPath = "more than 32 bridges",
     /// No such parameter or setting, or a line of another configuration.
-    UnknownName = "no such setting (there are off, strict, debug, timeout, on the kernel command line hide); a device stands alone on its line, options for xen-pciback belong in modprobe.d",
+    UnknownName = "no such setting (off, strict, debug, timeout; on the kernel command line hide); a device stands alone on its line, options for xen-pciback belong in modprobe.d",
     /// A keep that means no function. A notice: all is as asked.
     KeepsNothing = "keeps nothing: no device here is meant",
     /// The module did not take its parameters.
-    RefusedParameters = "xen-pciback refused its parameters, and was loaded without any",
+    RefusedParameters = "xen-pciback refused these, and was loaded without",
     /// A list of items without one.
     NoItem = "no device given; expected ITEM[,ITEM...]",
     /// Neither a yes nor a no.
@@ -80,11 +80,11 @@ mistakes! {
     /// A line is longer than [`LINE_SIZE`](crate::lines::LINE_SIZE).
     LongLine = "the line has more than 1024 bytes; ignored",
     /// A line of `modprobe.d` ends in `\\`.
-    Continued = "not read, since it goes on in the next line; write it in one",
+    Continued = "not read: write it in one line",
     /// A file is longer than [`FILE_SIZE`](crate::lines::FILE_SIZE).
-    LongFile = "more than 65536 bytes; what follows them was not read",
+    LongFile = "more than 65536 bytes; the rest was not read",
     /// The command line is longer than [`CMDLINE_SIZE`](super::cmdline::CMDLINE_SIZE).
-    LongCmdline = "more than 8192 bytes; parameters beyond were not read",
+    LongCmdline = "more than 8192 bytes; the rest was not read",
     /// The embedded configuration does not have its size, or not its end mark where that belongs.
     Section = "damaged: no end mark after 2048 bytes; ignored; install the program anew",
     /// An embedded configuration that does not fit.

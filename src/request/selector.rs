@@ -52,13 +52,13 @@ pub struct Selector {
 
 /// A function, as far as selectors ask. `None`: not known, or not looked for.
 #[derive(Clone, Debug)]
-pub struct Function {
+pub struct Function<'p> {
     /// Where it is.
     pub address: Address,
     /// What it is.
     pub identity: Option<Identity>,
     /// The way to it.
-    pub place: Option<Place>,
+    pub place: Option<&'p Place>,
 }
 
 impl Selector {
@@ -161,8 +161,7 @@ impl Selector {
 
     /// Whether it means the place of the function, or where it names no place, the function itself.
     pub fn is_at(&self, function: &Function) -> bool {
-        self.shape().value(function) == Some(self.number.value)
-            && (self.by != By::Path || function.place.as_ref().is_some_and(|place| place.steps == self.steps))
+        self.shape().value(function) == Some(self.number.value) && (self.by != By::Path || function.place.is_some_and(|place| place.steps == self.steps))
     }
 
     /// Whether the function is the one that is expected at this place. Without `@` any is.
@@ -184,7 +183,7 @@ impl Shape {
     fn value(self, function: &Function) -> Option<u64> {
         let value = match self.by {
             By::Address => function.address.bits(),
-            By::Path => function.place.as_ref()?.root.value,
+            By::Path => function.place?.root.value,
             By::Identity => function.identity?.ids,
             By::Class => function.identity?.class.into(),
         };
@@ -194,7 +193,7 @@ impl Shape {
     /// The number by which selectors are found that may match the function.
     pub fn key(self, function: &Function) -> Option<u64> {
         let value = self.value(function)?;
-        match (self.by, &function.place) {
+        match (self.by, function.place) {
             (By::Path, Some(place)) => Some(with_steps(value, &place.steps)),
             _ => Some(value),
         }

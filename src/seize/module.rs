@@ -30,7 +30,7 @@ impl Show for Missing {
     fn show(&self, line: &mut Line) {
         match *self {
             Missing::NoFile => put!(line, "xen-pciback is neither loaded nor built in, and its module is not in the image"),
-            Missing::NoRelease(errno) => put!(line, "xen-pciback cannot be looked for: /proc/sys/kernel/osrelease: ", errno),
+            Missing::NoRelease(errno) => put!(line, "xen-pciback: /proc/sys/kernel/osrelease: ", errno),
             Missing::Refused(errno) => put!(line, "loading xen-pciback: ", errno),
             Missing::NoDriver => put!(line, "xen-pciback was loaded, but the driver pciback did not appear"),
         }
