@@ -11,12 +11,15 @@ pub const LINE_SIZE: usize = 1024;
 /// Most bytes of a file. More is not read: a configuration or a report never has them, a device node or a mistake may have no end.
 pub const FILE_SIZE: u64 = 64 << 10;
 
-/// Calls `visit` with the number (from 1) and text of every line of the file, without its `\n`, the last one also when it has no end; and whether that is all of it. Of a line of more than [`LINE_SIZE`] bytes
+/// Is called with the number of a line (from 1), its text, and whether that is all of it.
+pub type Visit<'v, H> = dyn FnMut(&mut H, u32, &[u8], bool) + 'v;
+
+/// Calls `visit` with every line of the file, without its `\n`, the last one also when it has no end. Of a line of more than [`LINE_SIZE`] bytes
 /// only the beginning is read.
 ///
 /// # Errors
 /// The kernel's, when the file cannot be read; `EFBIG` when there is more behind `limit` bytes, give or take a line: what was read until then was visited.
-pub fn each<H: Host>(host: &mut H, path: Path, limit: u64, visit: &mut dyn FnMut(&mut H, u32, &[u8], bool)) -> Result<(), Errno> {
+pub fn each<H: Host>(host: &mut H, path: Path, limit: u64, visit: &mut Visit<H>) -> Result<(), Errno> {
     let mut buffer = [0; LINE_SIZE + 1];
     let mut offset = 0;
     let mut number = 0;

@@ -83,7 +83,7 @@ pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c
 ///
 /// # Safety
 /// `pointers` points to `count` strings that live as long as the process. With a count of 0 nothing is read.
-unsafe fn words(count: usize, pointers: *const *const c_char) -> impl Iterator<Item = &'static CStr> + Clone {
+unsafe fn words(count: usize, pointers: *const *const c_char) -> impl Iterator<Item = &'static CStr> {
     // SAFETY: the caller's promise.
     (1..count).map(move |at| unsafe { word(*pointers.add(at)) })
 }
@@ -102,7 +102,7 @@ unsafe fn word(start: *const c_char) -> &'static CStr {
     unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(start.cast(), length + 1)) }
 }
 
-fn run(words: impl Iterator<Item = &'static CStr> + Clone) -> Exit {
+fn run(words: impl Iterator<Item = &'static CStr>) -> Exit {
     // Who reads our messages may go away. That must not end a seizure.
     // The kernel's own `struct sigaction`: handler, flags, restorer, mask.
     let ignored = [libc::SIG_IGN, 0, 0, 0];
