@@ -93,7 +93,7 @@ fn link_statically(out: &Path) -> Result<(), Vec<String>> {
         return Err(vec![format!("{} is missing: install the package musl-dev (or name musl's folder in PCISEIZE_MUSL_DIR)", library.display())]);
     }
     // Where `src/main.rs` has first instructions of its own, the C library's are left out.
-    let is_alone = ["x86_64", "aarch64"].contains(&variable("CARGO_CFG_TARGET_ARCH").as_str());
+    let is_alone = variable("CARGO_CFG_TARGET_ARCH") == "x86_64";
     if is_alone {
         println!("cargo::rustc-cfg=alone");
     }

@@ -40,18 +40,13 @@ fn embedded() -> &'static [u8] {
     unsafe { &*section }
 }
 
-/// Not on the stack: a function touches all of its frame as it begins, and half a megabyte would be in use for three devices.
+/// Not on the stack: a function touches all of its frame as it begins, and two megabytes would be in use for three devices.
 static mut MEMORY: Memory = Memory::new();
 
-/// The first instructions: the kernel starts a program with nothing but a stack (`fs/binfmt_elf.c`, `create_elf_tables`), and a function wants that aligned to 16 bytes.
-/// The C library would first set up threads, a stack guard and an environment, 2 KB of code for nothing that is used here.
+// The first instructions: the kernel starts a program with nothing but a stack (`fs/binfmt_elf.c`, `create_elf_tables`), and a function wants that aligned to 16 bytes.
+// The C library would first set up threads, a stack guard and an environment, 2 KB of code for nothing that is used here.
 #[cfg(alone)]
-mod start {
-    #[cfg(target_arch = "x86_64")]
-    core::arch::global_asm!(".globl _start", "_start:", "mov rdi, rsp", "and rsp, -16", "call {begin}", begin = sym super::begin);
-    #[cfg(target_arch = "aarch64")]
-    core::arch::global_asm!(".globl _start", "_start:", "mov x0, sp", "and sp, x0, #-16", "bl {begin}", begin = sym super::begin);
-}
+core::arch::global_asm!(".globl _start", "_start:", "mov rdi, rsp", "and rsp, -16", "call {begin}", begin = sym begin);
 
 /// Where the program begins that is linked alone.
 ///
@@ -191,19 +186,8 @@ unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
     result
 }
 
-/// The kernel's own convention on 64-bit Arm (`arch/arm64/kernel/entry.S`).
-#[cfg(target_arch = "aarch64")]
-unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
-    let result;
-    // SAFETY: the caller's promise for what the pointers among the arguments point to; the stack is not used.
-    unsafe {
-        asm!("svc 0", in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c, in("x3") d, in("x4") e, options(nostack));
-    }
-    result
-}
-
 /// Elsewhere the C library knows how.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(target_arch = "x86_64"))]
 unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
     // SAFETY: the caller's promise. Every argument has the width of a register, as the C library takes it.
     let result = unsafe { libc::syscall(number, a, b, c, d, e) };
