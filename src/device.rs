@@ -85,7 +85,7 @@ impl Device {
     }
 }
 
-/// Brings devices into the order of their addresses; what has none comes last, in the order of the items. Comb sort: small, and quick but for made-up cases.
+/// Brings devices into the order of their addresses; what has none comes last. Comb sort: small, and quick but for made-up cases.
 pub fn sort(devices: &mut Devices) {
     let mut gap = devices.len();
     let mut is_sorted = false;

@@ -155,8 +155,8 @@ fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), E
     }
 }
 
-/// Stands for the address of what has none.
-const NOWHERE: Address = Address { domain: 0, bus: 0, device: 0, function: 0 };
+/// Stands for the address of what has none: the last that there could be.
+const NOWHERE: Address = Address { domain: u32::MAX, bus: 0xff, device: 0x1f, function: 7 };
 
 /// Adds a device. One too many is a problem, and is told.
 fn add(request: &mut Request, devices: &mut Devices, device: Device) {

@@ -31,7 +31,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
             say!(host, Level::Notice, "nothing is asked for");
         }
         if request.switches.strict && !report.is_as_asked() {
-            say!(host, Level::Notice, "strict: the boot stops, since not all is as asked");
+            say!(host, Level::Notice, "strict: not all is as asked, seize asks for the boot to stop");
         }
         devices.iter().try_for_each(|device| {
             let line = report::row::row(host, &report, device, true);
