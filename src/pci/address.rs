@@ -98,7 +98,7 @@ impl Address {
     }
 }
 
-/// An address in which `*` may stand for the function, or for device and function.
+/// An address in which `*` may stand for the function, or for device and function: a number, and the bits of it that count. Selectors keep ids and classes in the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {
     /// [`Address::bits`], 0 where anything goes.

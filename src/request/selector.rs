@@ -118,11 +118,6 @@ impl Selector {
         Selector { by, number: Pattern { value, care }, steps: Steps::new(), ids: Pattern { value: 0, care: 0 } }
     }
 
-    /// Every function of a class: the class and the bits of it that count.
-    pub const fn class(value: u32, care: u32) -> Selector {
-        Selector::plain(By::Class, value as u64, care as u64)
-    }
-
     /// The one address that it means, where it is one without `*`.
     pub fn address(&self) -> Option<Address> {
         self.number.single().filter(|_| self.by == By::Address)
