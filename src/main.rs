@@ -7,7 +7,7 @@
 
 use core::{
     arch::asm,
-    ffi::{CStr, c_char, c_int, c_long},
+    ffi::{CStr, c_char, c_long},
     mem::MaybeUninit,
 };
 
@@ -69,9 +69,9 @@ unsafe extern "C" fn begin(stack: *const usize) -> ! {
 /// As for every C `main`: `pointers` points to `count` strings and a null pointer, all of which live as long as the process.
 #[cfg(not(alone))]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c_int {
+pub unsafe extern "C" fn main(count: core::ffi::c_int, pointers: *const *const c_char) -> core::ffi::c_int {
     // SAFETY: the caller's promise.
-    run(unsafe { words(usize::try_from(count).unwrap_or_default(), pointers) }) as c_int
+    run(unsafe { words(usize::try_from(count).unwrap_or_default(), pointers) }) as core::ffi::c_int
 }
 
 /// The words behind the program's own name.

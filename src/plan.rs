@@ -87,7 +87,7 @@ pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices,
             }
             add(request, devices, device);
         } else if let Err(errno) = identity
-            && let Some(item) = request.items.iter().find(|item| matches!(item.selector.by, By::Identity | By::Class))
+            && let Some(item) = request.items.iter().find(|item| !item.is_keep && matches!(item.selector.by, By::Identity | By::Class))
         {
             // Nobody can tell whether it is meant.
             request.problem(item.origin, address.text().bytes(), Fault::Unreadable(errno));

@@ -14,6 +14,7 @@ pub mod row;
 
 use crate::{
     device::{Device, Devices, Outcome},
+    plan::Action,
     request::Request,
     seize::module::Missing,
 };
@@ -62,7 +63,7 @@ impl Report<'_> {
 
     /// Whether a device is, or will be, as it was asked to be.
     pub fn is_device_as_asked(&self, device: &Device) -> bool {
-        if self.is_done { device.outcome.is_as_asked() } else { device.action.is_as_asked() && device.failure.is_none() }
+        if self.is_done { device.outcome.is_as_asked() } else { device.action.is_as_asked() && (device.failure.is_none() || device.action != Action::Seize) }
     }
 
     /// How many devices have that outcome.

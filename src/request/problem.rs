@@ -7,7 +7,7 @@ use crate::{
     host::Errno,
     pci::address,
     put,
-    text::{Decimal, Either, Excerpt, Hex, Line, Show, Shown, part},
+    text::{Decimal, Either, Excerpt, Hex, Line, Show, Shown, behind, part},
 };
 
 /// Something that could not be understood or read.
@@ -58,7 +58,7 @@ mistakes! {
     /// The item has no form that a selector has.
     NoSelector = "expected an address (03:00.0), a path (00:1c.0/00.0), ids of 4 digits each (10de:1b80) or a class (class:usb)",
     /// An identity without a fixed vendor, and without a place.
-    OpenVendor = "the vendor has to be given where there is no @ADDRESS",
+    OpenVendor = "a vendor is needed where there is no @ADDRESS",
     /// No such class.
     NoClass = "expected 2, 4 or 6 hexadecimal digits or a name:",
     /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
@@ -76,7 +76,7 @@ mistakes! {
     /// Not a number of seconds.
     NoSeconds = "expected a number of seconds from 1 to 3600",
     /// A parameter for the module that cannot be handed on.
-    BadParameter = "not handed to xen-pciback: single words only, in all at most 128 bytes",
+    BadParameter = "not for xen-pciback: single words only, in all at most 128 bytes",
     /// A line is longer than [`LINE_SIZE`](crate::lines::LINE_SIZE).
     LongLine = "the line has more than 1024 bytes; ignored",
     /// A line of `modprobe.d` ends in `\\`.
@@ -86,7 +86,7 @@ mistakes! {
     /// The command line is longer than [`CMDLINE_SIZE`](super::cmdline::CMDLINE_SIZE).
     LongCmdline = "more than 8192 bytes; the rest was not read",
     /// The embedded configuration does not have its size, or not its end mark where that belongs.
-    Section = "damaged: no end mark after 2048 bytes; ignored; install the program anew",
+    Section = "damaged: no end mark after 2048 bytes; ignored; install it anew",
     /// An embedded configuration that does not fit.
     LongSection = "more than 2032 bytes cannot be embedded",
     /// More than [`ITEMS`](super::ITEMS).
@@ -167,17 +167,18 @@ impl Show for Problem {
             return;
         }
         let text = self.text.pieces();
+        // What was to be kept must not become something to take.
         let keep = if text.starts_with(b"!") { "!" } else { "" };
         let mut at = 0;
-        let mut next = selector::next_within(text, &mut at).or_else(|| selector::meant(text));
         let mut before = "; did you mean ";
-        while let Some(selector) = next {
-            put!(line, Either(before), Either(keep), selector);
+        while let Some(piece) = selector::next_within(text, &mut at) {
+            put!(line, Either(before), Either(keep), Shown(behind(b"!", piece).filter(|_| !keep.is_empty()).unwrap_or(piece)));
             before = " and ";
-            next = selector::next_within(text, &mut at);
         }
         if before == " and " {
             put!(line, "?");
+        } else if let Some(selector) = selector::meant(text) {
+            put!(line, Either(before), Either(keep), selector, "?");
         }
     }
 }

@@ -238,23 +238,25 @@ fn identity(text: &[u8]) -> Result<Pattern, Fault> {
     }
 }
 
-/// The next selector that a bad item has in it, from `at` on, behind brackets, blanks or commas.
-pub fn next_within(text: &[u8], at: &mut usize) -> Option<Selector> {
+/// The next good item that a bad one has in it, from `at` on, behind brackets, blanks or commas.
+pub fn next_within<'t>(text: &'t [u8], at: &mut usize) -> Option<&'t [u8]> {
     loop {
-        if let Ok(selector) = Selector::parse(next_piece(text, at, is_around)?) {
-            return Some(selector);
+        let piece = next_piece(text, at, is_around)?;
+        // `03:00,0` has `03:00` in it, and that would be too much.
+        if Selector::parse(behind(b"!", piece).unwrap_or(piece)).is_ok_and(|selector| selector.by != By::Address || split_once(piece, b'.').is_some()) {
+            return Some(piece);
         }
     }
 }
 
 /// Whether a byte stands around items, and not within.
 pub fn is_around(byte: u8) -> bool {
-    matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'=' | b' ' | b'!')
+    matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'=' | b' ')
 }
 
 /// The address that was probably meant by a bad item whose digits are right, and whose signs are not.
 pub fn meant(text: &[u8]) -> Option<Selector> {
-    let first = next_piece(text, &mut 0, is_around)?;
+    let first = next_piece(text, &mut 0, |byte| is_around(byte) || byte == b'!')?;
     // What ends in a sign is a SCSI address; so is what begins with a number that is too short for a domain.
     if !first.last()?.is_ascii_hexdigit() || !first.iter().all(|&b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'_' | b'-')) {
         return None;
@@ -403,14 +405,16 @@ mod tests {
     fn finds_what_stands_within() {
         for (text, selectors) in [
             ("[10de:1b80]", ["10de:1b80"].as_slice()),
-            ("!(03:00.0)", &["0000:03:00.0"]),
-            ("03:00.0,04:00.0", &["0000:03:00.0", "0000:04:00.0"]),
+            ("(!03:00.0)", &["!03:00.0"]),
+            ("03:00.0,!04:00.0", &["03:00.0", "!04:00.0"]),
+            ("03:00,0", &[]),
+            ("03:00.0,04:00.0", &["03:00.0", "04:00.0"]),
             ("0000:08:00.0  e1000e", &["0000:08:00.0"]),
-            ("options xen-pciback hide=(08:00.0)(09:00.0)", &["0000:08:00.0", "0000:09:00.0"]),
+            ("options xen-pciback hide=(08:00.0)(09:00.0)", &["08:00.0", "09:00.0"]),
             ("nonsense", &[]),
         ] {
             let mut at = 0;
-            let found: std::vec::Vec<_> = core::iter::from_fn(|| next_within(text.as_bytes(), &mut at)).map(|selector| shown(&selector)).collect();
+            let found: std::vec::Vec<_> = core::iter::from_fn(|| next_within(text.as_bytes(), &mut at)).map(String::from_utf8_lossy).collect();
             assert_eq!(found, selectors, "{text}");
         }
     }
