@@ -7,7 +7,9 @@
 //! | `conf` | a configuration | it has no problem, and all that it asks for would be done |
 //! | `conf FILE` | the same for another file than `/etc/xen/pciback.conf` | the same |
 //! | `conf mistakes` | lines that are all wrong | each is a problem |
+//! | `booted` | a configuration | as `conf`, and below it the boot has seized what it asks for |
 //! | `cmdline` | kernel command lines, one a line | as `conf` |
+//! | `dracut` | lines of dracut's own configuration that name a file | what stands in that file counts |
 //! | `console` | `$ COMMAND`, and below it what that writes | it writes exactly this; the files of the blocks above it, as far as the next heading, are there |
 //! | `sh` | commands | each succeeds, with stand-ins for programs of other people's |
 //!
@@ -120,11 +122,16 @@ fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
     match example.kind.split_once(' ').unwrap_or((&example.kind, FILE)) {
         ("conf", "mistakes") => mistakes(machine, text)?,
         ("conf", file) => configuration(machine, file, text)?,
+        ("booted", _) => {
+            configuration(machine, FILE, text)?;
+            machine.boot();
+        }
         ("cmdline", _) => {
             for line in text.lines() {
                 asks_and_gets(&machine.plan(&["--cmdline", line])).map_err(|what| format!("{line}: {what}"))?;
             }
         }
+        ("dracut", _) => named_to_dracut(text)?,
         ("console", _) => {
             let commands = text.lines().filter_map(|line| line.strip_prefix("$ "));
             let told: String = commands.map(|command| format!("$ {command}\n{}", machine.shell(command).0)).collect();
@@ -143,6 +150,21 @@ fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
         _ => return Err(format!("an example of no kind: '{}'", example.kind)),
     }
     Ok(None)
+}
+
+/// What dracut is to put into the image is a source.
+fn named_to_dracut(text: &str) -> Result<(), String> {
+    let machine = machine();
+    // Dracut's configuration is shell, and a name needs blanks around it: others add to the same list.
+    let script = format!("install_items=before\n{text}\ninstall_items+=behind\nprintf '%s\\n' $install_items");
+    let output = Command::new("bash").args(["-euc", &script]).output().expect("bash runs");
+    let words = String::from_utf8(output.stdout).expect("UTF-8");
+    let words: Vec<&str> = words.lines().collect();
+    let ["before", files @ .., "behind"] = words.as_slice() else { return Err(format!("it says {words:?}")) };
+    for file in files {
+        machine.write(file, "pciseize.hide=04:00.0\n");
+    }
+    asks_and_gets(&machine.plan(&[]))
 }
 
 fn mistakes(machine: &Machine, text: &str) -> Result<(), String> {
@@ -377,7 +399,7 @@ fn keys_are_those_that_there_are() {
 fn limits_are_those_that_there_are() {
     let limits: BTreeMap<&str, usize> = BTreeMap::from([
         ("items", request::ITEMS),
-        ("devices that are asked for", device::DEVICES),
+        ("devices that are asked for, and items that mean none", device::DEVICES),
         ("files for pciseize check", cli::OPERANDS),
         ("sources", request::SOURCES),
         ("bytes of a file", lines::FILE_SIZE as usize),
@@ -387,6 +409,7 @@ fn limits_are_those_that_there_are() {
         ("bytes of the embedded configuration", request::embedded::TEXT_SIZE),
         ("bytes of a path name", host::PATH_SIZE - 1),
         ("bridges on the way to a device", pci::place::DEPTH),
+        ("bytes of a driver's name", pci::bus::DRIVER_SIZE),
         ("problems told one by one", request::problem::PROBLEMS),
     ]);
     let pages = pages();
