@@ -1,9 +1,10 @@
 //! Builds the configuration into the program, and the program into one static file.
 //!
 //! 1. The text that `PCISEIZE_CONFIG` names is read by the library's own parser: a bad item fails the build, where it stands. Then it becomes the section `.pciseize`.
-//! 2. In release builds for a glibc target the program is linked with GNU ld against the `libc.a` of musl. There is no `.cargo/config.toml` for that: flags given there also reach build scripts and macros,
+//! 2. In release builds for a glibc target the program is linked with GNU ld against the `libc.a` of musl; on x86-64 without its start files (cfg `alone`). There is no `.cargo/config.toml` for that: flags given there also reach build scripts and macros,
 //!    and break `cargo test`. Tests and clippy use the host's defaults.
 
+// The library's modules, of which only the parser is used here.
 #![allow(dead_code)]
 
 #[path = "src/host.rs"]

@@ -161,12 +161,11 @@ impl Name {
     }
 }
 
-/// Asks the kernel: the one door to it. An errno is taken raw, since nix knows errnos by name only and turns others into 0.
+/// Asks the kernel: the one door to it. An errno is taken raw, since nix knows errnos by name only and turns others into 0. The result of every call made here has 32 bits: numbers of bytes and of files. So it
+/// comes back in registers.
 ///
 /// # Safety
 /// What the call reads or writes through a pointer must be there.
-///
-/// The result of every call made here has 32 bits: numbers of bytes and of files. So it comes back in registers.
 #[inline(never)]
 unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<u32, Errno> {
     // SAFETY: the caller's promise.

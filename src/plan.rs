@@ -70,7 +70,7 @@ impl Show for Action {
     }
 }
 
-/// Walks the bus once and decides on every function. `found` is called with each that is asked for, as soon as it is known; for one to be taken this is the moment of the hold. In the end the devices are in order,
+/// Walks the bus once and decides on every function. `found` is called with each that is asked for and for which there is room, as soon as it is known; for one to be taken this is the moment of the hold. In the end the devices are in order,
 /// and those of the request that mean no function are among them.
 pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices, found: &mut dyn FnMut(&mut H, &mut Device)) {
     let wants_place = request.asks_by(By::Path);
@@ -136,7 +136,7 @@ fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, Ite
     Some((action, first))
 }
 
-/// Adds an entry for every item that means no function, and a notice for every keep that does.
+/// Adds an entry for every item that means no function, and a notice for every keep that means none.
 fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), Errno>) {
     for id in 0..request.items.len() as ItemId {
         let Some(item) = request.items.get(usize::from(id)).filter(|item| !item.has_matched) else { continue };

@@ -12,11 +12,11 @@ pub trait Show {
 }
 
 impl Show for str {
-    // Where the text is known, so is its length: a single sign costs less to hand on.
+    // Where the text is known, so is its length: a single byte costs less to hand on.
     #[inline(always)]
     fn show(&self, line: &mut Line) {
         match *self.as_bytes() {
-            [sign] => line.sign(sign),
+            [byte] => line.push_byte(byte),
             ref bytes => line.push(bytes),
         }
     }
@@ -81,7 +81,7 @@ impl Line {
 
     /// Adds one byte.
     #[inline(never)]
-    fn sign(&mut self, byte: u8) {
+    fn push_byte(&mut self, byte: u8) {
         self.push(&[byte]);
     }
 

@@ -4,17 +4,17 @@ use core::ffi::CStr;
 
 use super::Exit;
 use crate::{
-    host::{Errno, Host},
+    host::Host,
     put,
     request::{Found, Request, cmdline, file},
     text::{Decimal, Line},
 };
 
-/// Reads the files, or without any all that `seize` would read, and prints the problems, one a line, then the count.
+/// Reads the files, or where none is named all that `seize` would read, and prints the problems, one a line, then the count.
 pub fn run<H: Host>(host: &mut H, request: &mut Request, embedded: &[u8], files: &[&CStr]) -> Exit {
     if files.is_empty() {
         // An image may be made where /proc is not: for another root, in a build service.
-        let is_elsewhere = host.read(cmdline::FILE.as_bytes(), 0, &mut [0]) == Err(Errno::ENOENT);
+        let is_elsewhere = cmdline::is_missing(host, cmdline::FILE.as_bytes());
         request.gather(host, embedded, is_elsewhere.then_some(b""));
     }
     for name in files {

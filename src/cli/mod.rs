@@ -90,7 +90,7 @@ pub struct Invocation<'a> {
     pub is_json: bool,
     /// `--cmdline`: what is to be read in place of the kernel's command line.
     pub cmdline: Option<&'a CStr>,
-    /// The words behind it.
+    /// The words behind the command: the files for `check`.
     pub operands: Vec<&'a CStr, OPERANDS>,
 }
 
@@ -153,6 +153,7 @@ impl<'a> Invocation<'a> {
         let mut wrong = None;
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
+            // The arms go by the order of these words.
             match word_number("seize plan check --help -h --version -V --root --cmdline --json", bytes) {
                 Some(number @ 3..=6) => {
                     self.command = if number < 5 { Command::Help } else { Command::Version };

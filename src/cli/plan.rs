@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use super::{Exit, Memory, is_idle};
 use crate::{
+    device::Step,
     host::{Host, Level},
     pci::bus,
     plan,
@@ -19,7 +20,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
     plan::make(host, request, devices, &mut |_, _| {});
     for device in devices.iter_mut().filter(|device| device.is_there) {
         let read = bus::driver(host, device.address, &mut device.driver);
-        device.note(crate::device::Step::Driver, read);
+        device.note(Step::Driver, read);
     }
 
     let report = Report { is_done: false, request, devices, is_dom0, stage: Stage::Host, pciback: Ok(()) };
@@ -27,11 +28,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
         report::json::write(host, None, &report)
     } else {
         report::log::problems(host, request, 0);
-        if !is_idle(host, is_dom0, request) && request.items.is_empty() {
-            say!(host, Level::Notice, "nothing is asked for");
-        }
-        if request.switches.strict && !report.is_as_asked() {
-            say!(host, Level::Notice, "strict: not all is as asked, seize asks for the boot to stop");
+        if !is_idle(host, is_dom0, request) {
+            if request.items.is_empty() {
+                say!(host, Level::Notice, "nothing is asked for");
+            }
+            if request.switches.strict && !report.is_as_asked() {
+                say!(host, Level::Notice, "strict: not all is as asked, seize asks for the boot to stop");
+            }
         }
         devices.iter().try_for_each(|device| {
             let line = report::row::row(host, &report, device, true);

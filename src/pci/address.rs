@@ -60,10 +60,10 @@ impl Show for Field {
     }
 }
 
-/// The bits of an [`Address`] that its function takes.
+/// The bits of [`Address::bits`] that the function takes.
 pub const FUNCTION_BITS: u64 = 0x7;
 
-/// The bits of an [`Address`] that its device takes.
+/// The bits of [`Address::bits`] that the device takes.
 pub const DEVICE_BITS: u64 = 0xf8;
 
 impl Address {
@@ -104,7 +104,7 @@ pub struct Pattern {
     /// [`Address::bits`], 0 where anything goes.
     pub value: u64,
     /// The bits that have to be as in `value`.
-    pub care: u64,
+    pub mask: u64,
 }
 
 impl Pattern {
@@ -122,37 +122,38 @@ impl Pattern {
             _ => return Err(Fault::Form),
         };
         let is_any = function == b"*";
-        let (mut value, mut care) = (0, !0);
+        let (mut value, mut mask) = (0, !0);
         const FIELDS: [(Field, u8); 4] = [(Field::Domain, 32), (Field::Bus, 8), (Field::Device, 5), (Field::Function, 3)];
         for (&text, &(field, bits)) in [domain, bus, device, function].iter().zip(&FIELDS) {
             value <<= bits;
-            care <<= bits;
+            mask <<= bits;
+            // Only device and function may be `*`: the fields of less than 8 bits.
             if !(is_any && text == b"*" && bits < 8) {
                 value |= u64::from(number(text, field)?);
-                care |= (1 << bits) - 1;
+                mask |= (1 << bits) - 1;
             }
         }
-        Ok(Pattern { value, care })
+        Ok(Pattern { value, mask })
     }
 
     /// The one address that it means, if it has no `*`.
     pub fn single(self) -> Option<Address> {
-        let Pattern { value, care } = self;
-        (care == !0).then_some(Address { domain: (value >> 16) as u32, bus: (value >> 8) as u8, device: (value >> 3) as u8 & 0x1f, function: value as u8 & 7 })
+        let Pattern { value, mask } = self;
+        (mask == !0).then_some(Address { domain: (value >> 16) as u32, bus: (value >> 8) as u8, device: (value >> 3) as u8 & 0x1f, function: value as u8 & 7 })
     }
 }
 
 impl Show for Pattern {
     fn show(&self, line: &mut Line) {
-        let Pattern { value, care } = *self;
+        let Pattern { value, mask } = *self;
         put!(line, Hex((value >> 16) as u32, 4), ":", Hex((value >> 8) as u32 & 0xff, 2), ":");
-        if care & DEVICE_BITS == 0 {
+        if mask & DEVICE_BITS == 0 {
             put!(line, "*")
         } else {
             put!(line, Hex((value >> 3) as u32 & 0x1f, 2))
         }
         put!(line, ".");
-        if care & FUNCTION_BITS == 0 { put!(line, "*") } else { put!(line, Hex(value as u32 & 7, 1)) }
+        if mask & FUNCTION_BITS == 0 { put!(line, "*") } else { put!(line, Hex(value as u32 & 7, 1)) }
     }
 }
 
@@ -167,7 +168,7 @@ fn number(digits: &[u8], field: Field) -> Result<u32, Fault> {
 
 impl Show for Address {
     fn show(&self, line: &mut Line) {
-        Pattern { value: self.bits(), care: !0 }.show(line);
+        Pattern { value: self.bits(), mask: !0 }.show(line);
     }
 }
 

@@ -37,7 +37,7 @@ impl Place {
         for folder in split(target, b'/') {
             match (Address::parse(folder), root) {
                 (Ok(address), Some(_)) => steps.push(address.devfn()).ok()?,
-                (Ok(address), None) => root = Some(Pattern { value: address.bits(), care: !0 }),
+                (Ok(address), None) => root = Some(Pattern { value: address.bits(), mask: !0 }),
                 (Err(_), _) => {
                     root = None;
                     steps.clear();

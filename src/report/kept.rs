@@ -18,7 +18,7 @@ pub const FILE: &str = "/run/pciseize/report";
 /// The report while it is written.
 const UNFINISHED: &[u8] = b"/run/pciseize/report.new";
 
-/// Most bytes of a report: 4,096 devices with 1 KiB each.
+/// Most bytes of a report that are read: 8,192 devices with 512 bytes each. What is beyond is not remembered.
 const REPORT_SIZE: u64 = 4 << 20;
 
 /// Writes the report, replacing an earlier one in one step: whoever reads sees a whole one.

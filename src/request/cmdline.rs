@@ -129,9 +129,15 @@ pub(super) fn read_dracut<H: Host>(request: &mut Request, host: &mut H) {
     read_file(request, host, DRACUT_FILE);
 }
 
+/// Whether there is no such file.
+#[inline(never)]
+pub fn is_missing<H: Host>(host: &mut H, path: Path) -> bool {
+    host.read(path, 0, &mut [0]) == Err(Errno::ENOENT)
+}
+
 /// Reads a file that has a command line. It is a source only if it is there.
 fn read_file<H: Host>(request: &mut Request, host: &mut H, path: Path) {
-    if !matches!(host.read(path, 0, &mut [0]), Err(Errno::ENOENT))
+    if !is_missing(host, path)
         && let Some(source) = request.open(path)
     {
         read(request, host, source, path);

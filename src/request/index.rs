@@ -10,8 +10,8 @@ use super::{
     selector::{By, Function, Shape},
 };
 
-/// Places in the table. A power of two.
-const PLACES: usize = ITEMS;
+/// Buckets of the table. A power of two.
+const BUCKETS: usize = ITEMS;
 
 /// Most shapes: addresses with none, one or two `*`; paths; identities with a vendor and `*` or not in each of three fields; classes of 2, 4 and 6 digits, and audio.
 const SHAPES: usize = 3 + 1 + 8 + 4;
@@ -20,16 +20,16 @@ const SHAPES: usize = 3 + 1 + 8 + 4;
 #[derive(Debug)]
 pub struct Index {
     shapes: Vec<Shape, SHAPES>,
-    /// The last item of each place, plus 1. 0: none.
-    last: [ItemId; PLACES],
-    /// For each item the one before it at its place, plus 1. 0: none.
+    /// The last item of each bucket, plus 1. 0: none.
+    last: [ItemId; BUCKETS],
+    /// For each item the one before it in its bucket, plus 1. 0: none.
     before: [ItemId; ITEMS],
 }
 
 impl Index {
     /// Of no item.
     pub const fn new() -> Index {
-        Index { shapes: Vec::new(), last: [0; PLACES], before: [0; ITEMS] }
+        Index { shapes: Vec::new(), last: [0; BUCKETS], before: [0; ITEMS] }
     }
 
     /// Enters an item, after all with a lower number.
@@ -38,8 +38,8 @@ impl Index {
             // There is room for all that there are.
             let _ = self.shapes.push(shape);
         }
-        let place = self.last.get_mut(place(shape, key));
-        if let (Some(last), Some(before)) = (place, self.before.get_mut(usize::from(id))) {
+        let bucket = self.last.get_mut(bucket(shape, key));
+        if let (Some(last), Some(before)) = (bucket, self.before.get_mut(usize::from(id))) {
             *before = core::mem::replace(last, id + 1);
         }
     }
@@ -58,7 +58,7 @@ impl Index {
 
     /// The last item that may have that shape and number, plus 1.
     pub(super) fn last(&self, shape: Shape, key: u64) -> ItemId {
-        self.last.get(place(shape, key)).copied().unwrap_or_default()
+        self.last.get(bucket(shape, key)).copied().unwrap_or_default()
     }
 
     /// The item that `next` stands for, which then stands for the one before.
@@ -89,8 +89,8 @@ impl Default for Index {
     }
 }
 
-/// The place of a number in the table: its upper bits, once they have been mixed (Knuth's multiplicative hashing).
-fn place(shape: Shape, key: u64) -> usize {
+/// The bucket of a number: its upper bits, once they have been mixed (Knuth's multiplicative hashing).
+fn bucket(shape: Shape, key: u64) -> usize {
     let mixed = (key ^ (shape.by as u64) << 60).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> (u64::BITS - PLACES.trailing_zeros())) as usize
+    (mixed >> (u64::BITS - BUCKETS.trailing_zeros())) as usize
 }

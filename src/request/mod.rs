@@ -116,10 +116,10 @@ pub struct Request {
     pub lacks_keep: bool,
     /// Parameters of `xen-pciback` found in `modprobe.d` and on the command line, as `finit_module(2)` takes them: `passthrough=1 permissive=1`.
     pub module_parameters: Vec<u8, { cmdline::PARAMETERS_SIZE }>,
-    /// Over the configuration files, so that a later reader can tell whether they have changed.
-    pub digest: Digest,
     /// Where the last of them stands.
     pub module_parameters_at: Origin,
+    /// Over `/etc/xen/pciback.conf` and its drop-ins, so that a later reader can tell whether they have changed.
+    pub digest: Digest,
     index: Index,
     sources: Vec<Vec<u8, PATH_SIZE>, SOURCES>,
 }

@@ -53,7 +53,7 @@ macro_rules! mistakes {
     };
 }
 
-// The numbers in the messages are those of the constants: a test compares them.
+// The numbers in the messages are those of the constants: a test compares them. Up to `UnknownName` they are mistakes in an item, where something else may have been meant: see `Fault::is_of_item`.
 mistakes! {
     /// The item has no form that a selector has.
     NoSelector = "expected an address (03:00.0), a path (00:1c.0/00.0), ids of 4 digits each (10de:1b80) or a class (class:usb)",

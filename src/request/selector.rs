@@ -73,8 +73,8 @@ impl Selector {
 
     fn read(&mut self, text: &[u8]) -> Result<(), Fault> {
         if let Some(name) = behind(b"class:", text) {
-            let (value, care) = class::parse(name).ok_or(Fault::Is(Mistake::NoClass))?;
-            (self.by, self.number) = (By::Class, Pattern { value: value.into(), care: care.into() });
+            let (value, mask) = class::parse(name).ok_or(Fault::Is(Mistake::NoClass))?;
+            (self.by, self.number) = (By::Class, Pattern { value: value.into(), mask: mask.into() });
             return Ok(());
         }
         if let Some((what, place)) = split_once(text, b'@') {
@@ -86,7 +86,7 @@ impl Selector {
         }
         self.by = By::Identity;
         self.number = identity(text)?;
-        if self.number.care >> 48 == 0 { Err(Fault::Is(Mistake::OpenVendor)) } else { Ok(()) }
+        if self.number.mask >> 48 == 0 { Err(Fault::Is(Mistake::OpenVendor)) } else { Ok(()) }
     }
 
     /// Reads an address or a path.
@@ -105,7 +105,7 @@ impl Selector {
             put!(&mut address, "0:");
             address.push(step);
             let step = Address::parse(address.bytes()).map_err(Fault::Address)?;
-            if self.number.care != !0 || step_has_bus {
+            if self.number.mask != !0 || step_has_bus {
                 return form;
             }
             self.steps.push(step.devfn()).map_err(|_| Fault::Is(Mistake::DeepPath))?;
@@ -114,8 +114,8 @@ impl Selector {
         Ok(())
     }
 
-    const fn plain(by: By, value: u64, care: u64) -> Selector {
-        Selector { by, number: Pattern { value, care }, steps: Steps::new(), ids: Pattern { value: 0, care: 0 } }
+    const fn plain(by: By, value: u64, mask: u64) -> Selector {
+        Selector { by, number: Pattern { value, mask }, steps: Steps::new(), ids: Pattern { value: 0, mask: 0 } }
     }
 
     /// The one address that it means, where it is one without `*`.
@@ -137,16 +137,16 @@ impl Selector {
     pub fn passes_over_bridges(&self) -> bool {
         match self.by {
             By::Path => false,
-            By::Address => self.number.care != !0,
+            By::Address => self.number.mask != !0,
             // Only vendor and device together name one.
-            By::Identity => self.number.care >> 32 != 0xffff_ffff,
+            By::Identity => self.number.mask >> 32 != 0xffff_ffff,
             By::Class => true,
         }
     }
 
     /// What all selectors have in common that a function may match, if it matches this one: the number that is compared, and the bits that count.
     pub(super) fn shape(&self) -> Shape {
-        Shape { by: self.by, care: self.number.care }
+        Shape { by: self.by, mask: self.number.mask }
     }
 
     /// The number that a function has that matches, as [`Shape::key`] finds it.
@@ -161,8 +161,8 @@ impl Selector {
 
     /// Whether the function is the one that is expected at this place. Without `@` any is.
     pub fn is_expected(&self, function: &Function) -> bool {
-        let Pattern { value, care } = self.ids;
-        care == 0 || function.identity.is_some_and(|identity| identity.ids & care == value)
+        let Pattern { value, mask } = self.ids;
+        mask == 0 || function.identity.is_some_and(|identity| identity.ids & mask == value)
     }
 }
 
@@ -170,7 +170,7 @@ impl Selector {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub by: By,
-    care: u64,
+    mask: u64,
 }
 
 impl Shape {
@@ -182,7 +182,7 @@ impl Shape {
             By::Identity => function.identity?.ids,
             By::Class => function.identity?.class.into(),
         };
-        Some(value & self.care)
+        Some(value & self.mask)
     }
 
     /// The number by which selectors are found that may match the function.
@@ -219,7 +219,7 @@ fn is_place(text: &[u8]) -> bool {
 /// Reads an identity: its ids, and the bits of them that count.
 fn identity(text: &[u8]) -> Result<Pattern, Fault> {
     let lax = behind(b"pci:", text);
-    let (mut value, mut care, mut count) = (0, 0, 0);
+    let (mut value, mut mask, mut count) = (0, 0, 0);
     for field in split(lax.unwrap_or(text), b':') {
         let id = match field {
             b"*" => 0x1_0000,
@@ -228,12 +228,12 @@ fn identity(text: &[u8]) -> Result<Pattern, Fault> {
         };
         let is_any = id > 0xffff || lax.is_some() && id == 0;
         value = value << 16 | u64::from(id & 0xffff);
-        care = care << 16 | if is_any { 0 } else { 0xffff };
+        mask = mask << 16 | if is_any { 0 } else { 0xffff };
         count += 1;
     }
     match count {
-        2 => Ok(Pattern { value: value << 32, care: care << 32 }),
-        4 => Ok(Pattern { value, care }),
+        2 => Ok(Pattern { value: value << 32, mask: mask << 32 }),
+        4 => Ok(Pattern { value, mask }),
         _ => Err(Fault::Is(Mistake::NoSelector)),
     }
 }
@@ -254,10 +254,10 @@ pub fn is_around(byte: u8) -> bool {
     matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'=' | b' ')
 }
 
-/// The address that was probably meant by a bad item whose digits are right, and whose signs are not.
+/// The address that was probably meant by a bad item whose digits are right, and whose separators are not.
 pub fn meant(text: &[u8]) -> Option<Selector> {
     let first = next_piece(text, &mut 0, |byte| is_around(byte) || byte == b'!')?;
-    // What ends in a sign is a SCSI address; so is what begins with a number that is too short for a domain.
+    // What ends in a colon is a SCSI address; so is what begins with a number that is too short for a domain.
     if !first.last()?.is_ascii_hexdigit() || !first.iter().all(|&b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'_' | b'-')) {
         return None;
     }
@@ -275,29 +275,29 @@ pub fn meant(text: &[u8]) -> Option<Selector> {
 }
 
 /// Shows ids, `*` for those that do not count; the subsystem only where it does.
-fn show_ids(line: &mut Line, Pattern { value, care }: Pattern) {
-    let fields: &[u32] = if care as u32 == 0 { &[48, 32] } else { &[48, 32, 16, 0] };
+fn show_ids(line: &mut Line, Pattern { value, mask }: Pattern) {
+    let fields: &[u32] = if mask as u32 == 0 { &[48, 32] } else { &[48, 32, 16, 0] };
     let mut separator = "";
     for &shift in fields {
         put!(line, Either(separator));
         separator = ":";
-        if care >> shift & 0xffff == 0 { put!(line, "*") } else { put!(line, Hex((value >> shift) as u32 & 0xffff, 4)) }
+        if mask >> shift & 0xffff == 0 { put!(line, "*") } else { put!(line, Hex((value >> shift) as u32 & 0xffff, 4)) }
     }
 }
 
 impl Show for Selector {
     fn show(&self, line: &mut Line) {
         let Selector { by, number, ref steps, ids } = *self;
-        let Pattern { value, care } = number;
+        let Pattern { value, mask } = number;
         match by {
             By::Identity => show_ids(line, number),
-            By::Class if care == class::CARE_OF_AUDIO.into() => put!(line, "class:", class::AUDIO),
+            By::Class if mask == class::AUDIO_MASK.into() => put!(line, "class:", class::AUDIO),
             By::Class => {
-                let below = care.trailing_zeros();
+                let below = mask.trailing_zeros();
                 put!(line, "class:", Hex((value as u32) >> below, 6 - (below / 4) as u8))
             }
             By::Address | By::Path => {
-                if ids.care != 0 {
+                if ids.mask != 0 {
                     show_ids(line, ids);
                     put!(line, "@");
                 }

@@ -36,7 +36,7 @@ pub const HOLD: &str = "pciseize";
 /// Gives every pending device to pciback: steps 3 to 5. Gives back why pciback is not there, if so.
 pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices) -> Result<(), module::Missing> {
     if request.switches.debug {
-        say!(host, Level::Info, "all is held; releasing drivers, loading xen-pciback, binding");
+        say!(host, Level::Info, "held; releasing drivers, loading xen-pciback, binding");
     }
     release::old_drivers(host, devices);
     let mut pciback = Ok(());
