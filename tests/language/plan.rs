@@ -1,0 +1,236 @@
+//! Asking the program what it would do, and saying the same without it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::CString,
+    ops::Range,
+    sync::{Mutex, TryLockError},
+};
+
+use pciseize::{
+    cli::{Exit, Invocation, Memory},
+    report::Stage,
+    request::{Request, embedded},
+};
+use serde_json::Value;
+
+use crate::{
+    item::{Item, Selector},
+    machine::{self, Function},
+    tree::Tree,
+};
+
+/// What the program keeps is large: made anew for each run it would take longer than the run. No more laws than these are tried at a time.
+static MEMORIES: [Mutex<Memory>; 8] = [const { Mutex::new(Memory::new()) }; 8];
+
+/// Runs the program with these words.
+pub fn run(tree: &mut Tree, words: &[&str], embedded: &[u8]) -> Exit {
+    const NOTHING: Request = Request::new();
+    let words: Vec<CString> = words.iter().map(|word| CString::new(*word).expect("a word without NUL")).collect();
+    let mut invocation = Invocation::new();
+    invocation.read(words.iter().map(CString::as_c_str)).unwrap_or_else(|usage| panic!("{}", usage.message));
+    let mut memory = MEMORIES
+        .iter()
+        .find_map(|memory| match memory.try_lock() {
+            Ok(memory) => Some(memory),
+            // Left behind by a case that failed.
+            Err(TryLockError::Poisoned(memory)) => Some(memory.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        })
+        .expect("a memory for each law");
+    memory.request = NOTHING;
+    memory.devices.clear();
+    invocation.run(tree, &mut memory, Stage::Host, embedded)
+}
+
+/// What `plan --json` says.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub exit: Exit,
+    pub json: Value,
+}
+
+/// Where an item may stand.
+pub const SOURCES: [&str; 8] = [
+    "embedded",
+    "/etc/xen/pciback.conf",
+    "/etc/xen/pciback.conf.d/10-a.conf",
+    "/etc/xen/pciback.conf.d/20-b.conf",
+    "/etc/modprobe.d/xen.conf",
+    "/etc/cmdline.d/10.conf",
+    "/etc/cmdline",
+    "/proc/cmdline",
+];
+
+/// Those of [`SOURCES`] that have an item a line.
+pub const FILES: Range<usize> = 0..4;
+
+/// Those that have parameters of the kernel.
+pub const CMDLINES: Range<usize> = 5..8;
+
+/// A machine, and a text for each source that has one.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub machine: Vec<Function>,
+    pub texts: BTreeMap<&'static str, String>,
+    pub broken: BTreeSet<&'static str>,
+}
+
+impl Question {
+    /// The items, each in its source.
+    pub fn new<'i>(machine: &[Function], items: impl IntoIterator<Item = &'i (usize, Item)>) -> Question {
+        let mut question = Question { machine: machine.to_vec(), texts: BTreeMap::new(), broken: BTreeSet::new() };
+        for (source, item) in items {
+            question.ask(*source, &item.line());
+        }
+        question
+    }
+
+    /// Adds an item, as it is written in that source.
+    pub fn ask(&mut self, source: usize, item: &str) {
+        if FILES.contains(&source) {
+            self.write(source, &format!("{item}\n"));
+        } else if CMDLINES.contains(&source) {
+            self.write(source, &format!(" pciseize.hide={item}"));
+        } else {
+            self.write(source, &format!("options xen-pciback hide=({item})\n"));
+        }
+    }
+
+    /// Adds a text to a source.
+    pub fn write(&mut self, source: usize, text: &str) {
+        *self.texts.entry(SOURCES[source]).or_default() += text;
+    }
+
+    /// What the program says.
+    pub fn plan(&self) -> Plan {
+        let mut tree = machine::tree(&self.machine);
+        for (source, text) in &self.texts {
+            if *source != SOURCES[0] {
+                tree.file(source, text);
+            }
+        }
+        for source in &self.broken {
+            tree.nodes.insert(source.as_bytes().to_vec(), crate::tree::Node::Broken(pciseize::host::Errno::EIO));
+        }
+        let text = self.texts.get(SOURCES[0]).map_or("", String::as_str);
+        let exit = run(&mut tree, &["plan", "--json"], &embedded::section(text.as_bytes()).expect("few items fit"));
+        assert_eq!(tree.touched, [""; 0], "plan changes nothing");
+        let json = serde_json::from_slice(&tree.printed).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&tree.printed)));
+        Plan { exit, json }
+    }
+}
+
+impl Item {
+    /// The item with its `!`.
+    pub fn line(&self) -> String {
+        (if self.is_keep { "!" } else { "" }).to_owned() + &self.text
+    }
+}
+
+impl Plan {
+    pub fn list(&self, key: &str) -> &[Value] {
+        self.json[key].as_array().unwrap_or_else(|| panic!("no {key}: {}", self.json))
+    }
+
+    /// What is to be done with each function that is there.
+    pub fn actions(&self) -> BTreeMap<String, String> {
+        let there = self.list("devices").iter().filter(|device| device["action"] != "absent");
+        let actions: Vec<_> = there.map(|device| (text(&device["address"]), text(&device["action"]))).collect();
+        let count = actions.len();
+        let actions: BTreeMap<_, _> = actions.into_iter().collect();
+        assert_eq!(actions.len(), count, "a device is listed twice: {}", self.json);
+        actions
+    }
+
+    pub fn seized(&self) -> BTreeSet<String> {
+        self.actions().into_iter().filter(|(_, action)| action == "seize").map(|(address, _)| address).collect()
+    }
+
+    /// What was asked for and is not there.
+    pub fn absent(&self) -> BTreeSet<String> {
+        self.list("devices").iter().filter(|device| device["action"] == "absent").map(|device| text(&device["selector"])).collect()
+    }
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+}
+
+/// How a selector and a function stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meets {
+    /// It means another one.
+    Not,
+    /// Another device is at that place.
+    Mismatch,
+    Yes,
+}
+
+/// Compares what the program would show of both, text with text, by the contract's table.
+pub fn meets(selector: &Selector, function: &Function) -> Meets {
+    let canonical = selector.canonical();
+    let yes = |is: bool| if is { Meets::Yes } else { Meets::Not };
+    if let Some((ids, place)) = canonical.split_once('@') {
+        return match (is_place(place, function), is_identity(ids, function)) {
+            (true, true) => Meets::Yes,
+            (true, false) => Meets::Mismatch,
+            (false, _) => Meets::Not,
+        };
+    }
+    match (canonical.strip_prefix("class:"), canonical.contains('.')) {
+        (Some("audio"), _) => yes(function.class.starts_with("0401") || function.class.starts_with("0403")),
+        (Some(digits), _) => yes(function.class.starts_with(digits)),
+        (None, true) => yes(is_place(&canonical, function)),
+        (None, false) => yes(is_identity(&canonical, function)),
+    }
+}
+
+fn is_place(place: &str, function: &Function) -> bool {
+    let known = if place.contains('/') { &function.path } else { &function.address };
+    let fields = |text: &str| -> Vec<String> { text.split([':', '.', '/']).map(str::to_owned).collect() };
+    let (wanted, known) = (fields(place), fields(known));
+    wanted.len() == known.len() && wanted.iter().zip(&known).all(|(wanted, known)| wanted == "*" || wanted == known)
+}
+
+fn is_identity(ids: &str, function: &Function) -> bool {
+    ids.split(':').zip(&function.ids).all(|(wanted, known)| wanted == "*" || wanted == known)
+}
+
+/// What is to be done with each function that is there, and what is absent: every item with every function, one after another.
+pub fn expected<'i>(
+    machine: &[Function],
+    items: impl IntoIterator<Item = &'i (usize, Item)>,
+    lacks_keep: bool,
+) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let items: Vec<&Item> = items.into_iter().map(|(_, item)| item).collect();
+    let (keeps, wishes): (Vec<&Item>, Vec<&Item>) = items.into_iter().partition(|item| item.is_keep);
+    let mut actions = BTreeMap::new();
+    let mut met: BTreeSet<String> = BTreeSet::new();
+    for function in machine {
+        let answers: Vec<(&Item, Meets)> = wishes
+            .iter()
+            .map(|&item| (item, meets(&item.selector, function)))
+            .filter(|(item, meets)| *meets != Meets::Not && !(function.is_bridge() && item.selector.passes_over_bridges()))
+            .collect();
+        met.extend(answers.iter().map(|(item, _)| item.selector.canonical()));
+        let asking: Vec<&Selector> = answers.iter().filter(|(_, meets)| *meets == Meets::Yes).map(|(item, _)| &item.selector).collect();
+        let is_kept = keeps.iter().any(|keep| meets(&keep.selector, function) == Meets::Yes);
+        let action = if answers.is_empty() {
+            continue;
+        } else if asking.is_empty() {
+            "mismatch"
+        } else if is_kept {
+            "keep"
+        } else if function.is_bridge() || function.is_beyond_xen() {
+            "refuse"
+        } else if lacks_keep && !asking.iter().any(|selector| selector.names_a_place()) {
+            "leave"
+        } else {
+            "seize"
+        };
+        actions.insert(function.address.clone(), action.to_owned());
+    }
+    let absent = wishes.iter().map(|item| item.selector.canonical()).filter(|canonical| !met.contains(canonical)).collect();
+    (actions, absent)
+}
