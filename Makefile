@@ -6,6 +6,8 @@ CARGO = cargo
 INSTALL = install
 
 PROGRAM = target/release/pciseize
+TOOLS = target/tools
+CARGO_FUZZ = $(TOOLS)/bin/cargo-fuzz
 PAGES = target/man/pciback.conf.5 target/man/pciseize.8
 # Neither generator looks anywhere else, whatever PREFIX is.
 INITRAMFS_TOOLS = $(DESTDIR)/usr/share/initramfs-tools
@@ -16,11 +18,12 @@ MAN = $(DESTDIR)$(PREFIX)/share/man
 # What has to be there, as Debian packages. What is missing is installed by the targets that need it.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
 CHECK_PACKAGES = groff-base mandoc shellcheck strace util-linux
+FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils
 
-SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
+SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
 
-.PHONY: build check check-fast check-vm clean demo embed install man no-scdoc requirements requirements-vm
+.PHONY: build check check-fast check-fuzz check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
 .DELETE_ON_ERROR:
 
 build: man
@@ -43,9 +46,9 @@ demo: requirements requirements-vm
 	$(CARGO) run --quiet --locked --example demo
 
 # All tests.
-check: check-fast check-vm
+check: check-fast check-fuzz check-vm
 
-# All but those in virtual machines.
+# All but the long ones: no fuzzing, no virtual machines.
 check-fast: requirements
 	$(CARGO) fmt --check
 	$(CARGO) clippy --quiet --locked --all-targets --test vm -- --deny warnings
@@ -53,12 +56,34 @@ check-fast: requirements
 	shellcheck $(SHELL_SCRIPTS)
 	$(CARGO) test --locked
 
+# Inputs that nobody thought of, some hundred thousand for each target.
+check-fuzz:
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(MAKE) fuzz RUNS=200000
+
+# Many more: make fuzz RUNS=50000000. With -j3 the targets run side by side.
+RUNS = 1000000
+FUZZ_TARGETS = fuzz-tokenizer fuzz-file fuzz-selector
+.PHONY: $(FUZZ_TARGETS)
+
+fuzz: $(FUZZ_TARGETS)
+
+$(FUZZ_TARGETS): fuzz-%: $(CARGO_FUZZ)
+	PATH="$(CURDIR)/$(dir $(CARGO_FUZZ)):$$PATH" fuzz/run $* $(RUNS)
+
+# It only calls cargo and what was built: unoptimised it is there in half the time.
+$(CARGO_FUZZ): | requirements-fuzz
+	$(CARGO) install --quiet --locked --debug --root $(TOOLS) --version 0.13.2 cargo-fuzz
+
 # Those in virtual machines: real Xen, real kernels. Two at a time, which is what two processors can do.
 check-vm: requirements requirements-vm
 	$(CARGO) test --locked --test vm -- --test-threads=2 --nocapture
 
 requirements:
 	tests/requirements.sh $(BUILD_PACKAGES) $(CHECK_PACKAGES)
+
+requirements-fuzz:
+	tests/requirements.sh $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 
 requirements-vm:
 	tests/requirements.sh $(VM_PACKAGES)
@@ -87,3 +112,4 @@ install: $(PROGRAM) man
 
 clean:
 	$(CARGO) clean
+	$(CARGO) clean --manifest-path fuzz/Cargo.toml

@@ -1,0 +1,110 @@
+//! A configuration file: no line of it is lost, and what is said of a line points at what stands there.
+
+#![no_main]
+
+#[path = "../../tests/language/tree.rs"]
+#[allow(dead_code)]
+mod tree;
+
+use std::sync::{LazyLock, Mutex};
+
+use libfuzzer_sys::fuzz_target;
+use pciseize::{
+    lines::{FILE_SIZE, LINE_SIZE},
+    request::{ITEMS, Problems, Request, SOURCES, digest::Digest, file},
+    text::Excerpt,
+};
+use tree::Tree;
+
+/// A request is large, and to make one takes longer than to read a file. So one serves as many files as it has room for sources.
+static REQUEST: LazyLock<Mutex<(Box<Request>, usize)>> = LazyLock::new(|| Mutex::new((Box::new(Request::new()), 0)));
+
+fuzz_target!(|text: &[u8]| {
+    let mut tree = Tree::default();
+    tree.file(file::FILE, text);
+    let (request, files) = &mut *REQUEST.lock().expect("one thread");
+    if *files == SOURCES {
+        **request = Request::new();
+        *files = 0;
+    }
+    *files += 1;
+    request.items.clear();
+    request.problems = Problems::new();
+    request.lacks_keep = false;
+    request.digest = Digest::new();
+    file::read(request, &mut tree, file::FILE.as_bytes(), false);
+    accounts_for(request, text);
+});
+
+/// What a line of the file is to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Becomes {
+    Nothing,
+    Switch,
+    /// An item, or a problem with one.
+    Entry,
+    /// Only a problem.
+    Problem,
+}
+
+/// What the line is to become, and the text and the column that a message about it has to name.
+fn read(line: &[u8]) -> (Becomes, &[u8], u32) {
+    if line.len() > LINE_SIZE {
+        return (Becomes::Problem, line, 0);
+    }
+    let said = line.split(|&b| b == b'#').next().unwrap_or_default();
+    let text = said.trim_ascii();
+    let column = (said.len() - said.trim_ascii_start().len()) as u32 + 1;
+    (becomes(text), text, column)
+}
+
+fn becomes(text: &[u8]) -> Becomes {
+    if text.is_empty() {
+        return Becomes::Nothing;
+    }
+    let Some(equals) = text.iter().position(|&b| b == b'=') else { return Becomes::Entry };
+    // An `=` makes no setting of what was to be kept, and no selector has one.
+    if text[0] == b'!' {
+        return Becomes::Problem;
+    }
+    let value = text[equals + 1..].trim_ascii().to_ascii_lowercase();
+    let is_fine = match text[..equals].trim_ascii().to_ascii_lowercase().as_slice() {
+        b"off" | b"strict" | b"debug" => [&b"1"[..], b"y", b"yes", b"on", b"true", b"0", b"n", b"no", b"off", b"false"].contains(&value.as_slice()),
+        b"timeout" => {
+            let digits = str::from_utf8(&value).unwrap_or_default();
+            digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.parse::<u64>().is_ok_and(|seconds| (1..=3600).contains(&seconds))
+        }
+        _ => false,
+    };
+    if is_fine { Becomes::Switch } else { Becomes::Problem }
+}
+
+fn accounts_for(request: &Request, text: &[u8]) {
+    assert!(text.len() as u64 <= FILE_SIZE, "what of a longer file is read, is for the tests to say");
+    let mut items = request.items.iter().peekable();
+    let mut problems = request.problems.iter().peekable();
+    let is_full = request.items.len() == ITEMS || request.problems.beyond > 0;
+    let mut entries = 0;
+    let mut lacks_keep = false;
+    for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
+        let (becomes, text, column) = read(line);
+        entries += u32::from(matches!(becomes, Becomes::Entry | Becomes::Problem));
+        let item = items.next_if(|item| item.origin.line == number);
+        let problem = problems.next_if(|problem| problem.origin.line == number);
+        let is_right = match (item, problem) {
+            (None, None) => matches!(becomes, Becomes::Nothing | Becomes::Switch) || is_full,
+            (Some(item), None) => becomes == Becomes::Entry && item.origin.column == column && item.is_keep == (text[0] == b'!'),
+            (None, Some(problem)) => {
+                // Of a line that is too long nobody sees the end.
+                lacks_keep |= text.get(..LINE_SIZE).unwrap_or(text).contains(&b'!');
+                matches!(becomes, Becomes::Entry | Becomes::Problem) && problem.origin.column == column && problem.text == Excerpt::of(text)
+            }
+            (Some(_), Some(_)) => false,
+        };
+        assert!(is_right, "line {number}, {becomes:?}, became {item:?} and {problem:?}: {}", String::from_utf8_lossy(line));
+    }
+    assert_eq!((items.next().map(|item| item.origin), problems.next()), (None, None), "more than there are lines, or twice the same");
+    // What there is no room for is counted.
+    assert_eq!(request.items.len() as u32 + request.problems.count(), entries, "a line was lost");
+    assert!(request.lacks_keep || !lacks_keep, "a keep was not read, and nobody minds");
+}
