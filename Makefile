@@ -17,13 +17,13 @@ MAN = $(DESTDIR)$(PREFIX)/share/man
 
 # What has to be there, as Debian packages. What is missing is installed by the targets that need it.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = groff-base mandoc shellcheck strace util-linux
+CHECK_PACKAGES = groff-base mandoc shellcheck strace util-linux valgrind
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils
 
 SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
 
-.PHONY: build check check-fast check-fuzz check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
+.PHONY: bench build check check-fast check-fuzz check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
 .DELETE_ON_ERROR:
 
 build: man
@@ -74,6 +74,10 @@ $(FUZZ_TARGETS): fuzz-%: $(CARGO_FUZZ)
 # It only calls cargo and what was built: unoptimised it is there in half the time.
 $(CARGO_FUZZ): | requirements-fuzz
 	$(CARGO) install --quiet --locked --debug --root $(TOOLS) --version 0.13.2 cargo-fuzz
+
+# What a run costs as machines and requests grow. Fails where that is more than functions plus items.
+bench: requirements
+	$(CARGO) bench --quiet --locked --profile dev --bench cost
 
 # Those in virtual machines: real Xen, real kernels. Two at a time, which is what two processors can do.
 check-vm: requirements requirements-vm

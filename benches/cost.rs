@@ -1,0 +1,88 @@
+//! What `plan` costs as machines and requests grow: `make bench`. Fails where the cost grows faster than functions plus items.
+
+#[path = "../tests/cost/mod.rs"]
+mod cost;
+#[path = "../tests/release/mod.rs"]
+#[allow(dead_code)]
+mod release;
+
+use std::{path::Path, process::ExitCode};
+
+use cost::{BRIDGES, Bench, Cost, MOST_GROWTH, MOST_PER_PAIR, Shape, growth, instructions_per_pair};
+
+const FUNCTIONS: [usize; 3] = [64, 512, 4096];
+const ITEMS: [usize; 3] = [1, 16, 256];
+const REFUSED: [usize; 3] = [16, 64, 128];
+
+fn main() -> ExitCode {
+    // The bench itself may be built in any profile: this is the finished program.
+    let content = release::program();
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = release::install(&content, folder.path());
+    println!("the program has {} bytes", content.len());
+    let mut is_fine = true;
+    for command in ["plan --json", "plan"] {
+        is_fine &= functions_and_items(&program, command);
+    }
+    for shape in [Shape::Ports, Shape::Switch] {
+        is_fine &= bridges(&program, shape);
+    }
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Measures a command and prints the table. Whether its cost grows as functions plus items.
+fn functions_and_items(program: &Path, command: &str) -> bool {
+    let words: Vec<&str> = command.split(' ').collect();
+    println!("\n{command:<12} {:>9} {:>6} {:>13} {:>13} {:>9} {:>13}", "functions", "items", "instructions", "per function", "calls", "per function");
+    let costs = FUNCTIONS.map(|functions| {
+        let bench = Bench::new(program, functions);
+        ITEMS.map(|items| {
+            bench.ask(items);
+            // One line each.
+            assert!(bench.output(&words).lines().count() >= functions - BRIDGES, "what is measured is not a plan for every device");
+            let cost = bench.cost(&words);
+            println!("{:<12} {functions:>9} {items:>6} {}", "", row(cost, functions));
+            cost
+        })
+    });
+    // With one item there is one kind of items, and what other kinds compare is not looked up. From 16 on there are all.
+    let corners = [&costs[0], &costs[2]].map(|row| [row[1], row[2]]);
+    let per_pair = instructions_per_pair((FUNCTIONS[0], FUNCTIONS[2]), (ITEMS[1], ITEMS[2]), corners);
+    let growth = growth(FUNCTIONS, costs.map(|row| row[2].instructions));
+    let slope = |from: Cost, to: Cost, steps: usize| (to.instructions as f64 - from.instructions as f64) / steps as f64;
+    println!("a function more costs {:.0} instructions", slope(costs[0][1], costs[2][1], FUNCTIONS[2] - FUNCTIONS[0]));
+    println!("an item more costs {:.0} instructions", slope(costs[0][1], costs[0][2], ITEMS[2] - ITEMS[1]));
+    println!("for each pair of the two come {per_pair:.3} (at most {MOST_PER_PAIR})");
+    println!("in the larger machines a function costs {growth:.2} times as much (at most {MOST_GROWTH})");
+    per_pair <= MOST_PER_PAIR && growth <= MOST_GROWTH
+}
+
+/// Measures refused bridges and prints the table. Whether one costs the same among many.
+fn bridges(program: &Path, shape: Shape) -> bool {
+    println!(
+        "\n{:<12} {:>9} {:>6} {:>13} {:>13} {:>9} {:>13}",
+        format!("{shape:?}"),
+        "functions",
+        "items",
+        "instructions",
+        "per function",
+        "calls",
+        "per function"
+    );
+    let costs = REFUSED.map(|bridges| {
+        let bench = Bench::of_bridges(program, bridges, shape);
+        assert_eq!(bench.output(&["plan", "--json"]).matches("\"refuse\"").count(), bridges, "what is measured is not a refusal of every bridge");
+        let cost = bench.cost(&["plan", "--json"]);
+        let functions = shape.functions(bridges);
+        println!("{:<12} {functions:>9} {bridges:>6} {}", "", row(cost, functions));
+        cost
+    });
+    let growth = growth(REFUSED.map(|bridges| shape.functions(bridges)), costs.map(|cost| cost.instructions));
+    println!("in the larger machines a function costs {growth:.2} times as much (at most {MOST_GROWTH})");
+    growth <= MOST_GROWTH
+}
+
+fn row(cost: Cost, functions: usize) -> String {
+    let each = functions as u64;
+    format!("{:>13} {:>13} {:>9} {:>13.2}", cost.instructions, cost.instructions / each, cost.calls, cost.calls as f64 / functions as f64)
+}

@@ -1,0 +1,269 @@
+//! What a run costs: user instructions and system calls, counted one by one. Neither varies with the load of the machine or its speed.
+//!
+//! Instructions are counted by valgrind, which needs no counters of the processor's: virtual machines rarely have them. System calls are counted by strace.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+/// A machine in files, and the program that is to be measured on it.
+pub struct Bench {
+    program: PathBuf,
+    folder: TempDir,
+}
+
+/// What one run has cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    pub instructions: u64,
+    pub calls: u64,
+}
+
+/// Functions on a bus behind a bridge.
+struct Bus {
+    number: usize,
+    link: String,
+}
+
+/// Buses with devices. Half are behind two bridges more.
+const BUSES: usize = 16;
+
+/// Bridges: the host's, a root port for each of the first buses and one for the switch, the switch's upstream port, and a downstream port for each of the other buses.
+pub const BRIDGES: usize = 1 + BUSES / 2 + 1 + 1 + BUSES / 2;
+
+/// Devices that every machine has: those that items name. So a machine's size changes nothing of what its items mean.
+const NAMED: usize = 40;
+
+/// How the bridges of a machine stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Side by side.
+    Ports,
+    /// All but two behind one, which is behind another.
+    Switch,
+}
+
+/// Functions behind a bridge that is asked for.
+const BEHIND: usize = 8;
+
+impl Shape {
+    /// Bridges with no function behind them but bridges.
+    const fn above(self) -> usize {
+        match self {
+            Shape::Ports => 0,
+            Shape::Switch => 2,
+        }
+    }
+
+    /// The functions of a machine with that many bridges.
+    pub const fn functions(self, bridges: usize) -> usize {
+        bridges + (bridges - self.above()) * BEHIND
+    }
+}
+
+/// The fewest functions of a machine.
+pub const FEWEST: usize = BRIDGES + NAMED;
+
+impl Bench {
+    /// A dom0 with that many functions, bridges included.
+    pub fn new(program: &Path, functions: usize) -> Bench {
+        assert!(functions >= FEWEST, "a machine has at least {FEWEST} functions");
+        let bench = Bench::empty(program);
+        let buses = bench.buses();
+        for at in 0..functions - BRIDGES {
+            let address = address(at);
+            let driver = [Some("e1000e"), Some("nvme"), None][at % 3];
+            bench.function(&buses[at % BUSES].link, &address, &ids(at), "020000", driver);
+        }
+        bench
+    }
+
+    /// A dom0 that is asked for its bridges, each by its address, so that each is refused and what is behind it is told. Behind each are [`BEHIND`] functions, but for the first two of a switch.
+    pub fn of_bridges(program: &Path, bridges: usize, shape: Shape) -> Bench {
+        let bench = Bench::empty(program);
+        let root = "sys/devices/pci0000:00".to_owned();
+        let mut named = Vec::new();
+        let mut bridge = |parent: &Bus, devfn: usize, bus: usize| {
+            let address = format!("0000:{:02x}:{:02x}.{:x}", parent.number, devfn / 8, devfn % 8);
+            let bus = bench.bridge(&parent.link, &address, bus);
+            named.push(address);
+            bus
+        };
+        let mut parent = Bus { number: 0, link: root };
+        for level in 1..=shape.above() {
+            parent = bridge(&parent, 8, level);
+        }
+        for at in shape.above()..bridges {
+            let bus = bridge(&parent, 8 + at, at + 1);
+            for function in 0..BEHIND {
+                bench.function(&bus.link, &format!("0000:{:02x}:00.{function:x}", bus.number), &ids(at * BEHIND + function), "020000", Some("e1000e"));
+            }
+        }
+        bench.file("etc/xen/pciback.conf", &(named.join("\n") + "\n"));
+        bench.file("proc/cmdline", "quiet\n");
+        bench
+    }
+
+    /// A dom0 without PCI.
+    fn empty(program: &Path) -> Bench {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bench = Bench { program: program.to_owned(), folder };
+        bench.file("sys/hypervisor/properties/features", "00000800\n");
+        bench.file("proc/sys/kernel/osrelease", "6.1.0-bench\n");
+        fs::create_dir_all(bench.path("sys/bus/pci/devices")).expect("a folder");
+        for driver in ["pcieport", "e1000e", "nvme"] {
+            fs::create_dir_all(bench.path(&format!("sys/bus/pci/drivers/{driver}"))).expect("a folder");
+        }
+        bench
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn file(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("its folder");
+        fs::write(path, content).expect("a file");
+    }
+
+    /// Makes a bridge. The devices of its bus are in its folder, as in sysfs.
+    fn bridge(&self, parent: &str, address: &str, bus: usize) -> Bus {
+        self.function(parent, address, &["1b36", "000c", "0000", "0000"].map(str::to_owned), "060400", Some("pcieport"));
+        let link = format!("{parent}/{address}");
+        Bus { number: bus, link }
+    }
+
+    /// Makes the bridges, and gives the buses that are for devices.
+    fn buses(&self) -> Vec<Bus> {
+        let root = "sys/devices/pci0000:00".to_owned();
+        self.function(&root, "0000:00:00.0", &["8086", "29c0", "0000", "0000"].map(str::to_owned), "060000", None);
+        let mut buses: Vec<Bus> = (1..=BUSES / 2).map(|bus| self.bridge(&root, &format!("0000:00:{bus:02x}.0"), bus)).collect();
+        // The switch: its upstream port is on bus 40, its downstream ports are on bus 41.
+        let port = self.bridge(&root, &format!("0000:00:{:02x}.0", BUSES / 2 + 1), 0x40);
+        let upstream = self.bridge(&port.link, &format!("0000:{:02x}:00.0", port.number), 0x41);
+        buses.extend((BUSES / 2 + 1..=BUSES).map(|bus| self.bridge(&upstream.link, &format!("0000:{:02x}:{bus:02x}.0", upstream.number), bus)));
+        buses
+    }
+
+    /// Makes a function: what `plan` reads of it.
+    fn function(&self, parent: &str, address: &str, ids: &[String; 4], class: &str, driver: Option<&str>) {
+        let folder = format!("{parent}/{address}");
+        let [vendor, device, subvendor, subdevice] = ids.each_ref().map(|id| id.to_uppercase());
+        let (base, sub, interface) = (&class[..2], &class[2..4], &class[4..]);
+        self.file(&format!("{folder}/modalias"), &format!("pci:v0000{vendor}d0000{device}sv0000{subvendor}sd0000{subdevice}bc{base}sc{sub}i{interface}\n"));
+        if let Some(driver) = driver {
+            symlink(format!("../../../../bus/pci/drivers/{driver}"), self.path(&format!("{folder}/driver"))).expect("a link");
+        }
+        symlink(format!("../../../{}", &folder["sys/".len()..]), self.path(&format!("sys/bus/pci/devices/{address}"))).expect("a link");
+    }
+
+    /// Has the machine asked for that many things. The last takes every device, so that each is looked at, decided on and told.
+    pub fn ask(&self, items: usize) {
+        let text: String = (0..items - 1).map(|at| item(at) + "\n").collect();
+        self.file("etc/xen/pciback.conf", &text);
+        self.file("proc/cmdline", "quiet pciseize.hide=class:network\n");
+    }
+
+    fn run(&self, command: &str, arguments: &[&str], words: &[&str]) -> String {
+        let counted = self.path("counted");
+        let output = Command::new(command)
+            .args(arguments)
+            .arg(match command {
+                "strace" => format!("--output={}", counted.display()),
+                _ => format!("--log-file={}", counted.display()),
+            })
+            .arg(&self.program)
+            .arg("--root")
+            .arg(self.folder.path())
+            .args(words)
+            .output()
+            .unwrap_or_else(|e| panic!("{command}: {e} (make requirements)"));
+        // 1: not all is as asked.
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{command}: {output:?}");
+        fs::read_to_string(counted).expect("what was counted")
+    }
+
+    /// What the program costs with these words.
+    pub fn cost(&self, words: &[&str]) -> Cost {
+        // One line a call, and one for the exit status.
+        let calls = self.run("strace", &[], words).lines().filter(|line| !line.starts_with('+')).count() as u64;
+        Cost { instructions: self.instructions(words), calls }
+    }
+
+    /// Only the instructions. System calls take a thousand times as long to count.
+    pub fn instructions(&self, words: &[&str]) -> u64 {
+        let told = self.run("valgrind", &["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"], words);
+        let count = told.lines().find_map(|line| line.split_once("refs:")).unwrap_or_else(|| panic!("no count: {told}")).1;
+        count.trim().replace(',', "").parse().expect("a count")
+    }
+
+    /// What the program prints.
+    pub fn output(&self, words: &[&str]) -> String {
+        let output = Command::new(&self.program).arg("--root").arg(self.folder.path()).args(words).output().expect("it runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+}
+
+/// The address of a device. Those with the lowest numbers are on every machine.
+fn address(at: usize) -> String {
+    let (bus, devfn) = (at % BUSES + 1, at / BUSES);
+    format!("0000:{bus:02x}:{:02x}.{:x}", devfn / 8, devfn % 8)
+}
+
+/// Its path.
+fn path(at: usize) -> String {
+    let (bus, devfn) = (at % BUSES + 1, at / BUSES);
+    let way = if bus <= BUSES / 2 { format!("00:{bus:02x}.0") } else { format!("00:{:02x}.0/00.0/{bus:02x}.0", BUSES / 2 + 1) };
+    format!("{way}/{:02x}.{:x}", devfn / 8, devfn % 8)
+}
+
+/// Its ids. No two of the devices that items name are alike, and none of the others is like one of them.
+fn ids(at: usize) -> [String; 4] {
+    let device = if at < NAMED { at } else { NAMED + at % 16 };
+    [format!("{:04x}", 0x8086), format!("{:04x}", 0x1000 + device), format!("{:04x}", 0x1028), format!("{at:04x}")]
+}
+
+/// An item: by turns of every kind, each for another device. On a larger machine they mean no more devices, but for a wildcard's few.
+fn item(at: usize) -> String {
+    let (kind, device) = (at % 8, at / 8);
+    let [vendor, model, subvendor, subdevice] = ids(device);
+    match kind {
+        0 => address(device),
+        1 => format!("{vendor}:{model}"),
+        2 => path(device),
+        3 => format!("!{}", address((device + NAMED / 2) % NAMED)),
+        4 => format!("{vendor}:{model}:{subvendor}:{subdevice}"),
+        5 => format!("{vendor}:{model}@{}", path((device + 7) % NAMED)),
+        6 => format!("{}.*", &address(device)[..10]),
+        // Nothing has that class.
+        _ => format!("!class:0c03{device:02x}"),
+    }
+}
+
+/// Most instructions that a function more may cost for each item that is asked for. Comparing the two at all takes more.
+pub const MOST_PER_PAIR: f64 = 2.0;
+
+/// What functions and items cost together, beside what each costs alone: instructions for each pair of a function and an item.
+///
+/// Where the cost is `a + b × functions + c × items`, this is 0, whatever `a`, `b` and `c` are. Where every function is compared with every item, it is what one comparison takes.
+/// `costs` are those of few functions, with few items and with many, then those of many functions.
+pub fn instructions_per_pair(functions: (usize, usize), items: (usize, usize), costs: [[Cost; 2]; 2]) -> f64 {
+    let [[few, more_items], [more_functions, both]] = costs.map(|row| row.map(|cost| cost.instructions as f64));
+    let pairs = (functions.1 - functions.0) * (items.1 - items.0);
+    (both - more_functions - more_items + few) / pairs as f64
+}
+
+/// How much more one costs in a large machine than in a small one. Sorting makes it a little more than 1; where each looks at each, it is the ratio of the sizes.
+pub const MOST_GROWTH: f64 = 1.5;
+
+/// What one more costs between the second and the third size, in terms of what it costs between the first and the second.
+pub fn growth(sizes: [usize; 3], instructions: [u64; 3]) -> f64 {
+    let step = |from: usize, to: usize| (instructions[to] as f64 - instructions[from] as f64) / (sizes[to] - sizes[from]) as f64;
+    step(1, 2) / step(0, 1)
+}

@@ -1,0 +1,61 @@
+//! Work grows as functions plus items: the finished program on machines of a few sizes. `make bench` measures more of them.
+
+mod cost;
+#[allow(dead_code)]
+mod release;
+
+use std::path::PathBuf;
+
+use cost::{Bench, MOST_GROWTH, MOST_PER_PAIR, Shape, growth, instructions_per_pair};
+use tempfile::TempDir;
+
+fn program() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = release::install(&release::program(), folder.path());
+    (folder, program)
+}
+
+#[test]
+fn no_function_is_compared_with_every_item() {
+    const FUNCTIONS: (usize, usize) = (64, 256);
+    const ITEMS: (usize, usize) = (16, 256);
+    let (_folder, program) = program();
+    let costs = [FUNCTIONS.0, FUNCTIONS.1].map(|functions| {
+        let bench = Bench::new(&program, functions);
+        [ITEMS.0, ITEMS.1].map(|items| {
+            bench.ask(items);
+            bench.cost(&["plan", "--json"])
+        })
+    });
+    let per_pair = instructions_per_pair(FUNCTIONS, ITEMS, costs);
+    assert!(per_pair <= MOST_PER_PAIR, "{per_pair} instructions for each pair of a function and an item: {costs:?}");
+    // The same for a file that is longer, and a problem more to tell, on any machine.
+    let [few, many] = costs.map(|[few_items, many_items]| many_items.calls - few_items.calls);
+    assert_eq!(few, many, "system calls for each pair of a function and an item: {costs:?}");
+}
+
+#[test]
+fn no_function_costs_more_among_many() {
+    const FUNCTIONS: [usize; 3] = [64, 128, 512];
+    let (_folder, program) = program();
+    let instructions = FUNCTIONS.map(|functions| {
+        let bench = Bench::new(&program, functions);
+        bench.ask(16);
+        bench.instructions(&["plan", "--json"])
+    });
+    assert!(growth(FUNCTIONS, instructions) <= MOST_GROWTH, "{instructions:?}");
+}
+
+#[test]
+fn no_refused_bridge_costs_more_among_many() {
+    const REFUSED: [usize; 3] = [8, 16, 32];
+    let (_folder, program) = program();
+    for shape in [Shape::Ports, Shape::Switch] {
+        let instructions = REFUSED.map(|bridges| {
+            let bench = Bench::of_bridges(&program, bridges, shape);
+            assert_eq!(bench.output(&["plan", "--json"]).matches("\"refuse\"").count(), bridges);
+            bench.instructions(&["plan", "--json"])
+        });
+        assert!(growth(REFUSED.map(|bridges| shape.functions(bridges)), instructions) <= MOST_GROWTH, "{shape:?}: {instructions:?}");
+    }
+}
