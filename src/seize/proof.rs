@@ -1,13 +1,13 @@
 //! The proof: who has each device now, whatever the writes said.
 
-use super::PCIBACK;
+use super::{HOLD, PCIBACK};
 use crate::{
     device::{Device, Devices, Outcome, Step},
     host::{Errno, Host},
     lines::{self, FILE_SIZE},
     pci::bus,
     plan::Action,
-    text::{behind, word_number},
+    text::behind,
 };
 
 /// Finds out what became of every device.
@@ -45,14 +45,11 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
     }
 }
 
-/// The overrides that keep dom0's drivers away: [`HOLD`](super::HOLD) and [`PCIBACK`].
-const OVERRIDES: &str = "pciseize pciback";
-
 /// What a device without a driver is: by its override, which keeps dom0's drivers away or does not.
 fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
     let mut buffer = [0; 16];
     match host.read(bus::attribute(device.address, "/driver_override").bytes(), 0, &mut buffer) {
-        Ok(name) if word_number(OVERRIDES, name.trim_ascii_end()).is_some() => Outcome::Held,
+        Ok(name) if [HOLD, PCIBACK].iter().any(|own| own.as_bytes() == name.trim_ascii_end()) => Outcome::Held,
         // Every function has that attribute: this one went away.
         Err(Errno::ENOENT) => Outcome::Absent,
         _ => Outcome::Exposed,
