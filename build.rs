@@ -24,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use request::{Found, Request, embedded};
+use request::{Request, embedded};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -66,21 +66,10 @@ fn embed(out: &Path) -> Result<(), Vec<String>> {
 
 /// The section that carries the text, once it was read as the program will read it.
 fn checked(path: &Path, text: &[u8]) -> Result<[u8; embedded::SECTION_SIZE], Vec<String>> {
-    let name = path.display().to_string();
-    let section = embedded::section(text).map_err(|fault| vec![format!("{name}: {}", shown(fault))])?;
-    let mut request = Box::new(Request::new());
-    embedded::read(&mut request, name.as_bytes(), &section);
-    let mut problems: Vec<String> = request.problems.iter().map(|problem| shown(Found(&request, problem))).collect();
-    if request.problems.beyond > 0 {
-        problems.push(format!("and {} more", request.problems.beyond));
-    }
-    if problems.is_empty() { Ok(section) } else { Err(problems) }
-}
-
-fn shown(value: impl text::Show) -> String {
-    let mut line = text::Line::new();
-    value.show(&mut line);
-    String::from_utf8_lossy(line.bytes()).into_owned()
+    let mut messages = Vec::new();
+    let mut tell = |line: &text::Line| messages.push(String::from_utf8_lossy(line.bytes()).into_owned());
+    let checked = embedded::checked(&mut Box::new(Request::new()), path.display().to_string().as_bytes(), text, &mut tell);
+    checked.map(|(section, _)| section).ok_or(messages)
 }
 
 /// Has the program linked statically, without heap and without panics.

@@ -14,10 +14,10 @@ use std::{
 use object::{Object, ObjectSection};
 use pciseize::{
     request::{
-        Found, Request,
+        Request,
         embedded::{self, END_MARK, SECTION_SIZE},
     },
-    text::{Line, Show},
+    text::Line,
 };
 
 fn main() -> ExitCode {
@@ -51,20 +51,9 @@ fn embed(config: &Path, binary: &Path) -> Result<usize, Vec<String>> {
 fn section(config: &Path) -> Result<([u8; SECTION_SIZE], usize), Vec<String>> {
     let name = config.display().to_string();
     let text = fs::read(config).map_err(|e| vec![format!("{name}: {e}")])?;
-    let section = embedded::section(&text).map_err(|fault| vec![format!("{name}: {}", shown(fault))])?;
-    let mut request = Box::new(Request::new());
-    embedded::read(&mut request, name.as_bytes(), &section);
-    let mut problems: Vec<String> = request.problems.iter().map(|problem| shown(Found(&request, problem))).collect();
-    if request.problems.beyond > 0 {
-        problems.push(format!("and {} more", request.problems.beyond));
-    }
-    if problems.is_empty() { Ok((section, request.items.len())) } else { Err(problems) }
-}
-
-fn shown(what: impl Show) -> String {
-    let mut line = Line::new();
-    what.show(&mut line);
-    String::from_utf8_lossy(line.bytes()).into_owned()
+    let mut messages = Vec::new();
+    let mut tell = |line: &Line| messages.push(String::from_utf8_lossy(line.bytes()).into_owned());
+    embedded::checked(&mut Box::new(Request::new()), name.as_bytes(), &text, &mut tell).ok_or(messages)
 }
 
 /// Replaces the section of the program, in one step: nobody ever sees half of it, and a program that is running stays as it is.

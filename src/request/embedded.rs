@@ -3,8 +3,11 @@
 //! The section has exactly [`SECTION_SIZE`] bytes: text as in the file, filled up with newlines, and [`END_MARK`] at its very end. The mark is a comment, so that the whole section reads as a
 //! configuration. A tool that replaces the section by one of another size moves the mark, and that is noticed.
 
-use super::{Fault, Mistake, Request, file};
-use crate::text::split;
+use super::{Fault, Found, Mistake, Request, file};
+use crate::{
+    put,
+    text::{Decimal, Line, Shown, split},
+};
 
 /// Bytes of the section.
 pub const SECTION_SIZE: usize = 2048;
@@ -31,6 +34,33 @@ pub fn section(text: &[u8]) -> Result<[u8; SECTION_SIZE], Fault> {
     section.iter_mut().zip(text).for_each(|(place, &byte)| *place = byte);
     section.iter_mut().rev().zip(ends).for_each(|(place, &byte)| *place = byte);
     Ok(section)
+}
+
+/// The section that carries `text`, and how many items it has, once it was read as the program will read it. Whatever is wrong is given to `tell`, a line each, and then there is no section.
+///
+/// For those who put one into a program: `build.rs` and `make embed`. `name` is that of the file.
+pub fn checked(request: &mut Request, name: &[u8], text: &[u8], tell: &mut dyn FnMut(&Line)) -> Option<([u8; SECTION_SIZE], usize)> {
+    let mut line = Line::new();
+    let section = match section(text) {
+        Ok(section) => section,
+        Err(fault) => {
+            put!(&mut line, Shown(name), ": ", fault);
+            tell(&line);
+            return None;
+        }
+    };
+    read(request, name, &section);
+    for problem in request.problems.iter() {
+        line.clear();
+        put!(&mut line, Found(request, problem));
+        tell(&line);
+    }
+    if request.problems.beyond > 0 {
+        line.clear();
+        put!(&mut line, "and ", Decimal(request.problems.beyond), " more");
+        tell(&line);
+    }
+    request.problems.is_empty().then_some((section, request.items.len()))
 }
 
 /// Reads a section into the request, as a source of that name.
