@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::Exit;
 use crate::{
-    host::Host,
+    host::{Errno, Host},
     put,
     request::{Found, Request, cmdline, file},
     text::{Decimal, Line},
@@ -14,7 +14,7 @@ use crate::{
 pub fn run<H: Host>(host: &mut H, request: &mut Request, embedded: &[u8], files: &[&CStr]) -> Exit {
     if files.is_empty() {
         // An image may be made where /proc is not: for another root, in a build service.
-        let is_elsewhere = cmdline::is_missing(host, cmdline::FILE.as_bytes());
+        let is_elsewhere = host.read(cmdline::FILE.as_bytes(), 0, &mut [0]) == Err(Errno::ENOENT);
         request.gather(host, embedded, is_elsewhere.then_some(b""));
     }
     for name in files {

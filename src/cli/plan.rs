@@ -17,11 +17,10 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
     let Memory { request, devices } = memory;
     let is_dom0 = seize::dom0::is_here(host);
     request.gather(host, embedded, cmdline.map(CStr::to_bytes));
-    plan::make(host, request, devices, &mut |_, _| {});
-    for device in devices.iter_mut().filter(|device| device.is_there) {
+    plan::make(host, request, devices, &mut |host, device| {
         let read = bus::driver(host, device.address, &mut device.driver);
         device.note(Step::Driver, read);
-    }
+    });
 
     let report = Report { is_done: false, request, devices, is_dom0, stage: Stage::Host, pciback: Ok(()) };
     let printed = if is_json {

@@ -125,31 +125,21 @@ pub fn same_name(one: &[u8], other: &[u8]) -> bool {
 
 /// Reads what dracut keeps besides the kernel's line. Where there is none, nothing is asked for.
 pub(super) fn read_dracut<H: Host>(request: &mut Request, host: &mut H) {
-    folder::each(request, host, DRACUT_FOLDER, &mut |request, host, path| read_file(request, host, path));
-    read_file(request, host, DRACUT_FILE);
+    folder::each(request, host, DRACUT_FOLDER, &mut |request, host, path| read(request, host, None, path));
+    read(request, host, None, DRACUT_FILE);
 }
 
-/// Whether there is no such file.
+/// Reads a file that has a command line. One that was not entered as a source before is one only if it is there.
 #[inline(never)]
-pub fn is_missing<H: Host>(host: &mut H, path: Path) -> bool {
-    host.read(path, 0, &mut [0]) == Err(Errno::ENOENT)
-}
-
-/// Reads a file that has a command line. It is a source only if it is there.
-fn read_file<H: Host>(request: &mut Request, host: &mut H, path: Path) {
-    if !is_missing(host, path)
-        && let Some(source) = request.open(path)
-    {
-        read(request, host, source, path);
-    }
-}
-
-/// Reads a command line into the request.
-#[inline(never)]
-pub(super) fn read<H: Host>(request: &mut Request, host: &mut H, source: SourceId, path: Path) {
+pub(super) fn read<H: Host>(request: &mut Request, host: &mut H, source: Option<SourceId>, path: Path) {
     // One byte more than may be there shows that there is more.
     let mut buffer = [0; CMDLINE_SIZE + 1];
-    match host.read(path, 0, &mut buffer) {
+    let result = host.read(path, 0, &mut buffer);
+    if source.is_none() && result == Err(Errno::ENOENT) {
+        return;
+    }
+    let Some(source) = source.or_else(|| request.open(path)) else { return };
+    match result {
         Ok(line) => parse(request, source, line),
         Err(errno) => request.source_problem(source, Fault::Unreadable(errno)),
     }
@@ -195,19 +185,15 @@ pub fn parse(request: &mut Request, source: SourceId, line: &[u8]) {
 const NAMES: &str = "pciseize.hide xen_pciback.hide pciback.hide rd.qubes.hide_pci rd.qubes.dom0_usb rd.qubes.hide_all_usb \
 xen_pciback.passthrough xen_pciback.permissive pciback.passthrough pciback.permissive";
 
-/// Takes the options of `xen-pciback` in a line, from `at` on.
+/// Takes the options of `xen-pciback` in a line, from `at` on: what they hide becomes items, the others are for the module itself.
 pub(super) fn module_options(request: &mut Request, origin: Origin, line: &[u8], at: usize) {
+    let text = Text { line, origin };
     for parameter in (Parameters { line, at }) {
-        module_option(request, &Text { line, origin }, &parameter);
-    }
-}
-
-/// Takes one parameter of the module: what it hides becomes items, the others are for the module itself.
-fn module_option(request: &mut Request, text: &Text, parameter: &Parameter) {
-    if parameter.name == b"hide" {
-        hide(request, text, parameter, Items::Plain);
-    } else {
-        module_parameter(request, text.origin(parameter.name_at), parameter.name, parameter.value);
+        if parameter.name == b"hide" {
+            hide(request, &text, &parameter, Items::Plain);
+        } else {
+            module_parameter(request, text.origin(parameter.name_at), parameter.name, parameter.value);
+        }
     }
 }
 

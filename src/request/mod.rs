@@ -150,7 +150,7 @@ impl Request {
         cmdline::read_dracut(self, host);
         match (source, cmdline) {
             (Some(source), Some(text)) => cmdline::parse(self, source, text),
-            (Some(source), None) => cmdline::read(self, host, source, cmdline::FILE.as_bytes()),
+            (Some(source), None) => cmdline::read(self, host, Some(source), cmdline::FILE.as_bytes()),
             (None, _) => {}
         }
     }
