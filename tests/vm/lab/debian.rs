@@ -14,8 +14,19 @@ use super::{progress, repository, tool};
 const SUITE: &str = "bookworm";
 
 /// What the root tree holds beyond the essential packages.
-const PACKAGES: [&str; 9] =
-    ["linux-image-amd64", "xen-hypervisor-4.17-amd64", "initramfs-tools", "dracut-core", "systemd", "udev", "kmod", "busybox", "pciutils"];
+const PACKAGES: [&str; 11] = [
+    "linux-image-amd64",
+    "xen-hypervisor-4.17-amd64",
+    "initramfs-tools",
+    "dracut-core",
+    "systemd",
+    "udev",
+    "kmod",
+    "busybox",
+    "pciutils",
+    "strace",
+    "xen-utils-4.17",
+];
 
 /// How mmdebstrap makes the tree. Documentation and translations only cost time.
 const MMDEBSTRAP: [&str; 6] = [
@@ -132,7 +143,7 @@ fn make_root(root: &Path) -> Result<()> {
 fn make_disk(root: &Path, test_init: &Path, disk: &Path) -> Result<()> {
     progress::step("making the root disk", || {
         let mut command = tool::as_root("mke2fs");
-        command.args(["-q", "-t", "ext4", "-L", "root", "-d"]).arg(root).arg(disk).arg("2G");
+        command.args(["-q", "-t", "ext4", "-L", "root", "-d"]).arg(root).arg(disk).arg("3G");
         tool::run(command)?;
         let mut command = tool::as_root("debugfs");
         command.arg("-w").arg("-R").arg(format!("write {} test-init", test_init.display())).arg(disk);
