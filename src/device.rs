@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use crate::{
-    host::Errno,
+    host::{Errno, PLACES},
     pci::{Address, Identity, bus::DriverName},
     plan::Action,
     put,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Most functions that a request can be about, and items that mean none.
-pub const DEVICES: usize = 8192;
+pub const DEVICES: usize = PLACES - 1;
 
 /// The functions of a request.
 pub type Devices = Vec<Device, DEVICES>;
@@ -36,6 +36,12 @@ pub struct Device {
     pub bound: bool,
     /// Whether it is to be taken, and pciback did not have it before this run.
     pub is_pending: bool,
+    /// Whether pciback had it, and could not initialise it.
+    pub is_unready: bool,
+    /// Whether a step of the kernel's has not come back. What that keeps locked must not be waited for.
+    pub is_stuck: bool,
+    /// Whether pciback's list of addresses may have it: somebody asks for whatever is there, not for this device only.
+    pub stays_listed: bool,
     /// The first step that failed, and how.
     pub failure: Option<Failure>,
     /// The driver that has it at the end. Empty: none.
@@ -59,6 +65,9 @@ impl Device {
             origin: DriverName::new(),
             bound: false,
             is_pending: false,
+            is_unready: false,
+            is_stuck: false,
+            stays_listed: false,
             failure: None,
             driver: DriverName::new(),
             outcome: Outcome::Absent,
@@ -171,6 +180,16 @@ pub enum Step {
     Unbind,
     Override,
     Bind,
+    Unlist,
+    Enlist,
+}
+
+impl Step {
+    /// The step with that number, in the order above.
+    pub fn from_number(number: u32) -> Step {
+        const STEPS: [Step; 9] = [Step::List, Step::Identify, Step::Hold, Step::Driver, Step::Unbind, Step::Override, Step::Bind, Step::Unlist, Step::Enlist];
+        STEPS.get(number as usize).copied().unwrap_or(Step::List)
+    }
 }
 
 /// How a step failed.
@@ -190,9 +209,15 @@ writing driver_override to hold it
 reading its driver link
 unbinding its driver
 writing driver_override for pciback
-binding it to pciback";
+binding it to pciback
+taking it off pciback's list
+putting it on pciback's list";
         line.push(part(STEPS, b'\n', self.step as usize));
-        put!(line, ": ", self.errno)
+        match self.errno {
+            Errno::STUCK => put!(line, ": not done in time"),
+            Errno::NOT_BEGUN => put!(line, ": not begun in time"),
+            errno => put!(line, ": ", errno),
+        }
     }
 }
 

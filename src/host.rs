@@ -45,11 +45,48 @@ pub trait Host {
     /// Gives the module file at `path` to the kernel with `finit_module(2)`. `compressed`: the kernel is to unpack it itself (flag `MODULE_INIT_COMPRESSED_FILE`, Linux 5.17).
     fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno>;
 
+    /// Runs the program at `path` with one argument, and waits for its end.
+    ///
+    /// # Errors
+    /// Why it could not be started; `ECHILD` where it ended otherwise than with status 0.
+    fn run(&mut self, path: Path, argument: &[u8]) -> Result<(), Errno>;
+
+    /// Does tasks side by side: each in a process of its own, with a copy of all that this one has, so that whatever a task does not write with [`Host::note`] is lost. A task is done in turns: `work` is called
+    /// with its number until it answers [`Turn::Done`]. A host that can do but one thing at a time may do the turns of all tasks in any order.
+    ///
+    /// Comes back when all are done, and `seconds` after it began at the latest. What is not done then may still go on; that is no longer waited for.
+    fn side_by_side(&mut self, tasks: &mut dyn FnMut() -> Option<usize>, seconds: u32, work: &dyn Fn(&mut Self, usize) -> Turn);
+
+    /// Notes a number at a place, 0 to [`PLACES`] - 1, where all who work side by side can read it.
+    ///
+    /// The first note at place 0 is what those wait for who answer [`Turn::Wait`], and it is kept: whoever comes later changes nothing.
+    fn note(&mut self, place: usize, value: u32);
+
+    /// The number at a place: 0 as long as nobody has noted another.
+    fn noted(&mut self, place: usize) -> u32;
+
     /// Gives one line, without its end, to the people who watch: the kernel log in an initramfs, standard error elsewhere.
     fn say(&mut self, level: Level, line: &Line);
 
     /// Writes result text to standard output.
     fn print(&mut self, bytes: &[u8]) -> Result<(), Errno>;
+}
+
+/// How many places there are to note something at: one for each device, and one for what all wait for.
+pub const PLACES: usize = 8193;
+
+/// What is at place 0 where nobody has noted anything there in time.
+pub const LATE: u32 = u32::MAX;
+
+/// How a task goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// With another turn.
+    Again,
+    /// With another turn, as soon as something is noted at place 0. If that is not so within the time that all tasks have, [`LATE`] is, and there is one second more for those who waited.
+    Wait,
+    /// It is done.
+    Done,
 }
 
 /// How much a line matters: the kernel log's own levels (`include/linux/kern_levels.h`). [`Level::Error`] shows on the console even under `quiet`.
@@ -67,6 +104,13 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
 
+impl Errno {
+    /// None of the kernel's, which are 1 to 4095: what was asked for has not come back.
+    pub const STUCK: Errno = Errno(4096);
+    /// None of the kernel's: there was no time to ask.
+    pub const NOT_BEGUN: Errno = Errno(4097);
+}
+
 /// Declares the errnos that have a name here. The numbers are those of `asm-generic/errno*.h`: x86, Arm and RISC-V.
 macro_rules! errnos {
     ($($name:ident = $number:literal),* $(,)?) => {
@@ -82,13 +126,13 @@ macro_rules! errnos {
 }
 
 errnos! {
-    EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, ENOEXEC = 8, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14, EBUSY = 16, EEXIST = 17, ENODEV = 19, ENOTDIR = 20,
+    EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, ENOEXEC = 8, ECHILD = 10, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14, EBUSY = 16, EEXIST = 17, ENODEV = 19, ENOTDIR = 20,
     EISDIR = 21, EINVAL = 22, ENFILE = 23, EMFILE = 24, ETXTBSY = 26, EFBIG = 27, ENOSPC = 28, ESPIPE = 29, EROFS = 30, ENAMETOOLONG = 36, ENOSYS = 38, ELOOP = 40, EOPNOTSUPP = 95,
     ETIMEDOUT = 110, EKEYREJECTED = 129,
 }
 
 /// The name of each errno from 0 on, with blanks between them. Many have none: such a list is read with less code than one of pairs.
-const NAMES: &str = " EPERM ENOENT  EINTR EIO ENXIO  ENOEXEC   EAGAIN ENOMEM EACCES EFAULT  EBUSY EEXIST  ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE  ETXTBSY EFBIG ENOSPC ESPIPE EROFS      \
+const NAMES: &str = " EPERM ENOENT  EINTR EIO ENXIO  ENOEXEC  ECHILD EAGAIN ENOMEM EACCES EFAULT  EBUSY EEXIST  ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE  ETXTBSY EFBIG ENOSPC ESPIPE EROFS      \
 ENAMETOOLONG  ENOSYS  ELOOP                                                       EOPNOTSUPP               ETIMEDOUT                   EKEYREJECTED";
 
 impl Show for Errno {

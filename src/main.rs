@@ -9,6 +9,7 @@ use core::{
     arch::asm,
     ffi::{CStr, c_char, c_long},
     mem::MaybeUninit,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use heapless::Vec;
@@ -19,7 +20,7 @@ use nix::{
 };
 use pciseize::{
     cli::{Exit, Invocation, Memory},
-    host::{Errno, Host, Level, PATH_SIZE, Path},
+    host::{Errno, Host, LATE, Level, PATH_SIZE, PLACES, Path, Turn},
     put,
     report::Stage,
     request::embedded::SECTION_SIZE,
@@ -43,6 +44,18 @@ fn embedded() -> &'static [u8] {
 /// Not on the stack: a function touches all of its frame as it begins, and two megabytes would be in use for three devices.
 static mut MEMORY: Memory = Memory::new();
 
+/// What is noted while work is done side by side: see [`Machine::share`]. Of as many pages as it has bytes for, so that nothing else becomes shared.
+#[repr(align(4096))]
+struct Board([AtomicU32; PLACES]);
+
+static BOARD: Board = Board([const { AtomicU32::new(0) }; PLACES]);
+
+/// The place that is waited for.
+static FIRST: &AtomicU32 = &BOARD.0[0];
+
+/// Most processes that work side by side. What more there is to do waits for one of them to end.
+const PROCESSES: u32 = 64;
+
 // The first instructions: the kernel starts a program with nothing but a stack (`fs/binfmt_elf.c`, `create_elf_tables`), and a function wants that aligned to 16 bytes.
 // The C library would first set up threads, a stack guard and an environment, 2 KB of code for nothing that is used here.
 #[cfg(alone)]
@@ -56,11 +69,7 @@ core::arch::global_asm!(".globl _start", "_start:", "mov rdi, rsp", "and rsp, -1
 unsafe extern "C" fn begin(stack: *const usize) -> ! {
     // SAFETY: the caller's promise.
     let exit = unsafe { run(words(*stack, stack.add(1).cast())) };
-    // SAFETY: this call reads no memory, and does not return.
-    unsafe {
-        let _ = call(libc::SYS_exit_group, exit as usize, 0, 0, 0, 0);
-        core::hint::unreachable_unchecked()
-    }
+    Machine::exit(exit as usize)
 }
 
 /// Where it begins otherwise: tests, and targets that bring their own C library.
@@ -103,7 +112,7 @@ fn run(words: impl Iterator<Item = &'static CStr>) -> Exit {
     let ignored = [libc::SIG_IGN, 0, 0, 0];
     // SAFETY: the kernel reads the structure; ignoring a signal runs no code of ours.
     let _ = unsafe { call(libc::SYS_rt_sigaction, libc::SIGPIPE as usize, ignored.as_ptr().expose_provenance(), 0, size_of::<usize>(), 0) };
-    let mut machine = Machine { is_rooted: false, log: Log::Stderr };
+    let mut machine = Machine { is_rooted: false, log: Log::Stderr, shares: None };
     let mut invocation = Invocation::new();
     if let Err(usage) = invocation.read(words) {
         usage.tell(&mut machine);
@@ -131,6 +140,8 @@ struct Machine {
     /// The working folder stands for `/`.
     is_rooted: bool,
     log: Log,
+    /// Whether the board is shared with the processes that are begun here, once that was tried.
+    shares: Option<bool>,
 }
 
 /// Where lines for people go.
@@ -161,26 +172,26 @@ impl Name {
     }
 }
 
-/// Asks the kernel: the one door to it. An errno is taken raw, since nix knows errnos by name only and turns others into 0. The result of every call made here has 32 bits: numbers of bytes and of files. So it
-/// comes back in registers.
+/// Asks the kernel: the one door to it. An errno is taken raw, since nix knows errnos by name only and turns others into 0. The result of every call made here, if it counts, has 32 bits: numbers of bytes, files and processes.
+/// So it comes back in registers.
 ///
 /// # Safety
 /// What the call reads or writes through a pointer must be there.
 #[inline(never)]
 unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<u32, Errno> {
     // SAFETY: the caller's promise.
-    let result = unsafe { ask(number, [a, b, c, d, e]) } as i32;
+    let result = unsafe { ask(number, [a, b, c, d, e]) };
     // -4095 to -1 are errnos (`include/linux/err.h`).
-    if result < 0 { Err(Errno(-result)) } else { Ok(result as u32) }
+    if result as usize >= -4095_isize as usize { Err(Errno(-result as i32)) } else { Ok(result as u32) }
 }
 
-/// The kernel's own convention on x86-64 (`arch/x86/entry/entry_64.S`): it changes `rcx` and `r11`.
+/// The kernel's own convention on x86-64 (`arch/x86/entry/entry_64.S`): it changes `rcx` and `r11`. A sixth argument, where there is one, is 0.
 #[cfg(target_arch = "x86_64")]
 unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
     let result;
     // SAFETY: the caller's promise for what the pointers among the arguments point to; the stack is not used.
     unsafe {
-        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, lateout("rcx") _, lateout("r11") _, options(nostack));
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") 0, lateout("rcx") _, lateout("r11") _, options(nostack));
     }
     result
 }
@@ -189,7 +200,7 @@ unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
 #[cfg(not(target_arch = "x86_64"))]
 unsafe fn ask(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
     // SAFETY: the caller's promise. Every argument has the width of a register, as the C library takes it.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
+    let result = unsafe { libc::syscall(number, a, b, c, d, e, 0_usize) };
     if result == -1 { -(nix::errno::Errno::last_raw() as isize) } else { result as isize }
 }
 
@@ -234,7 +245,7 @@ impl Machine {
 
     /// Opens the file, without waiting for anything: a fifo in the place of a configuration has no content, and that is all.
     ///
-    /// Not with `O_CLOEXEC`: nothing is executed.
+    /// Not with `O_CLOEXEC`: nothing is executed while it is open.
     fn open(&self, path: Path, flags: OFlag) -> Result<File, Errno> {
         let mut name = Name::new();
         self.spell(path, &mut name)?;
@@ -259,6 +270,77 @@ impl Machine {
             }
         }
         Ok(())
+    }
+}
+
+/// A time for the kernel, in seconds and nanoseconds (`struct __kernel_timespec`).
+type Time = [i64; 2];
+
+/// Working side by side.
+impl Machine {
+    /// Lays a mapping that is shared with all processes begun from now on over the board. Where that fails it stays this process's own, and the work is done one after another.
+    fn share(&mut self) -> bool {
+        *self.shares.get_or_insert_with(|| {
+            let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
+            // SAFETY: what is replaced is the board alone, which begins with a page and ends with one, with nothing noted on it yet. Of what is atomic nobody has to know that others change it.
+            unsafe { call(libc::SYS_mmap, (&raw const BOARD).expose_provenance(), size_of::<Board>(), protection as usize, flags as usize, usize::MAX) }.is_ok()
+        })
+    }
+
+    /// Begins a process that is a copy of this one. 0: this is the copy.
+    fn copy() -> Result<u32, Errno> {
+        // SAFETY: without CLONE_VM the copy has memory and a stack of its own, and there is only this thread.
+        unsafe { call(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0) }
+    }
+
+    /// Ends this process.
+    fn exit(status: usize) -> ! {
+        loop {
+            // SAFETY: this call reads no memory. It does not return.
+            let _ = unsafe { call(libc::SYS_exit_group, status, 0, 0, 0, 0) };
+        }
+    }
+
+    /// Does a task to its end.
+    fn finish(&mut self, task: usize, seconds: u32, work: &dyn Fn(&mut Machine, usize) -> Turn) {
+        loop {
+            match work(self, task) {
+                Turn::Done => return,
+                Turn::Again => {}
+                Turn::Wait => {
+                    let limit: Time = [seconds.into(), 0];
+                    // SAFETY: the kernel reads the place and the time, both of which are there. It waits only while the place is 0.
+                    let waited = unsafe {
+                        call(libc::SYS_futex, FIRST.as_ptr().expose_provenance(), libc::FUTEX_WAIT as usize, 0, (&raw const limit).expose_provenance(), 0)
+                    };
+                    if waited == Err(Errno::ETIMEDOUT) {
+                        self.note(0, LATE);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until there is something to read from the pipe (`POLLIN`), or nobody is left who could write into it (always). `false`: it is too late for that.
+    fn watch(&mut self, pipe: u32, events: i16, left: &mut Time) -> bool {
+        // A wait that fails is begun again, with the time that the kernel says is left. Not for ever.
+        for _ in 0..16 {
+            let mut file = libc::pollfd { fd: pipe as i32, events, revents: 0 };
+            // SAFETY: the kernel reads and writes both structures, which are there.
+            match unsafe { call(libc::SYS_ppoll, (&raw mut file).expose_provenance(), 1, left.as_mut_ptr().expose_provenance(), 0, 0) } {
+                Ok(0) => {
+                    if self.noted(0) != 0 {
+                        return false;
+                    }
+                    // Those who wait for it can come to an end now.
+                    self.note(0, LATE);
+                    *left = [1, 0];
+                }
+                Ok(_) => return true,
+                Err(_) => {}
+            }
+        }
+        false
     }
 }
 
@@ -345,6 +427,80 @@ impl Host for Machine {
         line.fill(parameters)?;
         // SAFETY: the parameters end in NUL.
         unsafe { call(libc::SYS_finit_module, file.0 as usize, line.address(), flags, 0, 0).map(drop) }
+    }
+
+    fn run(&mut self, path: Path, argument: &[u8]) -> Result<(), Errno> {
+        let (mut program, mut word) = (Name::new(), Name::new());
+        self.spell(path, &mut program)?;
+        word.fill(argument)?;
+        let words = [program.address(), word.address(), 0];
+        let process = Machine::copy()?;
+        if process == 0 {
+            // SAFETY: the strings end in NUL, the list of words in a null pointer; the list of the environment is that alone.
+            let _ = unsafe { call(libc::SYS_execve, program.address(), words.as_ptr().expose_provenance(), (&raw const words[2]).expose_provenance(), 0, 0) };
+            Machine::exit(127);
+        }
+        let mut status = 0_i32;
+        // SAFETY: the kernel writes the status.
+        unsafe { call(libc::SYS_wait4, process as usize, (&raw mut status).expose_provenance(), 0, 0, 0)? };
+        if status == 0 { Ok(()) } else { Err(Errno::ECHILD) }
+    }
+
+    fn side_by_side(&mut self, tasks: &mut dyn FnMut() -> Option<usize>, seconds: u32, work: &dyn Fn(&mut Machine, usize) -> Turn) {
+        // Every process has the end to write into. When all of them are gone, however they ended, the other end tells: one call for all.
+        // A program that one of them executes does not have it: it may stay.
+        let mut ends = [0_u32; 2];
+        // SAFETY: the kernel writes two numbers.
+        let has_pipe = unsafe { call(libc::SYS_pipe2, ends.as_mut_ptr().expose_provenance(), OFlag::O_CLOEXEC.bits() as usize, 0, 0, 0) }.is_ok();
+        let is_shared = has_pipe && self.share();
+        let mut left: Time = [seconds.into(), 0];
+        let mut running = 0;
+        while let Some(task) = tasks() {
+            while running >= PROCESSES {
+                if !self.watch(ends[0], libc::POLLIN, &mut left) {
+                    // All are stuck. What is left is not begun.
+                    break;
+                }
+                let mut tokens = [0_u8; PROCESSES as usize];
+                // SAFETY: the kernel writes at most as many bytes as there are.
+                let read = unsafe { call(libc::SYS_read, ends[0] as usize, tokens.as_mut_ptr().expose_provenance(), tokens.len(), 0, 0) };
+                running = running.saturating_sub(read.unwrap_or_default());
+            }
+            if running >= PROCESSES {
+                break;
+            }
+            let process = if is_shared { Machine::copy() } else { Err(Errno::ENOSYS) };
+            match process {
+                Ok(0) => {
+                    self.finish(task, seconds, work);
+                    let _ = Machine::write_once(ends[1], b".");
+                    Machine::exit(0);
+                }
+                Ok(_) => running += 1,
+                // Then it is done here.
+                Err(_) => self.finish(task, seconds, work),
+            }
+        }
+        if has_pipe {
+            drop(File(ends[1]));
+            let reading = File(ends[0]);
+            self.watch(reading.0, 0, &mut left);
+        }
+    }
+
+    fn note(&mut self, place: usize, value: u32) {
+        self.share();
+        let Some(word) = BOARD.0.get(place) else { return };
+        if place > 0 {
+            word.store(value, Ordering::Release);
+        } else if word.compare_exchange(0, value, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            // SAFETY: the kernel wakes those who wait for the place, as many as there are. No memory is read.
+            let _ = unsafe { call(libc::SYS_futex, word.as_ptr().expose_provenance(), libc::FUTEX_WAKE as usize, i32::MAX as usize, 0, 0) };
+        }
+    }
+
+    fn noted(&mut self, place: usize) -> u32 {
+        BOARD.0.get(place).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
     fn say(&mut self, level: Level, line: &Line) {

@@ -5,7 +5,7 @@ use crate::{
     host::{Errno, Host},
     pci::{Address, bus},
     put,
-    request::{Cursor, Fault, Function, ItemId, Mistake, Request, selector::By},
+    request::{Cursor, Fault, Function, Item, ItemId, Mistake, Request, selector::By},
     text::{Line, Show, part},
 };
 
@@ -24,12 +24,14 @@ pub enum Action {
     Mismatch,
     /// The item means no function.
     Absent,
+    /// The item means no function, but it is an address, and pciback can wait there for one.
+    Expect,
     /// Leave it: an item that could not be read may have kept it.
     Leave,
 }
 
 /// The words of the contract, in the order of the actions.
-const WORDS: &str = "seize keep refuse refuse mismatch absent leave";
+const WORDS: &str = "seize keep refuse refuse mismatch absent absent leave";
 
 /// Why, in the order of the actions. The texts are one list: a third of the size of a table of them.
 const REASONS: &str = "
@@ -38,6 +40,7 @@ const REASONS: &str = "
 ; its domain is above ffff, beyond Xen's reach (behind Intel VMD: switch VMD off in the firmware)
 ; this is not 
 ; no such device
+; no such device; pciback takes whatever appears there, a bridge with all behind it
 ; left alone: what keeps it may be an item that cannot be read";
 
 impl Action {
@@ -59,7 +62,8 @@ impl Action {
             Action::RefuseDomain => 3,
             Action::Mismatch => 4,
             Action::Absent => 5,
-            Action::Leave => 6,
+            Action::Expect => 6,
+            Action::Leave => 7,
         }
     }
 }
@@ -78,8 +82,9 @@ pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices,
         let identity = bus::identity(host, address);
         let place = if wants_place { bus::place(host, address) } else { None };
         let function = Function { address, identity: identity.ok(), place: place.as_ref() };
-        if let Some((action, item)) = decide(request, &function) {
+        if let Some((action, item, is_plain)) = decide(request, &function) {
             let mut device = Device::new(address, item, action);
+            device.stays_listed = is_plain;
             device.identity = identity.ok();
             device.note(Step::Identify, identity.map(drop));
             if !devices.is_full() {
@@ -97,14 +102,15 @@ pub fn make<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices,
     sort(devices);
 }
 
-/// Decides on a function: what is to be done with it, and the first item that asked for it. `None`: nobody did.
-fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, ItemId)> {
+/// Decides on a function: what is to be done with it, the first item that asked for it, and whether some item asked for whatever is at that address. `None`: nobody asked.
+fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, ItemId, bool)> {
     let is_bridge = function.identity.is_some_and(|identity| identity.is_bridge());
     let (mut first, mut other, mut keep) = (ItemId::MAX, ItemId::MAX, ItemId::MAX);
-    let mut narrow = false;
+    let (mut narrow, mut plain) = (false, false);
     let mut cursor = Cursor::default();
     while let Some((id, item)) = request.next_match(function, &mut cursor) {
         if is_bridge && item.selector.passes_over_bridges() && !item.is_keep {
+            item.has_passed_over = true;
             continue;
         }
         let is_expected = item.selector.is_expected(function);
@@ -114,13 +120,14 @@ fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, Ite
             (true, false) => {
                 first = first.min(id);
                 narrow |= !item.is_broad();
+                plain |= item.selector.is_plain();
             }
             (false, true) => {}
             (false, false) => other = other.min(id),
         }
     }
     if first == ItemId::MAX {
-        return (other != ItemId::MAX).then_some((Action::Mismatch, other));
+        return (other != ItemId::MAX).then_some((Action::Mismatch, other, false));
     }
     let action = if keep != ItemId::MAX {
         Action::Keep(keep)
@@ -133,7 +140,7 @@ fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, Ite
     } else {
         Action::Seize
     };
-    Some((action, first))
+    Some((action, first, plain))
 }
 
 /// Adds an entry for every item that means no function, and a notice for every keep that means none.
@@ -142,7 +149,8 @@ fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), E
         let Some(item) = request.items.get(usize::from(id)).filter(|item| !item.has_matched) else { continue };
         if !item.is_keep {
             if !request.is_said_before(id) {
-                let mut device = Device::new(item.selector.address().unwrap_or(NOWHERE), id, Action::Absent);
+                let action = if walked.is_ok() && may_be_expected(request, item) { Action::Expect } else { Action::Absent };
+                let mut device = Device::new(item.selector.address().unwrap_or(NOWHERE), id, action);
                 device.is_there = false;
                 device.note(Step::List, walked);
                 add(request, devices, device);
@@ -153,6 +161,15 @@ fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), E
             request.problem(origin, text.bytes(), Fault::Is(Mistake::KeepsNothing));
         }
     }
+}
+
+/// Whether pciback may take whatever appears later where nothing is now: somebody has to want just that, and nobody may have kept anything that could appear there. Nor may a bridge be there: on pciback's list it
+/// would give away all that is behind it.
+fn may_be_expected(request: &Request, item: &Item) -> bool {
+    item.selector.is_plain()
+        && !item.has_passed_over
+        && !request.lacks_keep
+        && !request.items.iter().any(|keep| keep.is_keep && keep.selector.may_meet(&item.selector))
 }
 
 /// Stands for the address of what has none: the last that there could be.

@@ -271,6 +271,10 @@ fn tell_changes(told: &mut String, before: &Files, after: &Files) -> Result<()> 
         match (before.get(path), after.get(path)) {
             (None, Some(content)) => tell(told, &format!("new {shown}"), content)?,
             (Some(_), None) => writeln!(told, "[removed {shown}]")?,
+            // Devices are worked on side by side: whose address was written last is chance.
+            (Some(old), Some(new)) if old != new && path.parent().is_some_and(|folder| folder.ends_with("drivers/pciback")) => {
+                tell(told, &format!("changed {shown}"), b"an address")?;
+            }
             (Some(old), Some(new)) if old != new => tell(told, &format!("changed {shown}"), new)?,
             _ => {}
         }

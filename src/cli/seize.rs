@@ -7,6 +7,9 @@ use crate::{
     say, seize,
 };
 
+/// Is there from then on where `strict` has stopped the boot once.
+pub const STOPPED: &[u8] = b"/run/pciseize/stopped";
+
 /// The story of the boot: is this dom0, what is asked for, take it, tell it.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &[u8]) -> Exit {
     let Memory { request, devices } = memory;
@@ -39,7 +42,14 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
     match (report.is_as_asked(), request.switches.strict) {
         (true, _) => Exit::AsAsked,
         (false, false) => Exit::NotAsAsked,
-        (false, true) => Exit::Strict,
+        (false, true) => {
+            if stage == Stage::Initramfs {
+                say!(host, Level::Error, "strict: the boot stops here; leave the shell to go on, or boot with pciseize.off");
+                // For a service manager, which would begin the service anew when the shell is left.
+                let _ = host.append(STOPPED, b"");
+            }
+            Exit::Strict
+        }
     }
 }
 

@@ -85,6 +85,11 @@ impl Address {
         self.device << 3 | self.function
     }
 
+    /// The slot that it is a function of: domain, bus and device in one number.
+    pub const fn slot(self) -> u64 {
+        self.bits() >> 3
+    }
+
     /// The name of the function in sysfs.
     pub fn text(self) -> Line {
         let mut text = Line::new();

@@ -64,6 +64,12 @@ pub fn driver<H: Host>(host: &mut H, address: Address, name: &mut DriverName) ->
     name.extend_from_slice(last_part(target, b'/')).map_err(|_| Errno::ENAMETOOLONG)
 }
 
+/// Whether the function is known to have that driver now; with an empty name, to have none.
+pub fn has_driver<H: Host>(host: &mut H, address: Address, wanted: &[u8]) -> bool {
+    let mut name = DriverName::new();
+    driver(host, address, &mut name).is_ok() && name == wanted
+}
+
 /// The place of the function. `None` where the link to it cannot be read or understood.
 pub fn place<H: Host>(host: &mut H, address: Address) -> Option<Place> {
     let mut buffer = [0; LINK_SIZE];

@@ -69,6 +69,8 @@ pub struct Item {
     pub origin: Origin,
     /// Whether it has meant a function yet.
     pub has_matched: bool,
+    /// Whether there is a bridge where it has a `*`.
+    pub has_passed_over: bool,
 }
 
 impl Item {
@@ -187,7 +189,7 @@ impl Request {
             Ok(selector) => {
                 let id = self.items.len() as ItemId;
                 let (shape, key) = (selector.shape(), selector.key());
-                match self.items.push(Item { selector, is_keep, origin, has_matched: false }) {
+                match self.items.push(Item { selector, is_keep, origin, has_matched: false, has_passed_over: false }) {
                     Ok(()) => return self.index.add(id, shape, key),
                     Err(_) => Fault::Is(Mistake::TooManyItems),
                 }

@@ -128,6 +128,16 @@ impl Selector {
         (self.by == By::Path).then(|| Place { root: self.number, steps: self.steps.clone() })
     }
 
+    /// Whether it asks for whatever is at an address, or at several.
+    pub fn is_plain(&self) -> bool {
+        self.by == By::Address && self.ids.mask == 0
+    }
+
+    /// Whether there may be a function that both mean. Of one that does not go by addresses nobody knows.
+    pub fn may_meet(&self, other: &Selector) -> bool {
+        self.by != By::Address || (self.number.value ^ other.number.value) & self.number.mask & other.number.mask == 0
+    }
+
     /// Whether it names one place: an address without `*`, or a path.
     pub fn is_one_place(&self) -> bool {
         self.by == By::Path || self.address().is_some()

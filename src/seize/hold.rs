@@ -3,7 +3,7 @@
 //! From the moment the write returns no driver can begin to claim the device: `pci_match_device` (`drivers/pci/pci-driver.c`) answers every driver whose name differs from the override with "no match",
 //! on every path. A probe that was already running may still end well, on Linux 6.12 even after the write; therefore the driver is looked up after it, never before.
 
-use super::{HOLD, PCIBACK, set_override};
+use super::{HOLD, PCIBACK, initialised, set_override};
 use crate::{
     device::{Device, Devices, Step},
     host::Host,
@@ -22,9 +22,22 @@ pub fn everything<H: Host>(host: &mut H, request: &mut Request, devices: &mut De
     });
 }
 
-/// Whether pciback is there: its folder in sysfs appears with its registration.
+/// Whether pciback is there: its folder in sysfs appears with its registration. A module has more to do after that, and until it has, what is bound is not initialised (`pci_stub.c`, `initialize_devices`).
 pub fn is_registered<H: Host>(host: &mut H) -> bool {
-    host.list(b"/sys/bus/pci/drivers/pciback", &mut |_, _| {}).is_ok()
+    let is_there = host.list(b"/sys/bus/pci/drivers/pciback", &mut |_, _| {}).is_ok();
+    is_there && host.read(b"/sys/module/xen_pciback/initstate", 0, &mut [0; 8]) != Ok(b"coming\n")
+}
+
+/// Holds what pciback has and could not initialise, to have it bound once more: that may go well now, and if not, there is an errno. Loaded with devices to hide, pciback keeps that one for itself.
+pub fn unready<H: Host>(host: &mut H, devices: &mut Devices) {
+    for device in devices.iter_mut() {
+        let may_be = device.action == Action::Seize && !device.is_pending && device.driver == PCIBACK.as_bytes();
+        if may_be && device.identity.is_some() && initialised(host, device.address) == Some(false) {
+            let held = set_override(host, device.address, HOLD);
+            device.note(Step::Hold, held);
+            (device.is_pending, device.is_unready) = (held.is_ok(), held.is_ok());
+        }
+    }
 }
 
 /// Holds a device that is to be taken.
@@ -41,6 +54,7 @@ fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
     device.note(Step::Driver, read);
     if device.origin == PCIBACK.as_bytes() {
         // Seen only now: a call failed before, or pciback came in between. What it has stays there all the same.
+        core::mem::swap(&mut device.driver, &mut device.origin);
         device.origin.clear();
         device.is_pending = false;
         let given_back = set_override(host, device.address, PCIBACK);

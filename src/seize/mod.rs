@@ -6,26 +6,33 @@
 //! | --- | --- | --- |
 //! | 1 | [`dom0`] | is this a Xen dom0 at all? |
 //! | 2 | [`hold`] | an override that no driver answers to, on every device that is asked for |
-//! | 3 | [`release`] | drivers that were quicker let go |
-//! | 4 | [`module`] | pciback is there, or is loaded |
-//! | 5 | [`bind`] | each device is given to it |
+//! | 3 | [`module`] | pciback is there, or is loaded |
+//! | 4 | [`slot`] | at the same time: drivers that were quicker let go, and each device is given to pciback |
+//! | 5 | [`late`] | what is not there is expected |
 //! | 6 | [`proof`] | who has each device now |
+//!
+//! Steps 3 and 4 are done side by side, by a process for the module and one for each slot ([`Host::side_by_side`]): what is slow in them is the kernel's waiting. What becomes of a device there is a number
+//! ([`progress`]).
 
-pub mod bind;
 pub mod dom0;
 pub mod hold;
+pub mod late;
 pub mod module;
+pub mod progress;
 pub mod proof;
-pub mod release;
+pub mod slot;
 
 use crate::{
-    device::Devices,
-    host::{Errno, Host, Level, Path},
+    device::{DEVICES, Devices},
+    host::{Errno, Host, Level, Path, Turn},
+    lines::{self, FILE_SIZE},
     pci::{Address, bus},
+    plan::Action,
     request::{Fault, Mistake, Request},
     say,
-    text::Line,
+    text::{Line, behind},
 };
+use progress::{Progress, Stage};
 
 /// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
 pub const PCIBACK: &str = "pciback";
@@ -33,27 +40,81 @@ pub const PCIBACK: &str = "pciback";
 /// The override that holds a device: the name of no driver.
 pub const HOLD: &str = "pciseize";
 
+/// How long a step may take where nobody said anything, in seconds.
+const TIMEOUT: u32 = 30;
+
 /// Gives every pending device to pciback: steps 3 to 5. Gives back why pciback is not there, if so.
 pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices) -> Result<(), module::Missing> {
     if request.switches.debug {
         say!(host, Level::Info, "held; releasing drivers, loading xen-pciback, binding");
     }
-    release::old_drivers(host, devices);
-    let mut pciback = Ok(());
-    if devices.iter().any(|device| device.is_pending) {
-        pciback = module::ready(host, &request.module_parameters);
-        // What is wrong with a parameter must not cost the devices.
-        if pciback == Err(module::Missing::Refused(Errno::EINVAL)) && !request.module_parameters.is_empty() {
-            pciback = module::ready(host, b"");
-            if pciback.is_ok() {
-                let mut parameters = Line::new();
-                parameters.push(&request.module_parameters);
-                request.problem(request.module_parameters_at, parameters.bytes(), Fault::Is(Mistake::RefusedParameters));
-            }
+    hold::unready(host, devices);
+    let mut first_slot = None;
+    for (number, device) in devices.iter().enumerate() {
+        let stage = slot::first_stage(device);
+        if stage != Stage::Idle {
+            host.note(1 + number, Progress::at(stage).0);
+            first_slot = first_slot.or(Some(number));
         }
     }
-    bind::everything(host, devices, pciback.is_ok());
-    pciback
+    let expects = devices.iter().any(|device| device.action == Action::Expect);
+    if first_slot.is_none() && !expects {
+        return Ok(());
+    }
+    let is_registered = hold::is_registered(host);
+    if is_registered {
+        host.note(0, module::READY);
+    }
+    let seconds = if request.switches.timeout == 0 { TIMEOUT } else { request.switches.timeout };
+    // The module first, which the others wait for. Its number is none of a device's.
+    let mut is_module_due = !is_registered;
+    let mut next = first_slot;
+    let mut tasks = || {
+        if core::mem::take(&mut is_module_due) {
+            return Some(DEVICES);
+        }
+        let task = next?;
+        let slot = devices.get(task)?.address.slot();
+        next = devices
+            .iter()
+            .enumerate()
+            .skip(task)
+            .find(|(_, device)| device.address.slot() != slot && slot::first_stage(device) != Stage::Idle)
+            .map(|(number, _)| number);
+        Some(task)
+    };
+    host.side_by_side(&mut tasks, seconds, &|host, task| {
+        if task == DEVICES {
+            let answer = module::load(host, &request.module_parameters);
+            host.note(0, answer);
+            return Turn::Done;
+        }
+        slot::turn(host, devices, task)
+    });
+    for (number, device) in devices.iter_mut().enumerate() {
+        Progress(host.noted(1 + number)).settle(device);
+    }
+    let answer = host.noted(0);
+    if answer == module::READY_WITHOUT_PARAMETERS {
+        let mut parameters = Line::new();
+        parameters.push(&request.module_parameters);
+        request.problem(request.module_parameters_at, parameters.bytes(), Fault::Is(Mistake::RefusedParameters));
+    }
+    late::expect(host, request, devices, module::is_ready(answer));
+    module::missing(answer)
+}
+
+/// Whether pciback has initialised the device: it then lists it in `irq_handlers`, in a line that begins with the address (`pci_stub.c`, `irq_handlers_show`). `None`: nobody can tell, since that file
+/// ends at one page.
+fn initialised<H: Host>(host: &mut H, address: Address) -> Option<bool> {
+    let (mut is_listed, mut size) = (false, 0);
+    let name = address.text();
+    let read = lines::each(host, b"/sys/bus/pci/drivers/pciback/irq_handlers", FILE_SIZE, &mut |_, _, line, _| {
+        is_listed |= behind(name.bytes(), line).is_some_and(|rest| rest.starts_with(b":"));
+        size += line.len() + 1;
+    });
+    // The longest line has some 50 bytes: with less than that missing the page may have been full.
+    if is_listed || (read.is_ok() && size < 4000) { Some(is_listed) } else { None }
 }
 
 /// Writes the override of a device: the name of the one driver that may have it.

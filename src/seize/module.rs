@@ -24,6 +24,8 @@ pub enum Missing {
     Refused(Errno),
     /// The kernel took the module, and yet there is no such driver.
     NoDriver,
+    /// Loading it has not come back.
+    Late,
 }
 
 impl Show for Missing {
@@ -33,19 +35,71 @@ impl Show for Missing {
             Missing::NoRelease(errno) => put!(line, "xen-pciback: /proc/sys/kernel/osrelease: ", errno),
             Missing::Refused(errno) => put!(line, "loading xen-pciback: ", errno),
             Missing::NoDriver => put!(line, "xen-pciback was loaded, but the driver pciback did not appear"),
+            Missing::Late => put!(line, "loading xen-pciback: not done in time"),
         }
     }
 }
 
-/// Sees to it that pciback is registered: built in, loaded already, or loaded now with `parameters`.
+/// The answer of [`load`]: pciback is there.
+pub const READY: u32 = 1;
+
+/// The answer of [`load`]: it is there, but refused its parameters.
+pub const READY_WITHOUT_PARAMETERS: u32 = 2;
+
+/// Whether an answer says that pciback is there.
+pub const fn is_ready(answer: u32) -> bool {
+    matches!(answer, READY | READY_WITHOUT_PARAMETERS)
+}
+
+/// What an answer says.
 ///
 /// # Errors
-/// Why it is not there.
-#[inline(never)]
-pub fn ready<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
-    if is_registered(host) {
-        return Ok(());
+/// Why pciback is not there.
+pub const fn missing(answer: u32) -> Result<(), Missing> {
+    let errno = Errno((answer >> 8) as i32);
+    Err(match answer & 0xff {
+        1 | 2 => return Ok(()),
+        3 => Missing::NoFile,
+        4 => Missing::NoDriver,
+        5 => Missing::NoRelease(errno),
+        6 => Missing::Refused(errno),
+        _ => Missing::Late,
+    })
+}
+
+/// The answer that [`missing`] understands.
+const fn answer(missing: Missing) -> u32 {
+    match missing {
+        Missing::NoFile => 3,
+        Missing::NoDriver => 4,
+        Missing::NoRelease(errno) => 5 | (errno.0 as u32) << 8,
+        Missing::Refused(errno) => 6 | (errno.0 as u32) << 8,
+        Missing::Late => 7,
     }
+}
+
+/// Loads pciback with `parameters`, if somebody else has not yet. What is wrong with them must not cost the devices: then it is loaded without. As a last resort, modprobe is asked where there is one: it
+/// finds the module wherever it is, and knows every compression.
+pub fn load<H: Host>(host: &mut H, parameters: &[u8]) -> u32 {
+    let mut ready = READY;
+    let mut loaded = load_file(host, parameters);
+    if loaded == Err(Missing::Refused(Errno::EINVAL)) && !parameters.is_empty() {
+        ready = READY_WITHOUT_PARAMETERS;
+        loaded = load_file(host, b"");
+    }
+    let Err(missing) = loaded else { return ready };
+    for program in words("/sbin/modprobe /usr/sbin/modprobe") {
+        let _ = host.run(program, b"xen-pciback");
+        if is_registered(host) {
+            return READY;
+        }
+    }
+    answer(missing)
+}
+
+/// Gives the module's file to the kernel.
+#[inline(never)]
+fn load_file<H: Host>(host: &mut H, parameters: &[u8]) -> Result<(), Missing> {
     let mut buffer = [0; 128];
     let release = host.read(b"/proc/sys/kernel/osrelease", 0, &mut buffer).map_err(Missing::NoRelease)?.trim_ascii_end();
 

@@ -1,13 +1,11 @@
 //! The proof: who has each device now, whatever the writes said.
 
-use super::{HOLD, PCIBACK};
+use super::{HOLD, PCIBACK, initialised};
 use crate::{
     device::{Device, Devices, Outcome, Step},
     host::{Errno, Host},
-    lines::{self, FILE_SIZE},
     pci::bus,
     plan::Action,
-    text::behind,
 };
 
 /// Finds out what became of every device.
@@ -28,7 +26,7 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
         Action::Keep(_) => return Outcome::Kept,
         Action::RefuseBridge | Action::RefuseDomain => return Outcome::Refused,
         Action::Mismatch => return Outcome::Mismatch,
-        Action::Absent => return Outcome::Absent,
+        Action::Absent | Action::Expect => return Outcome::Absent,
     }
     if read.is_err() {
         // Not knowing is not having.
@@ -38,7 +36,7 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
         unclaimed(host, device)
     } else if device.driver != PCIBACK.as_bytes() {
         Outcome::Lost
-    } else if device.bound || was_seized(device) || is_initialised(host, device) {
+    } else if device.bound || was_seized(device) || initialised(host, device.address) == Some(true) {
         Outcome::Seized
     } else {
         Outcome::Unready
@@ -47,6 +45,10 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
 
 /// What a device without a driver is: by its override, which keeps dom0's drivers away or does not.
 fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
+    if device.is_stuck {
+        // Linux up to 6.11 locks the device to show its override (drivers/pci/pci-sysfs.c, driver_override_show), and what is stuck has locked it. No device comes so far without a hold.
+        return Outcome::Held;
+    }
     let mut buffer = [0; 16];
     match host.read(bus::attribute(device.address, "/driver_override").bytes(), 0, &mut buffer) {
         Ok(name) if [HOLD, PCIBACK].iter().any(|own| own.as_bytes() == name.trim_ascii_end()) => Outcome::Held,
@@ -59,15 +61,4 @@ fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
 /// Whether an earlier run of this boot bound the device, and pciback has had it since.
 fn was_seized(device: &Device) -> bool {
     !device.is_pending && device.first_outcome == Some(Outcome::Seized)
-}
-
-/// Whether pciback lists the device among those that it has initialised. Lines of `irq_handlers` begin with the address (`pci_stub.c`, `irq_handlers_show`). It is one page: a device missing there
-/// proves nothing, so that this can say no where yes is true, never the other way round.
-fn is_initialised<H: Host>(host: &mut H, device: &Device) -> bool {
-    let mut found = false;
-    let address = device.address.text();
-    let _ = lines::each(host, b"/sys/bus/pci/drivers/pciback/irq_handlers", FILE_SIZE, &mut |_, _, line, _| {
-        found |= behind(address.bytes(), line).is_some_and(|rest| rest.starts_with(b":"));
-    });
-    found
 }

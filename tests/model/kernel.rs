@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use pciseize::{
-    host::{Errno, Host, Level, Path},
+    host::{Errno, Host, Level, Path, Turn},
     text::Line,
 };
 
@@ -133,6 +133,7 @@ pub struct Kernel {
     pub trace: Vec<String>,
     pub parameters: Option<String>,
     calls: usize,
+    board: BTreeMap<usize, u32>,
 }
 
 impl Kernel {
@@ -154,6 +155,7 @@ impl Kernel {
             trace: Vec::new(),
             parameters: None,
             calls: 0,
+            board: BTreeMap::new(),
         }
     }
 
@@ -164,7 +166,7 @@ impl Kernel {
 
     /// Forgets what has happened, and counts from 0 again.
     pub fn start_over(&mut self) {
-        (self.calls, self.events, self.trace) = (0, Vec::new(), Vec::new());
+        (self.calls, self.events, self.trace, self.board) = (0, Vec::new(), Vec::new(), BTreeMap::new());
     }
 
     pub fn driver(&self, address: &str) -> Option<&str> {
@@ -484,6 +486,28 @@ impl Host for Kernel {
             kernel.register_pciback();
             Ok(())
         })
+    }
+
+    fn run(&mut self, path: Path, argument: &[u8]) -> Result<(), Errno> {
+        self.call(format!("run {} {}", text(path), text(argument)), |_| Err(Errno::ECHILD))
+    }
+
+    fn side_by_side(&mut self, tasks: &mut dyn FnMut() -> Option<usize>, _: u32, work: &dyn Fn(&mut Self, usize) -> Turn) {
+        let mut open: Vec<usize> = std::iter::from_fn(tasks).collect();
+        while !open.is_empty() {
+            open.retain(|&task| work(self, task) != Turn::Done);
+        }
+    }
+
+    fn note(&mut self, place: usize, value: u32) {
+        let noted = self.board.entry(place).or_insert(0);
+        if place > 0 || *noted == 0 {
+            *noted = value;
+        }
+    }
+
+    fn noted(&mut self, place: usize) -> u32 {
+        self.board.get(&place).copied().unwrap_or(0)
     }
 
     fn say(&mut self, _: Level, line: &Line) {
