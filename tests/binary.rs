@@ -18,7 +18,7 @@ use pciseize::request::embedded::{END_MARK, SECTION_SIZE};
 use release::Workshop;
 
 /// Most bytes of the program. It is in every initramfs, and read by the boot loader each time; what is small can also be read by people.
-const SIZE_LIMIT: usize = 40 << 10;
+const SIZE_LIMIT: usize = 44 << 10;
 
 #[test]
 fn is_small() {

@@ -9,7 +9,8 @@ use crate::{
     pci::bus,
     plan,
     report::{self, Report, Stage},
-    say, seize,
+    say,
+    seize::{self, module::Answer},
 };
 
 /// Decides as `seize` does, up to the hold, and prints what comes out: as JSON, or as a table, with the problems told apart. `cmdline`, if given, stands in for `/proc/cmdline`.
@@ -22,7 +23,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
         device.note(Step::Driver, read);
     });
 
-    let report = Report { is_done: false, request, devices, is_dom0, stage: Stage::Host, pciback: Ok(()) };
+    let report = Report { is_done: false, request, devices, is_dom0, stage: Stage::Host, pciback: Answer::READY };
     let printed = if is_json {
         report::json::write(host, None, &report)
     } else {

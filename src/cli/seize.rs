@@ -4,7 +4,8 @@ use super::{Exit, Memory, is_idle};
 use crate::{
     host::{Host, Level},
     report::{self, Report, Stage},
-    say, seize,
+    say,
+    seize::{self, module::Answer},
 };
 
 /// Is there from then on where `strict` has stopped the boot once.
@@ -21,7 +22,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
     if is_idle(host, is_dom0, request) {
         // What an earlier run has to tell stays.
         if !report::kept::is_there(host) {
-            keep(host, &Report { is_done: true, request, devices, is_dom0, stage, pciback: Ok(()) });
+            keep(host, &Report { is_done: true, request, devices, is_dom0, stage, pciback: Answer::READY });
         }
         return Exit::AsAsked;
     }

@@ -65,8 +65,8 @@ pub fn write<H: Host>(host: &mut H, path: Option<Path>, report: &Report) -> Resu
 #[inline(never)]
 fn device<H: Host>(sink: &mut Sink<H>, report: &Report, device: &Device) {
     let mut why = explain(sink.host, report, device);
-    if let (Err(missing), true) = (report.pciback, device.is_pending) {
-        put!(&mut why, "; ", missing);
+    if device.is_pending && !report.pciback.is_ready() {
+        put!(&mut why, "; ", report.pciback);
     }
     let Some(item) = device.item(report.request) else { return };
     let place = if device.is_there { bus::place(sink.host, device.address) } else { item.selector.path() };

@@ -22,8 +22,8 @@ pub fn problems<H: Host>(host: &mut H, request: &Request, told: usize) {
 
 /// Tells what became of every device, then how many are as asked.
 pub fn devices<H: Host>(host: &mut H, report: &Report) {
-    if let Err(missing) = report.pciback {
-        say!(host, Level::Error, missing);
+    if !report.pciback.is_ready() {
+        say!(host, Level::Error, report.pciback);
     }
     for device in report.devices {
         let level = if report.is_device_as_asked(device) { Level::Info } else { Level::Error };

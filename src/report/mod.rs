@@ -16,7 +16,7 @@ use crate::{
     device::{Device, Devices, Outcome},
     plan::Action,
     request::Request,
-    seize::module::Missing,
+    seize::module::Answer,
 };
 
 /// When `seize` ran.
@@ -51,8 +51,8 @@ pub struct Report<'r> {
     pub is_dom0: bool,
     /// When it ran.
     pub stage: Stage,
-    /// Why pciback is not there, if so.
-    pub pciback: Result<(), Missing>,
+    /// What came of loading pciback.
+    pub pciback: Answer,
 }
 
 impl Report<'_> {

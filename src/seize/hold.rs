@@ -3,7 +3,7 @@
 //! From the moment the write returns no driver can begin to claim the device: `pci_match_device` (`drivers/pci/pci-driver.c`) answers every driver whose name differs from the override with "no match",
 //! on every path. A probe that was already running may still end well, on Linux 6.12 even after the write; therefore the driver is looked up after it, never before.
 
-use super::{HOLD, PCIBACK, initialised, set_override};
+use super::{HOLD, PCIBACK, initialised, is_pciback, set_override};
 use crate::{
     device::{Device, Devices, Step},
     host::Host,
@@ -31,7 +31,7 @@ pub fn is_registered<H: Host>(host: &mut H) -> bool {
 /// Holds what pciback has and could not initialise, to have it bound once more: that may go well now, and if not, there is an errno. Loaded with devices to hide, pciback keeps that one for itself.
 pub fn unready<H: Host>(host: &mut H, devices: &mut Devices) {
     for device in devices.iter_mut() {
-        let may_be = device.action == Action::Seize && !device.is_pending && device.driver == PCIBACK.as_bytes();
+        let may_be = device.action == Action::Seize && !device.is_pending && is_pciback(&device.driver);
         if may_be && device.identity.is_some() && initialised(host, device.address) == Some(false) {
             let held = set_override(host, device.address, HOLD);
             device.note(Step::Hold, held);
@@ -43,7 +43,7 @@ pub fn unready<H: Host>(host: &mut H, devices: &mut Devices) {
 /// Holds a device that is to be taken.
 fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
     // What pciback has already may be with a guest, and is not touched.
-    if registered && bus::driver(host, device.address, &mut device.driver).is_ok() && device.driver == PCIBACK.as_bytes() {
+    if registered && bus::driver(host, device.address, &mut device.driver).is_ok() && is_pciback(&device.driver) {
         return;
     }
     // What it is must be known before pciback gets it: a bridge would take along what is behind it.
@@ -52,7 +52,7 @@ fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
     device.note(Step::Hold, held);
     let read = bus::driver(host, device.address, &mut device.origin);
     device.note(Step::Driver, read);
-    if device.origin == PCIBACK.as_bytes() {
+    if is_pciback(&device.origin) {
         // Seen only now: a call failed before, or pciback came in between. What it has stays there all the same.
         core::mem::swap(&mut device.driver, &mut device.origin);
         device.origin.clear();

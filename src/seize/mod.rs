@@ -24,14 +24,15 @@ pub mod slot;
 
 use crate::{
     device::{DEVICES, Devices},
-    host::{Errno, Host, Level, Path, Turn},
+    host::{Errno, Host, Level, Turn},
     lines::{self, FILE_SIZE},
     pci::{Address, bus},
     plan::Action,
-    request::{Fault, Mistake, Request},
+    request::{Fault, Mistake, Problem, Request},
     say,
-    text::{Line, behind},
+    text::{Excerpt, behind},
 };
+use module::Answer;
 use progress::{Progress, Stage};
 
 /// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
@@ -40,53 +41,53 @@ pub const PCIBACK: &str = "pciback";
 /// The override that holds a device: the name of no driver.
 pub const HOLD: &str = "pciseize";
 
+/// Both: with one of them no driver of dom0's takes a device.
+const OURS: &str = "pciseize pciback";
+
 /// How long a step may take where nobody said anything, in seconds.
 const TIMEOUT: u32 = 30;
 
-/// Gives every pending device to pciback: steps 3 to 5. Gives back why pciback is not there, if so.
-pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices) -> Result<(), module::Missing> {
+/// Gives every pending device to pciback: steps 3 to 5. Gives back what came of pciback.
+pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices) -> Answer {
     if request.switches.debug {
         say!(host, Level::Info, "held; releasing drivers, loading xen-pciback, binding");
     }
     hold::unready(host, devices);
-    let mut first_slot = None;
+    let mut is_due = false;
     for (number, device) in devices.iter().enumerate() {
         let stage = slot::first_stage(device);
-        if stage != Stage::Idle {
-            host.note(1 + number, Progress::at(stage).0);
-            first_slot = first_slot.or(Some(number));
-        }
+        host.note(1 + number, Progress::at(stage).0);
+        is_due |= stage != Stage::Idle || device.action == Action::Expect;
     }
-    let expects = devices.iter().any(|device| device.action == Action::Expect);
-    if first_slot.is_none() && !expects {
-        return Ok(());
+    if !is_due {
+        return Answer::READY;
     }
     let is_registered = hold::is_registered(host);
     if is_registered {
-        host.note(0, module::READY);
+        host.note(0, Answer::READY.0);
     }
     let seconds = if request.switches.timeout == 0 { TIMEOUT } else { request.switches.timeout };
     // The module first, which the others wait for. Its number is none of a device's.
     let mut is_module_due = !is_registered;
-    let mut next = first_slot;
+    let (mut number, mut slot) = (0, None);
     let mut tasks = || {
         if core::mem::take(&mut is_module_due) {
             return Some(DEVICES);
         }
-        let task = next?;
-        let slot = devices.get(task)?.address.slot();
-        next = devices
-            .iter()
-            .enumerate()
-            .skip(task)
-            .find(|(_, device)| device.address.slot() != slot && slot::first_stage(device) != Stage::Idle)
-            .map(|(number, _)| number);
-        Some(task)
+        while let Some(device) = devices.get(number) {
+            number += 1;
+            let other = Some(device.address.slot());
+            if other != slot && slot::first_stage(device) != Stage::Idle {
+                slot = other;
+                return Some(number - 1);
+            }
+        }
+        None
     };
     host.side_by_side(&mut tasks, seconds, &|host, task| {
         if task == DEVICES {
             let answer = module::load(host, &request.module_parameters);
-            host.note(0, answer);
+            host.note(0, answer.0);
             return Turn::Done;
         }
         slot::turn(host, devices, task)
@@ -94,14 +95,13 @@ pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices)
     for (number, device) in devices.iter_mut().enumerate() {
         Progress(host.noted(1 + number)).settle(device);
     }
-    let answer = host.noted(0);
-    if answer == module::READY_WITHOUT_PARAMETERS {
-        let mut parameters = Line::new();
-        parameters.push(&request.module_parameters);
-        request.problem(request.module_parameters_at, parameters.bytes(), Fault::Is(Mistake::RefusedParameters));
+    let answer = Answer(host.noted(0));
+    if answer == Answer::READY_WITHOUT_PARAMETERS {
+        let text = Excerpt::of(&request.module_parameters);
+        request.problems.add(Problem { origin: request.module_parameters_at, text, fault: Fault::Is(Mistake::RefusedParameters) });
     }
-    late::expect(host, request, devices, module::is_ready(answer));
-    module::missing(answer)
+    late::expect(host, request, devices, answer.is_ready());
+    answer
 }
 
 /// Whether pciback has initialised the device: it then lists it in `irq_handlers`, in a line that begins with the address (`pci_stub.c`, `irq_handlers_show`). `None`: nobody can tell, since that file
@@ -117,12 +117,13 @@ fn initialised<H: Host>(host: &mut H, address: Address) -> Option<bool> {
     if is_listed || (read.is_ok() && size < 4000) { Some(is_listed) } else { None }
 }
 
+/// Whether this is pciback's name.
+#[inline(never)]
+fn is_pciback(driver: &[u8]) -> bool {
+    driver == PCIBACK.as_bytes()
+}
+
 /// Writes the override of a device: the name of the one driver that may have it.
 fn set_override<H: Host>(host: &mut H, address: Address, driver: &str) -> Result<(), Errno> {
     host.write(bus::attribute(address, "/driver_override").bytes(), driver.as_bytes())
-}
-
-/// Writes the address of a device into `bind` or `unbind` of a driver, or another attribute that takes one.
-fn write_address<H: Host>(host: &mut H, path: Path, address: Address) -> Result<(), Errno> {
-    host.write(path, address.text().bytes())
 }

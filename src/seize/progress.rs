@@ -34,6 +34,7 @@ const STAGES: [Stage; 9] = [Stage::Idle, Stage::Release, Stage::Await, Stage::Ov
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress(pub u32);
 
+const STAGE: u32 = 0xf;
 const BUSY: u32 = 1 << 4;
 const BOUND: u32 = 1 << 5;
 const NEVER_HAD: u32 = 1 << 6;
@@ -46,12 +47,18 @@ impl Progress {
 
     /// What comes next.
     pub fn stage(self) -> Stage {
-        STAGES.get(self.0 as usize & 0xf).copied().unwrap_or(Stage::Idle)
+        STAGES.get((self.0 & STAGE) as usize).copied().unwrap_or(Stage::Idle)
     }
 
     /// Whether there is something left to be done.
-    pub fn is_open(self) -> bool {
-        !matches!(self.stage(), Stage::Idle | Stage::Done)
+    pub const fn is_open(self) -> bool {
+        let stage = self.0 & STAGE;
+        stage != Stage::Idle as u32 && stage != Stage::Done as u32
+    }
+
+    /// Whether it has not come as far as another.
+    pub const fn is_behind(self, other: Progress) -> bool {
+        self.0 & STAGE < other.0 & STAGE
     }
 
     /// The same with this stage, which is being done now.
@@ -61,7 +68,7 @@ impl Progress {
 
     /// The same, at another stage.
     pub const fn on(self, stage: Stage) -> Progress {
-        Progress(self.0 & !0x1f | stage as u32)
+        Progress(self.0 & !(STAGE | BUSY) | stage as u32)
     }
 
     /// pciback has bound the device.
@@ -74,12 +81,18 @@ impl Progress {
         Progress(self.0 | NEVER_HAD)
     }
 
-    /// With a step that failed. The first stays: it is the cause of the others.
-    pub fn failed(self, step: Step, errno: Errno) -> Progress {
-        if self.0 >> 8 == 0 { Progress(self.0 | (step as u32 + 1) << 8 | (errno.0 as u32) << 16) } else { self }
+    /// The same, at the stage that follows a step: `next` where that went well, or else `otherwise`, and then with its failure. The first failure stays: it is the cause of the others.
+    #[inline(never)]
+    pub fn after(self, step: Step, result: Result<(), Errno>, next: Stage, otherwise: Stage) -> Progress {
+        match result {
+            Ok(()) => self.on(next),
+            Err(errno) if self.0 >> 8 == 0 => Progress(self.0 | (step as u32 + 1) << 8 | (errno.0 as u32) << 16).on(otherwise),
+            Err(_) => self.on(otherwise),
+        }
     }
 
     /// Writes into the device what the number says, when nobody is waited for any more.
+    #[inline(never)]
     pub fn settle(self, device: &mut Device) {
         device.bound = self.0 & BOUND != 0;
         if self.0 & NEVER_HAD != 0 {

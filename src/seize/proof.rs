@@ -1,11 +1,12 @@
 //! The proof: who has each device now, whatever the writes said.
 
-use super::{HOLD, PCIBACK, initialised};
+use super::{OURS, initialised, is_pciback};
 use crate::{
     device::{Device, Devices, Outcome, Step},
     host::{Errno, Host},
     pci::bus,
     plan::Action,
+    text::words,
 };
 
 /// Finds out what became of every device.
@@ -34,7 +35,7 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
     }
     if device.driver.is_empty() {
         unclaimed(host, device)
-    } else if device.driver != PCIBACK.as_bytes() {
+    } else if !is_pciback(&device.driver) {
         Outcome::Lost
     } else if device.bound || was_seized(device) || initialised(host, device.address) == Some(true) {
         Outcome::Seized
@@ -51,7 +52,7 @@ fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
     }
     let mut buffer = [0; 16];
     match host.read(bus::attribute(device.address, "/driver_override").bytes(), 0, &mut buffer) {
-        Ok(name) if [HOLD, PCIBACK].iter().any(|own| own.as_bytes() == name.trim_ascii_end()) => Outcome::Held,
+        Ok(name) if words(OURS).any(|own| own == name.trim_ascii_end()) => Outcome::Held,
         // Every function has that attribute: this one went away.
         Err(Errno::ENOENT) => Outcome::Absent,
         _ => Outcome::Exposed,

@@ -4,24 +4,25 @@
 //! (`pci_stub.c`, `pcistub_init_devices_late`). Bound through `bind`, a device is initialised in that very write, and the real errno comes back (Linux 6.1).
 
 use super::{
-    PCIBACK, initialised, module,
+    PCIBACK, initialised, is_pciback,
+    module::Answer,
     progress::{Progress, Stage},
-    set_override, write_address,
+    set_override,
 };
 use crate::{
-    device::{Device, Devices, Step},
+    device::{DEVICES, Device, Devices, Step},
     host::{Errno, Host, Turn},
     pci::bus,
+    put,
+    text::Line,
 };
 
-/// The attribute that has a driver let go of the device that it has.
-const UNBIND: &str = "/driver/unbind";
-
 /// Where a device begins. [`Stage::Idle`]: nothing is to be done for it.
+#[inline(never)]
 pub fn first_stage(device: &Device) -> Stage {
     if device.is_pending {
         if device.is_unready || !device.origin.is_empty() { Stage::Release } else { Stage::Await }
-    } else if device.driver == PCIBACK.as_bytes() && !device.stays_listed {
+    } else if is_pciback(&device.driver) && !device.stays_listed {
         Stage::Unlist
     } else {
         Stage::Idle
@@ -30,18 +31,17 @@ pub fn first_stage(device: &Device) -> Stage {
 
 /// Takes the slot of the device with that number one step further: the function that has not come as far as the others, of several the first.
 pub fn turn<H: Host>(host: &mut H, devices: &Devices, first: usize) -> Turn {
-    let slot = devices.get(first).map(|device| device.address.slot());
-    let mut next: Option<(usize, &Device, Progress)> = None;
-    for (number, device) in devices.iter().enumerate().skip(first) {
-        if Some(device.address.slot()) != slot {
-            break;
-        }
-        let progress = Progress(host.noted(1 + number));
-        if progress.is_open() && next.is_none_or(|(_, _, least)| progress.stage() < least.stage()) {
-            next = Some((1 + number, device, progress));
+    let slot = |number: usize| devices.get(number).map(|device| device.address.slot());
+    let (mut place, mut progress) = (0, Progress::at(Stage::Done));
+    let mut number = first;
+    while slot(number) == slot(first) && number < DEVICES {
+        number += 1;
+        let other = Progress(host.noted(number));
+        if other.is_open() && other.is_behind(progress) {
+            (place, progress) = (number, other);
         }
     }
-    let Some((place, device, progress)) = next else { return Turn::Done };
+    let Some(device) = devices.get(place.wrapping_sub(1)) else { return Turn::Done };
     if progress.stage() == Stage::Await && host.noted(0) == 0 {
         return Turn::Wait;
     }
@@ -55,37 +55,40 @@ pub fn turn<H: Host>(host: &mut H, devices: &Devices, first: usize) -> Turn {
 /// Does what comes next for a device.
 fn step<H: Host>(host: &mut H, device: &Device, progress: Progress) -> Progress {
     let address = device.address;
+    let stage = progress.stage();
     let last = if device.stays_listed { Stage::Done } else { Stage::Unlist };
-    match progress.stage() {
-        Stage::Release => {
-            let progress = progress.on(Stage::Await);
-            match write_address(host, bus::attribute(address, UNBIND).bytes(), address) {
-                Ok(()) => progress,
-                // A probe that the hold defeats shows its driver for a moment, which then never had the device.
-                Err(_) if bus::has_driver(host, address, b"") => progress.never_had(),
-                Err(errno) => progress.failed(Step::Unbind, errno),
-            }
+    let mut path = Line::new();
+    let (step, next) = match stage {
+        Stage::Await => return progress.on(Stage::Override),
+        Stage::Override => {
+            let next = if Answer(host.noted(0)).is_ready() { Stage::Bind } else { Stage::Done };
+            return progress.after(Step::Override, set_override(host, address, PCIBACK), next, Stage::Done);
         }
-        Stage::Await => progress.on(Stage::Override),
-        Stage::Override => match set_override(host, address, PCIBACK) {
-            Ok(()) => progress.on(if module::is_ready(host.noted(0)) { Stage::Bind } else { Stage::Done }),
-            Err(errno) => progress.failed(Step::Override, errno).on(Stage::Done),
-        },
-        stage @ (Stage::Bind | Stage::Rebind) => match write_address(host, b"/sys/bus/pci/drivers/pciback/bind", address) {
-            Ok(()) => progress.bound().on(last),
-            // Somebody else loads pciback just now, and that has taken it.
-            Err(Errno::EBUSY) if stage == Stage::Bind && bus::has_driver(host, address, PCIBACK.as_bytes()) => progress.on(Stage::Look),
-            Err(errno) => progress.failed(Step::Bind, errno).on(Stage::Done),
-        },
-        Stage::Look if initialised(host, address) == Some(false) => match write_address(host, bus::attribute(address, UNBIND).bytes(), address) {
-            Ok(()) => progress.on(Stage::Rebind),
-            Err(errno) => progress.failed(Step::Unbind, errno).on(Stage::Done),
-        },
-        Stage::Look => progress.on(last),
-        _ => match write_address(host, b"/sys/bus/pci/drivers/pciback/remove_slot", address) {
-            // It was not on the list.
-            Ok(()) | Err(Errno::ENOENT) => progress.on(Stage::Done),
-            Err(errno) => progress.failed(Step::Unlist, errno).on(Stage::Done),
-        },
+        Stage::Look if initialised(host, address) != Some(false) => return progress.on(last),
+        Stage::Release | Stage::Look => {
+            put!(&mut path, "/sys/bus/pci/devices/", address, "/driver/unbind");
+            (Step::Unbind, if stage == Stage::Look { Stage::Rebind } else { Stage::Await })
+        }
+        Stage::Bind | Stage::Rebind => {
+            put!(&mut path, "/sys/bus/pci/drivers/pciback/bind");
+            (Step::Bind, last)
+        }
+        _ => {
+            put!(&mut path, "/sys/bus/pci/drivers/pciback/remove_slot");
+            (Step::Unlist, Stage::Done)
+        }
+    };
+    let written = host.write(path.bytes(), address.text().bytes());
+    match (stage, written) {
+        (Stage::Bind | Stage::Rebind, Ok(())) => progress.bound().on(last),
+        // Somebody else loads pciback just now, and that has taken it.
+        (Stage::Bind, Err(Errno::EBUSY)) if bus::has_driver(host, address, PCIBACK.as_bytes()) => progress.on(Stage::Look),
+        // A probe that the hold defeats shows its driver for a moment, which then never had the device.
+        (Stage::Release, Err(_)) if bus::has_driver(host, address, b"") => progress.never_had().on(next),
+        // What a driver did not let go of, pciback's answer will tell.
+        (Stage::Release, _) => progress.after(step, written, next, next),
+        // It was not on the list.
+        (Stage::Unlist, Err(Errno::ENOENT)) => progress.on(next),
+        _ => progress.after(step, written, next, Stage::Done),
     }
 }
