@@ -38,8 +38,8 @@ pub struct Device {
     pub is_pending: bool,
     /// Whether pciback had it, and could not initialise it.
     pub is_unready: bool,
-    /// Whether a step of the kernel's has not come back. What that keeps locked must not be waited for.
-    pub is_stuck: bool,
+    /// Whether its override is known to be one of ours.
+    pub is_held: bool,
     /// Whether pciback's list of addresses may have it: somebody asks for whatever is there, not for this device only.
     pub stays_listed: bool,
     /// The first step that failed, and how.
@@ -66,7 +66,7 @@ impl Device {
             bound: false,
             is_pending: false,
             is_unready: false,
-            is_stuck: false,
+            is_held: false,
             stays_listed: false,
             failure: None,
             driver: DriverName::new(),
@@ -79,7 +79,7 @@ impl Device {
     #[inline(never)]
     pub fn note(&mut self, step: Step, result: Result<(), Errno>) {
         if let (Err(errno), None) = (result, self.failure) {
-            self.failure = Some(Failure { step, errno });
+            self.failure = Some(Failure { step: step as u8, errno });
         }
     }
 
@@ -184,19 +184,11 @@ pub enum Step {
     Enlist,
 }
 
-impl Step {
-    /// The step with that number, in the order above.
-    pub fn from_number(number: u32) -> Step {
-        const STEPS: [Step; 9] = [Step::List, Step::Identify, Step::Hold, Step::Driver, Step::Unbind, Step::Override, Step::Bind, Step::Unlist, Step::Enlist];
-        STEPS.get(number as usize).copied().unwrap_or(Step::List)
-    }
-}
-
 /// How a step failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Which step.
-    pub step: Step,
+    /// Which step: the number of a [`Step`].
+    pub step: u8,
     /// The kernel's answer.
     pub errno: Errno,
 }
@@ -212,12 +204,8 @@ writing driver_override for pciback
 binding it to pciback
 taking it off pciback's list
 putting it on pciback's list";
-        line.push(part(STEPS, b'\n', self.step as usize));
-        match self.errno {
-            Errno::STUCK => put!(line, ": not done in time"),
-            Errno::NOT_BEGUN => put!(line, ": not begun in time"),
-            errno => put!(line, ": ", errno),
-        }
+        line.push(part(STEPS, b'\n', self.step.into()));
+        put!(line, ": ", self.errno)
     }
 }
 

@@ -105,10 +105,8 @@ pub enum Level {
 pub struct Errno(pub i32);
 
 impl Errno {
-    /// None of the kernel's, which are 1 to 4095: what was asked for has not come back.
+    /// None of the kernel's, which are 1 to 4095: what was asked for has not come back, or was not come to.
     pub const STUCK: Errno = Errno(4096);
-    /// None of the kernel's: there was no time to ask.
-    pub const NOT_BEGUN: Errno = Errno(4097);
 }
 
 /// Declares the errnos that have a name here. The numbers are those of `asm-generic/errno*.h`: x86, Arm and RISC-V.
@@ -131,13 +129,21 @@ errnos! {
     ETIMEDOUT = 110, EKEYREJECTED = 129,
 }
 
-/// The name of each errno from 0 on, with blanks between them. Many have none: such a list is read with less code than one of pairs.
+/// The name of each errno from 0 on, with blanks between them; what would be 41 to 94 is left out. Many have none: such a list is read with less code than one of pairs.
 const NAMES: &str = " EPERM ENOENT  EINTR EIO ENXIO  ENOEXEC  ECHILD EAGAIN ENOMEM EACCES EFAULT  EBUSY EEXIST  ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE  ETXTBSY EFBIG ENOSPC ESPIPE EROFS      \
-ENAMETOOLONG  ENOSYS  ELOOP                                                       EOPNOTSUPP               ETIMEDOUT                   EKEYREJECTED";
+ENAMETOOLONG  ENOSYS  ELOOP EOPNOTSUPP               ETIMEDOUT                   EKEYREJECTED";
 
 impl Show for Errno {
     fn show(&self, line: &mut Line) {
-        let name = part(NAMES, b' ', self.0 as usize);
+        if *self == Errno::STUCK {
+            return put!(line, "not done in time");
+        }
+        let place = match self.0 {
+            0..41 => self.0,
+            95.. => self.0 - 54,
+            _ => i32::MAX,
+        };
+        let name = part(NAMES, b' ', place as usize);
         line.push(if name.is_empty() { b"errno" } else { name });
         put!(line, " (", Decimal(self.0 as u32), ")")
     }

@@ -289,8 +289,9 @@ impl Machine {
 
     /// Begins a process that is a copy of this one. 0: this is the copy.
     fn copy() -> Result<u32, Errno> {
+        // No signal tells of its end: nobody listens, and a wait would be interrupted by it.
         // SAFETY: without CLONE_VM the copy has memory and a stack of its own, and there is only this thread.
-        unsafe { call(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0) }
+        unsafe { call(libc::SYS_clone, 0, 0, 0, 0, 0) }
     }
 
     /// Ends this process.
@@ -442,7 +443,7 @@ impl Host for Machine {
         }
         let mut status = 0_i32;
         // SAFETY: the kernel writes the status.
-        unsafe { call(libc::SYS_wait4, process as usize, (&raw mut status).expose_provenance(), 0, 0, 0)? };
+        unsafe { call(libc::SYS_wait4, process as usize, (&raw mut status).expose_provenance(), libc::__WALL as usize, 0, 0)? };
         if status == 0 { Ok(()) } else { Err(Errno::ECHILD) }
     }
 
@@ -455,19 +456,16 @@ impl Host for Machine {
         let is_shared = has_pipe && self.share();
         let mut left: Time = [seconds.into(), 0];
         let mut running = 0;
-        while let Some(task) = tasks() {
+        'tasks: while let Some(task) = tasks() {
             while running >= PROCESSES {
                 if !self.watch(ends[0], libc::POLLIN, &mut left) {
                     // All are stuck. What is left is not begun.
-                    break;
+                    break 'tasks;
                 }
                 let mut tokens = [0_u8; PROCESSES as usize];
                 // SAFETY: the kernel writes at most as many bytes as there are.
                 let read = unsafe { call(libc::SYS_read, ends[0] as usize, tokens.as_mut_ptr().expose_provenance(), tokens.len(), 0, 0) };
                 running = running.saturating_sub(read.unwrap_or_default());
-            }
-            if running >= PROCESSES {
-                break;
             }
             let process = if is_shared { Machine::copy() } else { Err(Errno::ENOSYS) };
             match process {
@@ -514,6 +512,8 @@ impl Host for Machine {
                 record.clear();
                 put!(&mut record, "<", Decimal(level as u32), ">pciseize: ");
                 record.push(piece);
+                // A record without an end may be continued: the console would not show it before the next one begins.
+                put!(&mut record, "\n");
                 // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
                 written = self.write(b"/dev/kmsg", record.bytes());
                 rest = after;

@@ -3,7 +3,7 @@
 //! From the moment the write returns no driver can begin to claim the device: `pci_match_device` (`drivers/pci/pci-driver.c`) answers every driver whose name differs from the override with "no match",
 //! on every path. A probe that was already running may still end well, on Linux 6.12 even after the write; therefore the driver is looked up after it, never before.
 
-use super::{HOLD, PCIBACK, initialised, is_pciback, set_override};
+use super::{HOLD, PCIBACK, PCIBACK_FOLDER, initialised, is_pciback, set_override};
 use crate::{
     device::{Device, Devices, Step},
     host::Host,
@@ -24,7 +24,7 @@ pub fn everything<H: Host>(host: &mut H, request: &mut Request, devices: &mut De
 
 /// Whether pciback is there: its folder in sysfs appears with its registration. A module has more to do after that, and until it has, what is bound is not initialised (`pci_stub.c`, `initialize_devices`).
 pub fn is_registered<H: Host>(host: &mut H) -> bool {
-    let is_there = host.list(b"/sys/bus/pci/drivers/pciback", &mut |_, _| {}).is_ok();
+    let is_there = host.list(PCIBACK_FOLDER.as_bytes(), &mut |_, _| {}).is_ok();
     is_there && host.read(b"/sys/module/xen_pciback/initstate", 0, &mut [0; 8]) != Ok(b"coming\n")
 }
 

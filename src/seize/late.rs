@@ -11,7 +11,10 @@ use crate::{
 
 /// Has pciback wait for every address of the request that may be waited for. Where pciback is not there (`is_registered`), nobody waits.
 pub fn expect<H: Host>(host: &mut H, request: &Request, devices: &mut Devices, is_registered: bool) {
-    for device in devices.iter_mut().filter(|device| device.action == Action::Expect) {
+    for device in devices {
+        if device.action != Action::Expect {
+            continue;
+        }
         if !is_registered {
             device.action = Action::Absent;
             continue;

@@ -30,13 +30,16 @@ use crate::{
     plan::Action,
     request::{Fault, Mistake, Problem, Request},
     say,
-    text::{Excerpt, behind},
+    text::{Excerpt, behind, words},
 };
 use module::Answer;
 use progress::{Progress, Stage};
 
 /// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
 pub const PCIBACK: &str = "pciback";
+
+/// Where its attributes are.
+const PCIBACK_FOLDER: &str = "/sys/bus/pci/drivers/pciback";
 
 /// The override that holds a device: the name of no driver.
 pub const HOLD: &str = "pciseize";
@@ -121,6 +124,13 @@ fn initialised<H: Host>(host: &mut H, address: Address) -> Option<bool> {
 #[inline(never)]
 fn is_pciback(driver: &[u8]) -> bool {
     driver == PCIBACK.as_bytes()
+}
+
+/// Whether the override of a device is one of ours.
+fn has_our_override<H: Host>(host: &mut H, address: Address) -> Result<bool, Errno> {
+    let mut buffer = [0; 16];
+    let name = host.read(bus::attribute(address, "/driver_override").bytes(), 0, &mut buffer)?;
+    Ok(words(OURS).any(|own| own == name.trim_ascii_end()))
 }
 
 /// Writes the override of a device: the name of the one driver that may have it.

@@ -24,12 +24,10 @@ impl Answer {
     pub const READY_WITHOUT_PARAMETERS: Answer = Answer(2);
     /// No module file was found in the folder of the running kernel.
     const NO_FILE: Answer = Answer(3);
-    /// The kernel took the module, and yet there is no such driver.
-    const NO_DRIVER: Answer = Answer(4);
     /// The kernel's name, below which its modules are, cannot be read.
-    const NO_RELEASE: Answer = Answer(5);
-    /// The kernel did not take the module.
-    const REFUSED: Answer = Answer(6);
+    const NO_RELEASE: Answer = Answer(4);
+    /// The kernel did not take the module; `ENODEV` also where it did, and the driver is not there.
+    const REFUSED: Answer = Answer(5);
 
     const fn with(self, errno: Errno) -> Answer {
         Answer(self.0 | (errno.0 as u32) << 8)
@@ -46,16 +44,13 @@ impl Show for Answer {
         const TEXTS: &str = "
 
 xen-pciback is neither loaded nor built in, and its module is not in the image
-xen-pciback was loaded, but the driver pciback did not appear
 xen-pciback: /proc/sys/kernel/osrelease: 
 loading xen-pciback: ";
-        match (self.0 & 0xff).wrapping_sub(1) {
-            number @ 0..6 => line.push(part(TEXTS, b'\n', number as usize)),
-            // [`crate::host::LATE`], or whoever loaded it was ended.
-            _ => return put!(line, "loading xen-pciback: not done in time"),
-        }
-        if self.0 > 0xff {
-            put!(line, Errno((self.0 >> 8) as i32));
+        // [`crate::host::LATE`] is none of them, and 0 is where whoever loaded it was ended.
+        let answer = if matches!(self.0 & 0xff, 1..=5) { self } else { &Answer::REFUSED.with(Errno::STUCK) };
+        line.push(part(TEXTS, b'\n', (answer.0 as usize & 0xff).wrapping_sub(1)));
+        if answer.0 > 0xff {
+            put!(line, Errno((answer.0 >> 8) as i32));
         }
     }
 }
@@ -98,7 +93,7 @@ fn load_file<H: Host>(host: &mut H, parameters: &[u8]) -> Answer {
         path.push(part(ENDINGS, b' ', number & 3));
         match host.load_module(path.bytes(), parameters, number & 3 != 0) {
             // Somebody else was quicker.
-            Ok(()) | Err(Errno::EEXIST) => return if is_registered(host) { Answer::READY } else { Answer::NO_DRIVER },
+            Ok(()) | Err(Errno::EEXIST) => return if is_registered(host) { Answer::READY } else { Answer::REFUSED.with(Errno::ENODEV) },
             Err(Errno::ENOENT | Errno::ENOTDIR) => {}
             Err(errno) => return Answer::REFUSED.with(errno),
         }

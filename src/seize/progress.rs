@@ -18,19 +18,18 @@ pub enum Stage {
     Override,
     /// pciback takes it.
     Bind,
-    /// pciback had it already: with its initialisation failed?
-    Look,
-    /// pciback takes it once more.
-    Rebind,
     /// pciback forgets the address.
     Unlist,
+    /// pciback has not got it: does its override keep others away?
+    Check,
     /// Nothing is left to be done.
     Done,
 }
 
-const STAGES: [Stage; 9] = [Stage::Idle, Stage::Release, Stage::Await, Stage::Override, Stage::Bind, Stage::Look, Stage::Rebind, Stage::Unlist, Stage::Done];
+const STAGES: [Stage; 8] = [Stage::Idle, Stage::Release, Stage::Await, Stage::Override, Stage::Bind, Stage::Unlist, Stage::Check, Stage::Done];
 
-/// The number. From the lowest bit: 4 of the stage; whether it is being done; whether pciback has bound the device; whether the old driver never really had it; 8 for the step that failed, from 1; 16 for its errno.
+/// The number. From the lowest bit: 4 of the stage; whether it is being done; whether pciback has bound the device; whether the old driver never really had it; whether its override is
+/// one of ours; 8 for the step that failed, from 1; 16 for its errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress(pub u32);
 
@@ -38,6 +37,7 @@ const STAGE: u32 = 0xf;
 const BUSY: u32 = 1 << 4;
 const BOUND: u32 = 1 << 5;
 const NEVER_HAD: u32 = 1 << 6;
+const HELD: u32 = 1 << 7;
 
 impl Progress {
     /// At a stage, which nobody has begun yet.
@@ -81,6 +81,11 @@ impl Progress {
         Progress(self.0 | NEVER_HAD)
     }
 
+    /// Its override is one of ours.
+    pub const fn held(self) -> Progress {
+        Progress(self.0 | HELD)
+    }
+
     /// The same, at the stage that follows a step: `next` where that went well, or else `otherwise`, and then with its failure. The first failure stays: it is the cause of the others.
     #[inline(never)]
     pub fn after(self, step: Step, result: Result<(), Errno>, next: Stage, otherwise: Stage) -> Progress {
@@ -95,20 +100,23 @@ impl Progress {
     #[inline(never)]
     pub fn settle(self, device: &mut Device) {
         device.bound = self.0 & BOUND != 0;
+        device.is_held = self.0 & HELD != 0;
         if self.0 & NEVER_HAD != 0 {
             device.origin.clear();
         }
-        device.note(Step::from_number((self.0 >> 8 & 0xff).wrapping_sub(1)), if self.0 >> 8 == 0 { Ok(()) } else { Err(Errno((self.0 >> 16) as i32)) });
-        if self.is_open() {
-            let is_busy = self.0 & BUSY != 0;
-            device.is_stuck = is_busy;
-            let step = match self.stage() {
-                Stage::Release => Step::Unbind,
-                Stage::Override => Step::Override,
-                Stage::Unlist => Step::Unlist,
-                _ => Step::Bind,
-            };
-            device.failure.get_or_insert(Failure { step, errno: if is_busy { Errno::STUCK } else { Errno::NOT_BEGUN } });
+        let (mut step, mut errno) = (self.0 >> 8 & 0xff, self.0 >> 16);
+        if step == 0 && self.is_open() {
+            step = STEPS.get((self.0 & STAGE) as usize).copied().unwrap_or_default().into();
+            errno = Errno::STUCK.0 as u32;
+        }
+        // The step before it all was the hold, and what is stuck has locked the device: Linux up to 6.11 does that to show the override too (drivers/pci/pci-sysfs.c, driver_override_show).
+        device.is_held |= self.0 & BUSY != 0;
+        if step != 0 && device.failure.is_none() {
+            device.failure = Some(Failure { step: step as u8 - 1, errno: Errno(errno as i32) });
         }
     }
 }
+
+/// The step of each stage, from 1.
+const STEPS: [u8; 8] =
+    [0, Step::Unbind as u8 + 1, Step::Bind as u8 + 1, Step::Override as u8 + 1, Step::Bind as u8 + 1, Step::Unlist as u8 + 1, Step::Driver as u8 + 1, 0];

@@ -1,12 +1,11 @@
 //! The proof: who has each device now, whatever the writes said.
 
-use super::{OURS, initialised, is_pciback};
+use super::{has_our_override, initialised, is_pciback};
 use crate::{
     device::{Device, Devices, Outcome, Step},
     host::{Errno, Host},
     pci::bus,
     plan::Action,
-    text::words,
 };
 
 /// Finds out what became of every device.
@@ -46,13 +45,11 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
 
 /// What a device without a driver is: by its override, which keeps dom0's drivers away or does not.
 fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
-    if device.is_stuck {
-        // Linux up to 6.11 locks the device to show its override (drivers/pci/pci-sysfs.c, driver_override_show), and what is stuck has locked it. No device comes so far without a hold.
+    if device.is_held {
         return Outcome::Held;
     }
-    let mut buffer = [0; 16];
-    match host.read(bus::attribute(device.address, "/driver_override").bytes(), 0, &mut buffer) {
-        Ok(name) if words(OURS).any(|own| own == name.trim_ascii_end()) => Outcome::Held,
+    match has_our_override(host, device.address) {
+        Ok(true) => Outcome::Held,
         // Every function has that attribute: this one went away.
         Err(Errno::ENOENT) => Outcome::Absent,
         _ => Outcome::Exposed,

@@ -4,7 +4,7 @@
 //! (`pci_stub.c`, `pcistub_init_devices_late`). Bound through `bind`, a device is initialised in that very write, and the real errno comes back (Linux 6.1).
 
 use super::{
-    PCIBACK, initialised, is_pciback,
+    PCIBACK, PCIBACK_FOLDER, has_our_override, is_pciback,
     module::Answer,
     progress::{Progress, Stage},
     set_override,
@@ -56,39 +56,41 @@ pub fn turn<H: Host>(host: &mut H, devices: &Devices, first: usize) -> Turn {
 fn step<H: Host>(host: &mut H, device: &Device, progress: Progress) -> Progress {
     let address = device.address;
     let stage = progress.stage();
-    let last = if device.stays_listed { Stage::Done } else { Stage::Unlist };
     let mut path = Line::new();
     let (step, next) = match stage {
         Stage::Await => return progress.on(Stage::Override),
         Stage::Override => {
-            let next = if Answer(host.noted(0)).is_ready() { Stage::Bind } else { Stage::Done };
-            return progress.after(Step::Override, set_override(host, address, PCIBACK), next, Stage::Done);
+            let next = if Answer(host.noted(0)).is_ready() { Stage::Bind } else { Stage::Check };
+            return progress.after(Step::Override, set_override(host, address, PCIBACK), next, Stage::Check);
         }
-        Stage::Look if initialised(host, address) != Some(false) => return progress.on(last),
-        Stage::Release | Stage::Look => {
+        Stage::Check => return if has_our_override(host, address) == Ok(true) { progress.held() } else { progress }.on(Stage::Done),
+        Stage::Release => {
             put!(&mut path, "/sys/bus/pci/devices/", address, "/driver/unbind");
-            (Step::Unbind, if stage == Stage::Look { Stage::Rebind } else { Stage::Await })
+            (Step::Unbind, Stage::Await)
         }
-        Stage::Bind | Stage::Rebind => {
-            put!(&mut path, "/sys/bus/pci/drivers/pciback/bind");
-            (Step::Bind, last)
+        Stage::Bind => {
+            put!(&mut path, PCIBACK_FOLDER, "/bind");
+            (Step::Bind, if device.stays_listed { Stage::Done } else { Stage::Unlist })
         }
         _ => {
-            put!(&mut path, "/sys/bus/pci/drivers/pciback/remove_slot");
+            put!(&mut path, PCIBACK_FOLDER, "/remove_slot");
             (Step::Unlist, Stage::Done)
         }
     };
     let written = host.write(path.bytes(), address.text().bytes());
+    // What a driver did not let go of, and what pciback did not take, is left to the one who has it now.
+    let has = if stage == Stage::Bind { PCIBACK } else { "" };
+    let is_so = stage != Stage::Unlist && bus::has_driver(host, address, has.as_bytes());
     match (stage, written) {
-        (Stage::Bind | Stage::Rebind, Ok(())) => progress.bound().on(last),
+        (Stage::Bind, Ok(())) if is_so => progress.bound().on(next),
         // Somebody else loads pciback just now, and that has taken it.
-        (Stage::Bind, Err(Errno::EBUSY)) if bus::has_driver(host, address, PCIBACK.as_bytes()) => progress.on(Stage::Look),
+        (Stage::Bind, Err(Errno::EBUSY)) if is_so => progress.on(next),
         // A probe that the hold defeats shows its driver for a moment, which then never had the device.
-        (Stage::Release, Err(_)) if bus::has_driver(host, address, b"") => progress.never_had().on(next),
-        // What a driver did not let go of, pciback's answer will tell.
+        (Stage::Release, Err(_)) if is_so => progress.never_had().on(next),
         (Stage::Release, _) => progress.after(step, written, next, next),
         // It was not on the list.
         (Stage::Unlist, Err(Errno::ENOENT)) => progress.on(next),
-        _ => progress.after(step, written, next, Stage::Done),
+        (Stage::Unlist, _) => progress.after(step, written, next, next),
+        _ => progress.after(step, written, Stage::Check, Stage::Check),
     }
 }
