@@ -5,7 +5,7 @@ use crate::{
     host::{Errno, Host},
     pci::{Address, bus},
     put,
-    request::{Cursor, Fault, Function, Item, ItemId, Mistake, Request, selector::By},
+    request::{Cursor, Fault, Function, ItemId, Mistake, Request, selector::By},
     text::{Line, Show, part},
 };
 
@@ -144,13 +144,20 @@ fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, Ite
 }
 
 /// Adds an entry for every item that means no function, and a notice for every keep that means none.
+///
+/// Where an item asks for whatever is at an address, pciback may take what appears there later: if nobody may have kept that, and there is no bridge, which on pciback's list would give away all that is behind it.
 fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), Errno>) {
+    let has_keeps = request.items.iter().any(|item| item.is_keep);
+    // Of such a keep nobody knows what it means before that is there.
+    let has_broad_keeps = request.lacks_keep || request.items.iter().any(|item| item.is_keep && !item.selector.is_at_address());
     for id in 0..request.items.len() as ItemId {
         let Some(item) = request.items.get(usize::from(id)).filter(|item| !item.has_matched) else { continue };
         if !item.is_keep {
             if !request.is_said_before(id) {
-                let action = if walked.is_ok() && may_be_expected(request, item) { Action::Expect } else { Action::Absent };
-                let mut device = Device::new(item.selector.address().unwrap_or(NOWHERE), id, action);
+                let (address, may_be) = (item.selector.address(), item.selector.is_plain() && !item.has_passed_over && walked.is_ok() && !has_broad_keeps);
+                let is_kept = has_keeps && address.is_none_or(|address| request.keeps_at(address));
+                let action = if may_be && !is_kept { Action::Expect } else { Action::Absent };
+                let mut device = Device::new(address.unwrap_or(NOWHERE), id, action);
                 device.is_there = false;
                 device.note(Step::List, walked);
                 add(request, devices, device);
@@ -161,15 +168,6 @@ fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), E
             request.problem(origin, text.bytes(), Fault::Is(Mistake::KeepsNothing));
         }
     }
-}
-
-/// Whether pciback may take whatever appears later where nothing is now: somebody has to want just that, and nobody may have kept anything that could appear there. Nor may a bridge be there: on pciback's list it
-/// would give away all that is behind it.
-fn may_be_expected(request: &Request, item: &Item) -> bool {
-    item.selector.is_plain()
-        && !item.has_passed_over
-        && !request.lacks_keep
-        && !request.items.iter().any(|keep| keep.is_keep && keep.selector.may_meet(&item.selector))
 }
 
 /// Stands for the address of what has none: the last that there could be.

@@ -31,7 +31,8 @@ fn no_function_is_compared_with_every_item() {
     assert!(per_pair <= MOST_PER_PAIR, "{per_pair} instructions for each pair of a function and an item: {costs:?}");
     // The same for a file that is longer, and a problem more to tell, on any machine.
     let [few, many] = costs.map(|[few_items, many_items]| many_items.calls - few_items.calls);
-    assert_eq!(few, many, "system calls for each pair of a function and an item: {costs:?}");
+    // What is printed is written in pieces of some twenty functions, and the pieces fall one way or another.
+    assert!(few.abs_diff(many) <= 1, "system calls for each pair of a function and an item: {costs:?}");
 }
 
 #[test]

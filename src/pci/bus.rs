@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
-pub const DRIVER_SIZE: usize = 48;
+pub const DRIVER_SIZE: usize = 31;
 
 /// The name of a driver, empty where there is none.
-pub type DriverName = Vec<u8, DRIVER_SIZE>;
+pub type DriverName = Vec<u8, DRIVER_SIZE, u8>;
 
 /// Most bytes of the links that are read: one step through a bridge takes 13.
 const LINK_SIZE: usize = 1024;

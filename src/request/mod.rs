@@ -28,6 +28,7 @@ use heapless::Vec;
 
 use crate::{
     host::{Errno, Host, PATH_SIZE},
+    pci::Address,
     put,
     text::{Either, Excerpt, Line, Show, behind, number, split_once, word_number},
 };
@@ -208,6 +209,17 @@ impl Request {
                 return Some((id, self.items.get_mut(usize::from(id))?));
             }
         }
+    }
+
+    /// Whether something that is at an address is kept, whatever it is.
+    pub fn keeps_at(&mut self, address: Address) -> bool {
+        let (function, mut cursor) = (Function { address, identity: None, place: None }, Cursor::default());
+        while let Some((_, item)) = self.next_match(&function, &mut cursor) {
+            if item.is_keep {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether some item asks for functions by that.

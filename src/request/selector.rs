@@ -133,9 +133,9 @@ impl Selector {
         self.by == By::Address && self.ids.mask == 0
     }
 
-    /// Whether there may be a function that both mean. Of one that does not go by addresses nobody knows.
-    pub fn may_meet(&self, other: &Selector) -> bool {
-        self.by != By::Address || (self.number.value ^ other.number.value) & self.number.mask & other.number.mask == 0
+    /// Whether it goes by addresses.
+    pub fn is_at_address(&self) -> bool {
+        self.by == By::Address
     }
 
     /// Whether it names one place: an address without `*`, or a path.

@@ -210,17 +210,17 @@ impl Bench {
     }
 }
 
-/// The address of a device. Those with the lowest numbers are on every machine.
+/// The address of a device. Those with the lowest numbers are on every machine. Further functions of a device come last, so that a wildcard means no more devices on a machine that is a little larger.
 fn address(at: usize) -> String {
     let (bus, devfn) = (at % BUSES + 1, at / BUSES);
-    format!("0000:{bus:02x}:{:02x}.{:x}", devfn / 8, devfn % 8)
+    format!("0000:{bus:02x}:{:02x}.{:x}", devfn % 32, devfn / 32)
 }
 
 /// Its path.
 fn path(at: usize) -> String {
     let (bus, devfn) = (at % BUSES + 1, at / BUSES);
     let way = if bus <= BUSES / 2 { format!("00:{bus:02x}.0") } else { format!("00:{:02x}.0/00.0/{bus:02x}.0", BUSES / 2 + 1) };
-    format!("{way}/{:02x}.{:x}", devfn / 8, devfn % 8)
+    format!("{way}/{:02x}.{:x}", devfn % 32, devfn / 32)
 }
 
 /// Its ids. No two of the devices that items name are alike, and none of the others is like one of them.
