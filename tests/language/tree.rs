@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pciseize::{
-    host::{Errno, Host, Level, Path},
+    host::{Errno, Host, Level, Path, Turn},
     text::Line,
 };
 
@@ -93,6 +93,18 @@ impl Host for Tree {
         // In no particular order, and so in one that nobody sorts by.
         names.iter().rev().for_each(|name| visit(self, name));
         Ok(())
+    }
+
+    fn run(&mut self, path: Path, _: &[u8]) -> Result<(), Errno> {
+        self.touch("run", path)
+    }
+
+    fn side_by_side(&mut self, _: &mut dyn FnMut() -> Option<usize>, _: u32, _: &dyn Fn(&mut Self, usize) -> Turn) {}
+
+    fn note(&mut self, _: usize, _: u32) {}
+
+    fn noted(&mut self, _: usize) -> u32 {
+        0
     }
 
     fn say(&mut self, _: Level, line: &Line) {
