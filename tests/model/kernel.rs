@@ -1,18 +1,22 @@
-//! A kernel in memory: `drivers/pci/pci-driver.c`, `drivers/base/` and `drivers/xen/xen-pciback/pci_stub.c` of Linux 6.1 to 6.12, as far as pciseize can see them.
+//! A kernel in memory: `drivers/pci/pci-driver.c`, `drivers/base/` and `drivers/xen/xen-pciback/pci_stub.c` of Linux 6.1 to 6.12, as far as sysfs and `finit_module` show them.
 //!
-//! Other things happen between any two calls of the program: drivers are loaded ([`Arrival`]), probes end. And any call may fail ([`Mishap`]).
+//! Nothing happens here by itself: `Dom0` has the time and the mishaps. `tests/vm/replay.rs` compares this file with the real kernel, call by call.
 
-use std::{collections::BTreeMap, fmt::Write};
+// Not every test that has a kernel asks it everything.
+#![allow(dead_code)]
 
-use pciseize::{
-    host::{Errno, Host, Level, Path, Turn},
-    text::Line,
-};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use pciseize::host::Errno;
 
 pub const PCIBACK: &str = "pciback";
 
 /// Where pciback's module is in an image of Debian 12.
 pub const MODULE: &str = "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko";
+
+/// In place of an errno: the call waits for a lock that nobody gives back.
+pub const NEVER: Errno = Errno(-1);
 
 /// A driver of dom0's that is not pciback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,7 @@ pub struct Driver {
 
 pub const E1000E: Driver = Driver { name: "e1000e", takes: "pci:v00008086d000010D3" };
 pub const XHCI: Driver = Driver { name: "xhci_hcd", takes: "pci:v00001B36d0000000D" };
+pub const NOUVEAU: Driver = Driver { name: "nouveau", takes: "pci:v000010DE" };
 pub const NVME: Driver = Driver { name: "nvme", takes: "pci:v00001B36d00000010" };
 pub const PORT: Driver = Driver { name: "pcieport", takes: "pci:v00001B36d0000000C" };
 /// One that takes every function, as `vfio-pci` with the right ids would.
@@ -35,14 +40,23 @@ const PCIBACK_DRIVER: Driver = Driver { name: PCIBACK, takes: "pci:" };
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     pub modalias: String,
+    /// The bus that it is on: `pci0000:00`, or with bridges on the way, `pci0000:00/0000:00:1c.0`.
+    pub above: String,
     pub overridden: Option<String>,
     pub driver: Option<String>,
     /// Whether pciback, if it has the function, has initialised it.
     pub is_initialised: bool,
-    /// What pciback's initialisation fails with.
+    /// Whether pciback has it, and will initialise it when its module is ready.
+    is_deferred: bool,
+    /// What pciback's initialisation fails with, as often as `init_failures` says.
     pub init_error: Option<Errno>,
+    pub init_failures: usize,
     /// A probe that is still running. The link to the driver is there from its start (`drivers/base/dd.c`, `really_probe`).
     probing: Option<Probing>,
+    /// A call that never comes back has its lock.
+    pub is_locked: bool,
+    /// When something last happened to it, as [`Kernel::now`] counts.
+    pub changed: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,59 +67,89 @@ struct Probing {
 
 impl Function {
     pub fn new(modalias: &str) -> Function {
-        Function { modalias: modalias.to_owned(), overridden: None, driver: None, is_initialised: false, init_error: None, probing: None }
+        Function {
+            modalias: modalias.to_owned(),
+            above: "pci0000:00".to_owned(),
+            overridden: None,
+            driver: None,
+            is_initialised: false,
+            is_deferred: false,
+            init_error: None,
+            init_failures: usize::MAX,
+            probing: None,
+            is_locked: false,
+            changed: 0,
+        }
     }
-}
 
-/// A driver that is loaded while pciseize runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrival {
-    /// Just before the call with this number, counted from 0.
-    pub before: usize,
-    /// `None`: pciback, loaded by somebody else.
-    pub driver: Option<Driver>,
-    /// How many calls its probes go on for.
-    pub calls: usize,
-    /// Whether they end well.
-    pub succeeds: bool,
-}
+    /// `pcistub_init_device`: it is enabled, its state saved, and reset.
+    fn initialise(&mut self) -> Result<(), Errno> {
+        self.is_deferred = false;
+        self.is_initialised = self.init_error.is_none() || self.init_failures == 0;
+        self.init_failures = self.init_failures.saturating_sub(1);
+        if self.is_initialised { Ok(()) } else { self.init_error.map_or(Ok(()), Err) }
+    }
 
-/// A call that fails and does nothing.
-#[derive(Clone, Debug)]
-pub struct Mishap {
-    pub call: Which,
-    pub errno: Errno,
-}
-
-#[derive(Clone, Debug)]
-pub enum Which {
-    /// The one with this number, counted from 0.
-    Number(usize),
-    /// Every one that is told like this in [`Kernel::trace`], its result left out.
-    Told(String),
+    fn let_go(&mut self) {
+        (self.driver, self.is_initialised, self.is_deferred, self.probing) = (None, false, false, None);
+    }
 }
 
 /// What happens to functions, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The program has written an override.
+    /// An override was written.
     Override {
         address: String,
         name: String,
     },
-    /// The program has asked for this, and the kernel has done it or not.
+    /// A driver was told to let go.
     Unbind {
         address: String,
+        driver: String,
+        /// Whether that was pciback, and had initialised the function.
+        was_initialised: bool,
     },
+    /// A driver was told to take a function.
     Bind {
         address: String,
     },
+    /// The program gives the kernel the module.
     Load,
-    /// A driver has begun to probe, whoever asked for it.
+    /// An address was put on pciback's list, or taken off.
+    NewSlot {
+        address: String,
+    },
+    RemoveSlot {
+        address: String,
+    },
+    /// A driver has begun to probe.
     Probe {
         address: String,
         driver: String,
+        why: Why,
     },
+    /// The function has gone, and its override with it.
+    Gone {
+        address: String,
+    },
+    /// It is there.
+    Appears {
+        address: String,
+    },
+}
+
+/// Why a driver probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It was told to by `bind`.
+    Bind,
+    /// It has been registered: the program has loaded its module.
+    Loaded,
+    /// It has been registered, by somebody else.
+    Registered,
+    /// The function has appeared, or somebody has asked all drivers.
+    Offered,
 }
 
 /// How pciback comes to be there.
@@ -113,27 +157,45 @@ pub enum Event {
 pub enum Module {
     /// In the image, at this path.
     File(&'static str),
+    /// Where only modprobe finds it.
+    Hidden,
     /// Not in the image.
     Missing,
     /// The kernel does not take it.
     Refused(Errno),
 }
 
-#[derive(Clone, Debug)]
+/// How far pciback's module has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pciback {
+    Absent,
+    /// Registered. What it gets it will initialise later, and swallow the errors (`initialize_devices`).
+    Coming {
+        ends_before: usize,
+    },
+    Live,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     pub functions: BTreeMap<String, Function>,
+    /// What has gone and can be found again.
+    pub gone: BTreeMap<String, Function>,
     pub module: Module,
     pub drivers: Vec<Driver>,
+    /// pciback's list.
+    pub slots: Vec<String>,
+    pciback: Pciback,
+    /// Whether an override is written and read under the device's lock: Linux up to 6.11.
+    pub locks_overrides: bool,
     /// What is no part of sysfs.
     pub files: BTreeMap<String, String>,
-    pub arrivals: Vec<Arrival>,
-    pub mishaps: Vec<Mishap>,
     pub events: Vec<Event>,
-    /// Every call and its result, for whoever has to find out what went wrong.
-    pub trace: Vec<String>,
     pub parameters: Option<String>,
-    calls: usize,
-    board: BTreeMap<usize, u32>,
+    /// Parameters that the module refuses.
+    pub refuses_parameters: bool,
+    /// How many calls there have been.
+    pub now: usize,
 }
 
 impl Kernel {
@@ -146,27 +208,18 @@ impl Kernel {
         ];
         Kernel {
             functions: BTreeMap::new(),
+            gone: BTreeMap::new(),
             module: Module::File(MODULE),
             drivers: Vec::new(),
+            slots: Vec::new(),
+            pciback: Pciback::Absent,
+            locks_overrides: true,
             files: files.map(|(path, text)| (path.to_owned(), text)).into(),
-            arrivals: Vec::new(),
-            mishaps: Vec::new(),
             events: Vec::new(),
-            trace: Vec::new(),
             parameters: None,
-            calls: 0,
-            board: BTreeMap::new(),
+            refuses_parameters: false,
+            now: 0,
         }
-    }
-
-    /// How many calls there have been.
-    pub fn calls(&self) -> usize {
-        self.calls
-    }
-
-    /// Forgets what has happened, and counts from 0 again.
-    pub fn start_over(&mut self) {
-        (self.calls, self.events, self.trace, self.board) = (0, Vec::new(), Vec::new(), BTreeMap::new());
     }
 
     pub fn driver(&self, address: &str) -> Option<&str> {
@@ -177,92 +230,159 @@ impl Kernel {
         self.drivers.iter().any(|registered| registered.name == driver)
     }
 
+    /// Whether pciback is there, and initialises what it gets.
+    pub fn has_live_pciback(&self) -> bool {
+        self.pciback == Pciback::Live
+    }
+
+    /// Lets time pass: probes come to their end, and so does a module that is being loaded.
+    pub fn advance(&mut self) {
+        let now = self.now;
+        for function in self.functions.values_mut() {
+            end_probe(function, now, now);
+        }
+        if let Pciback::Coming { ends_before } = self.pciback
+            && ends_before <= now
+        {
+            self.finish_loading();
+        }
+    }
+
+    /// Nothing that hung hangs any more, and whatever is being done is done.
+    pub fn settle(&mut self) {
+        for function in self.functions.values_mut() {
+            end_probe(function, usize::MAX, self.now);
+            function.is_locked = false;
+        }
+        self.finish_loading();
+    }
+
     /// Registers a driver, which probes every unbound function that it matches (`drivers/base/bus.c`, `bus_add_driver`).
     pub fn register(&mut self, driver: Driver) {
         self.register_slowly(driver, 0, true);
     }
 
-    /// The same for pciback, which then initialises what it got, and swallows the errors (`pci_stub.c`, `pcistub_init_devices_late`).
-    pub fn register_pciback(&mut self) {
-        self.register(PCIBACK_DRIVER);
+    /// The same, with probes that last for some calls, and end well or not.
+    pub fn register_slowly(&mut self, driver: Driver, calls: usize, succeeds: bool) {
+        // One that waits for ever has probed what came before.
+        let _ = self.add_driver(driver, calls, succeeds, Why::Registered);
     }
 
-    fn register_slowly(&mut self, driver: Driver, calls: usize, succeeds: bool) {
-        if self.has(driver.name) {
+    /// The same for pciback, loaded by somebody else.
+    pub fn register_pciback(&mut self) {
+        self.register_pciback_slowly(0);
+    }
+
+    /// The same, when its module needs some calls to be ready.
+    pub fn register_pciback_slowly(&mut self, calls: usize) {
+        let _ = self.start_pciback(calls, Why::Registered);
+    }
+
+    /// `xen_pcibk_init`: the driver is registered, and what it got then is initialised later.
+    fn start_pciback(&mut self, calls: usize, why: Why) -> Result<(), Errno> {
+        if self.pciback != Pciback::Absent {
+            return Ok(());
+        }
+        self.pciback = Pciback::Coming { ends_before: self.now + calls };
+        self.add_driver(PCIBACK_DRIVER, 0, true, why)?;
+        if calls == 0 {
+            self.finish_loading();
+        }
+        Ok(())
+    }
+
+    /// `pcistub_init_devices_late`. Errors go to the log.
+    fn finish_loading(&mut self) {
+        if !matches!(self.pciback, Pciback::Coming { .. }) {
             return;
         }
-        self.drivers.push(driver);
-        let unbound: Vec<String> = self.functions.iter().filter(|(_, function)| function.driver.is_none()).map(|(address, _)| address.clone()).collect();
-        for address in unbound {
-            if !self.matches(driver, &address) || self.probe(driver, &address).is_err() {
-                continue;
-            }
-            let ends_before = self.calls + calls;
-            let function = self.functions.get_mut(&address).expect("it was there just now");
-            if driver.name == PCIBACK {
-                function.is_initialised = function.init_error.is_none();
-            } else {
-                function.probing = Some(Probing { ends_before, succeeds });
-                self.end_probe(&address, self.calls);
-            }
+        self.pciback = Pciback::Live;
+        let now = self.now;
+        for function in self.functions.values_mut().filter(|function| function.is_deferred) {
+            let _ = function.initialise();
+            function.changed = now;
         }
     }
 
-    /// Whether a driver may take a function: `pci_match_device`. An override is the name of the only one that may, and that one may whatever its ids.
-    fn matches(&self, driver: Driver, address: &str) -> bool {
-        let function = &self.functions[address];
-        function.overridden.as_ref().map_or(function.modalias.starts_with(driver.takes), |name| name == driver.name)
+    fn add_driver(&mut self, driver: Driver, calls: usize, succeeds: bool, why: Why) -> Result<(), Errno> {
+        if self.has(driver.name) {
+            return Ok(());
+        }
+        self.drivers.push(driver);
+        let matching = self.functions.iter().filter(|(_, function)| matches(driver, function));
+        let matching: Vec<String> = matching.map(|(address, _)| address.clone()).collect();
+        for address in matching {
+            let function = &self.functions[&address];
+            // It takes the lock before it looks whether there is a driver.
+            if function.is_locked {
+                return Err(NEVER);
+            }
+            if function.driver.is_none() && self.probe(driver, &address, why).is_ok() && driver.name != PCIBACK {
+                let now = self.now;
+                if let Some(function) = self.functions.get_mut(&address) {
+                    function.probing = Some(Probing { ends_before: now + calls, succeeds });
+                    end_probe(function, now, now);
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// The probe: pciback takes only what an override gives it (slots are not modelled). Others take what they match.
-    fn probe(&mut self, driver: Driver, address: &str) -> Result<(), Errno> {
-        self.events.push(Event::Probe { address: address.to_owned(), driver: driver.name.to_owned() });
+    /// The probe: pciback takes only what an override or its list gives it (`pci_stub.c`, `pcistub_probe`). Others take what they match.
+    fn probe(&mut self, driver: Driver, address: &str, why: Why) -> Result<(), Errno> {
+        self.events.push(Event::Probe { address: address.to_owned(), driver: driver.name.to_owned(), why });
+        let is_listed = self.is_listed(address);
+        let (now, is_live) = (self.now, self.pciback == Pciback::Live);
         let function = self.functions.get_mut(address).ok_or(Errno::ENODEV)?;
-        if driver.name == PCIBACK && function.overridden.as_deref() != Some(PCIBACK) {
-            return Err(Errno::ENODEV);
+        function.changed = now;
+        if driver.name == PCIBACK {
+            if function.overridden.as_deref() != Some(PCIBACK) && !is_listed {
+                return Err(Errno::ENODEV);
+            }
+            if is_live {
+                function.initialise()?;
+            } else {
+                function.is_deferred = true;
+            }
+            if !is_listed {
+                self.slots.push(address.to_owned());
+            }
         }
         function.driver = Some(driver.name.to_owned());
         Ok(())
     }
 
-    /// Ends a probe whose time has come.
-    fn end_probe(&mut self, address: &str, now: usize) {
-        let Some(function) = self.functions.get_mut(address) else { return };
-        if let Some(probing) = function.probing.take_if(|probing| probing.ends_before <= now)
-            && !probing.succeeds
-        {
-            function.driver = None;
+    /// Whether pciback's list has the function or a bridge on the way to it (`pcistub_match_one`).
+    fn is_listed(&self, address: &str) -> bool {
+        !self.slots.is_empty() && {
+            let above = self.functions.get(address).map_or("", |function| &function.above);
+            above.split('/').chain([address]).any(|step| self.slots.iter().any(|slot| slot == step))
         }
     }
 
     /// A write to `bind` (`drivers/base/bus.c`, `bind_store`), with the errors of Linux 6.1.
     fn bind(&mut self, driver: &str, address: &str) -> Result<(), Errno> {
-        self.events.push(Event::Bind { address: address.to_owned() });
         let driver = *self.drivers.iter().find(|registered| registered.name == driver).ok_or(Errno::ENOENT)?;
-        if !self.functions.contains_key(address) || !self.matches(driver, address) {
-            return Err(Errno::ENODEV);
-        }
+        let now = self.now;
+        let function = self.functions.get_mut(address).filter(|function| matches(driver, function)).ok_or(Errno::ENODEV)?;
         // It takes the device's lock, and so waits for a probe.
-        self.end_probe(address, usize::MAX);
-        if self.driver(address).is_some() {
+        lock(function, now)?;
+        self.events.push(Event::Bind { address: address.to_owned() });
+        if function.driver.is_some() {
             return Err(Errno::EBUSY);
         }
-        self.probe(driver, address)?;
-        let function = self.functions.get_mut(address).ok_or(Errno::ENODEV)?;
-        if let (PCIBACK, Some(errno)) = (driver.name, function.init_error) {
-            function.driver = None;
-            return Err(errno);
-        }
-        function.is_initialised = true;
-        Ok(())
+        self.probe(driver, address, Why::Bind)
     }
 
     /// A write to `unbind`.
     fn unbind(&mut self, driver: &str, address: &str) -> Result<(), Errno> {
-        self.events.push(Event::Unbind { address: address.to_owned() });
-        self.end_probe(address, usize::MAX);
+        let now = self.now;
         let function = self.functions.get_mut(address).filter(|function| function.driver.as_deref() == Some(driver)).ok_or(Errno::ENODEV)?;
-        (function.driver, function.is_initialised) = (None, false);
+        lock(function, now)?;
+        let was_initialised = function.driver.as_deref() == Some(PCIBACK) && function.is_initialised;
+        self.events.push(Event::Unbind { address: address.to_owned(), driver: driver.to_owned(), was_initialised });
+        function.changed = now;
+        function.let_go();
         Ok(())
     }
 
@@ -272,249 +392,329 @@ impl Kernel {
             return Err(Errno::EINVAL);
         }
         let name = text(bytes.split(|&b| b == b'\n').next().unwrap_or_default());
-        self.events.push(Event::Override { address: address.to_owned(), name: name.clone() });
+        let (now, locks) = (self.now, self.locks_overrides);
         let function = self.functions.get_mut(address).ok_or(Errno::ENOENT)?;
+        if locks {
+            lock(function, now)?;
+        }
+        self.events.push(Event::Override { address: address.to_owned(), name: name.clone() });
         function.overridden = Some(name).filter(|name| !name.is_empty());
         Ok(())
+    }
+
+    /// A write to `new_slot` or `remove_slot`.
+    fn change_slots(&mut self, bytes: &[u8], adds: bool) -> Result<(), Errno> {
+        let wanted = slots(&text(bytes)).ok_or(Errno::EINVAL)?;
+        let mut found = false;
+        for address in wanted {
+            let known = self.slots.iter().position(|slot| *slot == address);
+            found |= known.is_some();
+            match known {
+                None if adds => {
+                    self.slots.push(address.clone());
+                    self.events.push(Event::NewSlot { address });
+                }
+                Some(at) if !adds => {
+                    self.slots.remove(at);
+                    self.events.push(Event::RemoveSlot { address });
+                }
+                _ => {}
+            }
+        }
+        if found || adds { Ok(()) } else { Err(Errno::ENOENT) }
+    }
+
+    /// Asks every driver, in the order of their registration, whether it takes the function.
+    fn offer(&mut self, address: &str) {
+        for driver in self.drivers.clone() {
+            let function = &self.functions[address];
+            if function.driver.is_none() && !function.is_locked && matches(driver, function) {
+                let _ = self.probe(driver, address, Why::Offered);
+            }
+        }
+    }
+
+    /// Takes a function out of the machine.
+    pub fn take_out(&mut self, address: &str) {
+        if self.functions.get(address).is_some_and(|function| !function.is_locked)
+            && let Some(mut function) = self.functions.remove(address)
+        {
+            function.let_go();
+            (function.overridden, function.changed) = (None, self.now);
+            self.gone.insert(address.to_owned(), function);
+            self.events.push(Event::Gone { address: address.to_owned() });
+        }
+    }
+
+    /// Puts back a function that was taken out.
+    pub fn put_back(&mut self, address: &str) {
+        if let Some(mut function) = self.gone.remove(address) {
+            function.changed = self.now;
+            self.functions.insert(address.to_owned(), function);
+            self.events.push(Event::Appears { address: address.to_owned() });
+            self.offer(address);
+        }
+    }
+
+    /// Takes pciback away: what it had nobody has.
+    pub fn unload_pciback(&mut self) {
+        self.drivers.retain(|driver| driver.name != PCIBACK);
+        self.pciback = Pciback::Absent;
+        self.slots.clear();
+        for function in self.functions.values_mut().filter(|function| function.driver.as_deref() == Some(PCIBACK)) {
+            function.let_go();
+        }
+    }
+
+    /// `finit_module` with that file, which the program, and nobody else, calls.
+    pub fn load(&mut self, path: &str, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
+        let file = match self.module {
+            Module::File(file) => file,
+            Module::Missing | Module::Hidden => return Err(Errno::ENOENT),
+            Module::Refused(_) => MODULE,
+        };
+        if path != file {
+            return Err(Errno::ENOENT);
+        }
+        if let Module::Refused(errno) = self.module {
+            return Err(errno);
+        }
+        // Only told to does the kernel unpack, and then it wants something packed (`kernel/module/main.c`).
+        if compressed == path.ends_with(".ko") {
+            return Err(Errno::ENOEXEC);
+        }
+        self.insert_module(parameters)
+    }
+
+    /// modprobe, which finds the module wherever it is.
+    pub fn modprobe(&mut self) -> Result<(), Errno> {
+        match self.module {
+            Module::Missing | Module::Refused(_) => Err(Errno::ECHILD),
+            // modprobe takes it for done if somebody else has done it.
+            Module::File(_) | Module::Hidden => self.insert_module(b"").or_else(|errno| if errno == Errno::EEXIST { Ok(()) } else { Err(errno) }),
+        }
+    }
+
+    fn insert_module(&mut self, parameters: &[u8]) -> Result<(), Errno> {
+        self.events.push(Event::Load);
+        if self.pciback != Pciback::Absent {
+            // It waits for the one that is being loaded (`kernel/module/main.c`, `add_unformed_module`).
+            self.finish_loading();
+            return Err(Errno::EEXIST);
+        }
+        if self.refuses_parameters && !parameters.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        self.parameters = Some(text(parameters));
+        self.start_pciback(0, Why::Loaded)
     }
 
     /// `irq_handlers` of pciback: what it has initialised, cut at a page.
     fn irq_handlers(&self) -> Vec<u8> {
         let mut lines = String::new();
-        for (address, function) in &self.functions {
+        for (address, function) in self.functions.iter().rev() {
             if function.driver.as_deref() == Some(PCIBACK) && function.is_initialised {
                 let _ = writeln!(lines, "{address}:off:not acking:0");
             }
         }
-        lines.truncate(4096);
+        lines.truncate(4095);
         lines.into_bytes()
     }
+}
 
-    /// Whatever comes between two calls, and then the call itself, if it is not to fail.
-    fn call<T>(&mut self, told: String, act: impl FnOnce(&mut Kernel) -> Result<T, Errno>) -> Result<T, Errno> {
-        let number = self.calls;
-        let due: Vec<Arrival> = self.arrivals.iter().filter(|arrival| arrival.before == number).copied().collect();
-        for arrival in due {
-            match arrival.driver {
-                Some(driver) => self.register_slowly(driver, arrival.calls, arrival.succeeds),
-                None => self.register_pciback(),
-            }
-        }
-        let addresses: Vec<String> = self.functions.keys().cloned().collect();
-        addresses.iter().for_each(|address| self.end_probe(address, number));
+/// Whether a driver may take a function: `pci_match_device`. An override is the name of the only one that may, and that one may whatever its ids.
+fn matches(driver: Driver, function: &Function) -> bool {
+    function.overridden.as_ref().map_or(function.modalias.starts_with(driver.takes), |name| name == driver.name)
+}
 
-        let fails = |mishap: &&Mishap| match &mishap.call {
-            Which::Number(call) => *call == number,
-            Which::Told(call) => *call == told,
-        };
-        let mishap = self.mishaps.iter().find(fails).map(|mishap| mishap.errno);
-        self.calls += 1;
-        let at = self.trace.len();
-        self.trace.push(format!("{number}: {told}"));
-        let result = mishap.map_or_else(|| act(self), Err);
-        if let Err(errno) = &result {
-            let errno = errno.0;
-            let _ = write!(self.trace[at], " = error {errno}");
-        }
-        result
+/// Takes the lock of a function: waits for a probe.
+fn lock(function: &mut Function, now: usize) -> Result<(), Errno> {
+    if function.is_locked {
+        return Err(NEVER);
     }
+    end_probe(function, usize::MAX, now);
+    Ok(())
+}
+
+/// Ends a probe that was to last until then at most.
+fn end_probe(function: &mut Function, until: usize, now: usize) {
+    if let Some(probing) = function.probing.take_if(|probing| probing.ends_before <= until) {
+        function.changed = now;
+        if !probing.succeeds {
+            function.driver = None;
+        }
+    }
+}
+
+/// The addresses that pciback understands (`pci_stub.c`, `str_to_slot`).
+fn slots(text: &str) -> Option<Vec<String>> {
+    let text = text.trim();
+    let (rest, function) = text.rsplit_once('.')?;
+    let fields: Vec<&str> = rest.split(':').collect();
+    let (domain, bus, device) = match *fields {
+        [domain, bus, device] => (domain, bus, device),
+        [bus, device] => ("0", bus, device),
+        _ => return None,
+    };
+    let number = |text: &str, most: u32| u32::from_str_radix(text, 16).ok().filter(|number| *number <= most);
+    let all = |text: &str, most: u32| if text == "*" { Some((0, most)) } else { number(text, most).map(|number| (number, number)) };
+    let (domain, bus) = (number(domain, 0xffff)?, number(bus, 0xff)?);
+    let (devices, functions) = (all(device, 0x1f)?, all(function, 7)?);
+    if device == "*" && function != "*" {
+        return None;
+    }
+    let mut slots = Vec::new();
+    for device in devices.0..=devices.1 {
+        for function in functions.0..=functions.1 {
+            slots.push(format!("{domain:04x}:{bus:02x}:{device:02x}.{function:x}"));
+        }
+    }
+    Some(slots)
 }
 
 /// A path of sysfs, understood.
-enum Node {
+enum Node<'p> {
     Functions,
-    Function(String),
-    OfFunction(String, String),
+    Function(&'p str),
+    OfFunction(&'p str, &'p str),
     Driver,
-    OfDriver(String, String),
+    OfDriver(String, &'p str),
     Elsewhere,
 }
 
+/// What sysfs and the file system show of it.
 impl Kernel {
     /// What is at a path. The errors are those of the way to it.
-    fn node(&self, path: &str) -> Result<Node, Errno> {
-        let split = |rest: &str| rest.split_once('/').map_or((rest.to_owned(), None), |(name, rest)| (name.to_owned(), Some(rest.to_owned())));
+    fn node<'p>(&self, path: &'p str) -> Result<Node<'p>, Errno> {
+        let split = |rest: &'p str| rest.split_once('/').map_or((rest, None), |(name, rest)| (name, Some(rest)));
         if path == "/sys/bus/pci/devices" {
             return Ok(Node::Functions);
         }
         if let Some(rest) = path.strip_prefix("/sys/bus/pci/devices/") {
             let (address, attribute) = split(rest);
-            let function = self.functions.get(&address).ok_or(Errno::ENOENT)?;
+            let function = self.functions.get(address).ok_or(Errno::ENOENT)?;
             return Ok(match attribute {
                 None => Node::Function(address),
                 Some(attribute) => match attribute.strip_prefix("driver/") {
-                    Some(attribute) => Node::OfDriver(function.driver.clone().ok_or(Errno::ENOENT)?, attribute.to_owned()),
+                    Some(attribute) => Node::OfDriver(function.driver.clone().ok_or(Errno::ENOENT)?, attribute),
                     None => Node::OfFunction(address, attribute),
                 },
             });
         }
         if let Some(rest) = path.strip_prefix("/sys/bus/pci/drivers/") {
             let (driver, attribute) = split(rest);
-            if !self.has(&driver) {
+            if !self.has(driver) {
                 return Err(Errno::ENOENT);
             }
-            return Ok(attribute.map_or(Node::Driver, |attribute| Node::OfDriver(driver, attribute)));
+            return Ok(attribute.map_or(Node::Driver, |attribute| Node::OfDriver(driver.to_owned(), attribute)));
         }
         Ok(Node::Elsewhere)
     }
 
-    fn content(&self, path: &str) -> Result<Vec<u8>, Errno> {
+    /// The whole content of a file.
+    pub fn content(&mut self, path: &str) -> Result<Vec<u8>, Errno> {
         match self.node(path)? {
             Node::Functions | Node::Function(_) | Node::Driver => Err(Errno::EISDIR),
-            Node::OfFunction(address, attribute) => match attribute.as_str() {
-                "modalias" => Ok(format!("{}\n", self.functions[&address].modalias).into_bytes()),
-                "driver_override" => Ok(format!("{}\n", self.functions[&address].overridden.as_deref().unwrap_or("(null)")).into_bytes()),
-                _ => Err(Errno::ENOENT),
+            Node::OfFunction(address, "modalias") => Ok(format!("{}\n", self.functions[address].modalias).into_bytes()),
+            Node::OfFunction(address, "driver_override") => {
+                let (now, locks) = (self.now, self.locks_overrides);
+                let function = self.functions.get_mut(address).ok_or(Errno::ENOENT)?;
+                if locks {
+                    lock(function, now)?;
+                }
+                Ok(format!("{}\n", function.overridden.as_deref().unwrap_or("(null)")).into_bytes())
+            }
+            Node::OfFunction(..) => Err(Errno::ENOENT),
+            Node::OfDriver(driver, "irq_handlers") if driver == PCIBACK => Ok(self.irq_handlers()),
+            Node::OfDriver(driver, "slots") if driver == PCIBACK => {
+                let mut lines: String = self.slots.iter().map(|slot| format!("{slot}\n")).collect();
+                lines.truncate(4095);
+                Ok(lines.into_bytes())
+            }
+            // `bind` and `unbind` are for writing. Root gets as far as the driver, which has no reader (`fs/sysfs/file.c`).
+            Node::OfDriver(..) => Err(Errno::EIO),
+            Node::Elsewhere => match (path, self.pciback) {
+                ("/sys/module/xen_pciback/initstate", Pciback::Coming { .. }) => Ok(b"coming\n".to_vec()),
+                ("/sys/module/xen_pciback/initstate", Pciback::Live) => Ok(b"live\n".to_vec()),
+                _ => self.files.get(path).map(|text| text.clone().into_bytes()).ok_or(Errno::ENOENT),
             },
-            Node::OfDriver(driver, attribute) if driver == PCIBACK && attribute == "irq_handlers" => Ok(self.irq_handlers()),
-            // `bind` and `unbind` are for writing.
-            Node::OfDriver(..) => Err(Errno::EACCES),
-            Node::Elsewhere => self.files.get(path).map(|text| text.clone().into_bytes()).ok_or(Errno::ENOENT),
         }
     }
-}
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-impl Host for Kernel {
-    fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        let path = text(path);
-        self.call(format!("read {path}"), |kernel| {
-            let content = kernel.content(&path)?;
-            let rest = content.get(offset as usize..).unwrap_or_default();
-            let length = rest.len().min(buffer.len());
-            let read = &mut buffer[..length];
-            read.copy_from_slice(&rest[..read.len()]);
-            Ok(&*read)
-        })
-    }
-
-    fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
-        let path = text(path);
-        self.call(format!("write {path} {}", text(bytes)), |kernel| match kernel.node(&path)? {
-            Node::OfFunction(address, attribute) if attribute == "driver_override" => kernel.set_override(&address, bytes),
-            Node::OfDriver(driver, attribute) if attribute == "bind" => kernel.bind(&driver, &text(bytes)),
-            Node::OfDriver(driver, attribute) if attribute == "unbind" => kernel.unbind(&driver, &text(bytes)),
-            _ => Err(Errno::EACCES),
-        })
-    }
-
-    fn link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        let path = text(path);
-        self.call(format!("link {path}"), |kernel| {
-            let target = match kernel.node(&path)? {
-                Node::Function(address) => format!("../../../devices/pci0000:00/{address}"),
-                Node::OfFunction(address, attribute) if attribute == "driver" => {
-                    format!("../../../bus/pci/drivers/{}", kernel.driver(&address).ok_or(Errno::ENOENT)?)
+    /// A write into an existing file.
+    pub fn store(&mut self, path: &str, bytes: &[u8]) -> Result<(), Errno> {
+        let word = || text(bytes.strip_suffix(b"\n").unwrap_or(bytes));
+        match self.node(path)? {
+            Node::OfFunction(address, "driver_override") => self.set_override(address, bytes),
+            Node::OfFunction(address, "remove") => {
+                if self.functions[address].is_locked {
+                    return Err(NEVER);
                 }
-                _ => return Err(Errno::EINVAL),
-            };
-            let link = buffer.get_mut(..target.len()).ok_or(Errno::ENAMETOOLONG)?;
-            link.copy_from_slice(target.as_bytes());
-            Ok(&*link)
-        })
+                self.take_out(address);
+                Ok(())
+            }
+            Node::OfDriver(driver, "bind") => self.bind(&driver, &word()),
+            Node::OfDriver(driver, "unbind") => self.unbind(&driver, &word()),
+            Node::OfDriver(driver, "new_slot") if driver == PCIBACK => self.change_slots(bytes, true),
+            Node::OfDriver(driver, "remove_slot") if driver == PCIBACK => self.change_slots(bytes, false),
+            Node::OfFunction(..) | Node::OfDriver(..) => Err(Errno::EACCES),
+            Node::Elsewhere => match path {
+                "/sys/bus/pci/rescan" => {
+                    let gone: Vec<String> = self.gone.keys().cloned().collect();
+                    gone.iter().for_each(|address| self.put_back(address));
+                    Ok(())
+                }
+                "/sys/bus/pci/drivers_probe" => {
+                    let address = word();
+                    let function = self.functions.get(&address).ok_or(Errno::ENODEV)?;
+                    if function.is_locked {
+                        return Err(NEVER);
+                    }
+                    self.offer(&address);
+                    Ok(())
+                }
+                _ if self.files.contains_key(path) => Err(Errno::EACCES),
+                _ => Err(Errno::ENOENT),
+            },
+            Node::Functions | Node::Function(_) | Node::Driver => Err(Errno::EISDIR),
+        }
     }
 
-    fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
-        let path = text(path);
-        let names: Vec<String> = self.call(format!("list {path}"), |kernel| match kernel.node(&path)? {
-            // In no particular order, and so in one that nobody sorts by.
-            Node::Functions => Ok(kernel.functions.keys().rev().cloned().collect()),
+    /// The target of a symbolic link.
+    pub fn target(&self, path: &str) -> Result<String, Errno> {
+        match self.node(path)? {
+            Node::Function(address) => Ok(format!("../../../devices/{}/{address}", self.functions[address].above)),
+            Node::OfFunction(address, "driver") => {
+                // One step up for each bridge more.
+                let up = "../".repeat(self.functions[address].above.matches('/').count());
+                Ok(format!("{up}../../../bus/pci/drivers/{}", self.driver(address).ok_or(Errno::ENOENT)?))
+            }
+            Node::OfFunction(_, "driver_override" | "modalias") | Node::OfDriver(..) | Node::Driver | Node::Functions => Err(Errno::EINVAL),
+            Node::OfFunction(..) => Err(Errno::ENOENT),
+            Node::Elsewhere if self.files.contains_key(path) => Err(Errno::EINVAL),
+            Node::Elsewhere => Err(Errno::ENOENT),
+        }
+    }
+
+    /// The names in a folder, in no particular order, and so in one that nobody sorts by.
+    pub fn names(&self, path: &str) -> Result<Vec<String>, Errno> {
+        match self.node(path)? {
+            Node::Functions => Ok(self.functions.keys().rev().cloned().collect()),
+            Node::Function(address) => {
+                let behind = self.functions.iter().filter(|(_, function)| function.above.ends_with(address)).map(|(address, _)| address.clone());
+                Ok(behind.chain(["driver_override", "modalias"].map(str::to_owned)).collect())
+            }
             Node::Driver => Ok(["bind", "unbind", "uevent"].map(str::to_owned).to_vec()),
             Node::Elsewhere => {
                 let folder = format!("{path}/");
-                let names: Vec<String> = kernel.files.keys().filter_map(|file| file.strip_prefix(&folder)).map(str::to_owned).collect();
+                let names: Vec<String> = self.files.keys().filter_map(|file| file.strip_prefix(&folder)).map(str::to_owned).collect();
                 if names.is_empty() { Err(Errno::ENOENT) } else { Ok(names) }
             }
             _ => Err(Errno::ENOTDIR),
-        })?;
-        names.iter().for_each(|name| visit(self, name.as_bytes()));
-        Ok(())
-    }
-
-    fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
-        self.call(format!("make_folder {}", text(path)), |_| Ok(()))
-    }
-
-    fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
-        let path = text(path);
-        self.call(format!("append {path}"), |kernel| {
-            kernel.files.entry(path).or_default().push_str(str::from_utf8(bytes).expect("what is written is UTF-8"));
-            Ok(())
-        })
-    }
-
-    fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
-        let (from, to) = (text(from), text(to));
-        self.call(format!("rename {from} {to}"), |kernel| {
-            let content = kernel.files.remove(&from).ok_or(Errno::ENOENT)?;
-            kernel.files.insert(to, content);
-            Ok(())
-        })
-    }
-
-    fn remove(&mut self, path: Path) -> Result<(), Errno> {
-        let path = text(path);
-        self.call(format!("remove {path}"), |kernel| kernel.files.remove(&path).map(drop).ok_or(Errno::ENOENT))
-    }
-
-    fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
-        let path = text(path);
-        self.call(format!("load {path}"), |kernel| {
-            let file = match kernel.module {
-                Module::File(file) => file,
-                Module::Missing => return Err(Errno::ENOENT),
-                Module::Refused(_) => MODULE,
-            };
-            if path != file {
-                return Err(Errno::ENOENT);
-            }
-            kernel.events.push(Event::Load);
-            if kernel.has(PCIBACK) {
-                return Err(Errno::EEXIST);
-            }
-            if let Module::Refused(errno) = kernel.module {
-                return Err(errno);
-            }
-            // Only told to does the kernel unpack, and then it wants something packed (`kernel/module/main.c`).
-            if compressed == path.ends_with(".ko") {
-                return Err(Errno::ENOEXEC);
-            }
-            kernel.parameters = Some(text(parameters));
-            kernel.register_pciback();
-            Ok(())
-        })
-    }
-
-    fn run(&mut self, path: Path, argument: &[u8]) -> Result<(), Errno> {
-        self.call(format!("run {} {}", text(path), text(argument)), |_| Err(Errno::ECHILD))
-    }
-
-    fn side_by_side(&mut self, tasks: &mut dyn FnMut() -> Option<usize>, _: u32, work: &dyn Fn(&mut Self, usize) -> Turn) {
-        let mut open: Vec<usize> = std::iter::from_fn(tasks).collect();
-        while !open.is_empty() {
-            open.retain(|&task| work(self, task) != Turn::Done);
         }
     }
+}
 
-    fn note(&mut self, place: usize, value: u32) {
-        let noted = self.board.entry(place).or_insert(0);
-        if place > 0 || *noted == 0 {
-            *noted = value;
-        }
-    }
-
-    fn noted(&mut self, place: usize) -> u32 {
-        self.board.get(&place).copied().unwrap_or(0)
-    }
-
-    fn say(&mut self, _: Level, line: &Line) {
-        let _ = self.call(format!("say {}", text(line.bytes())), |_| Ok(()));
-    }
-
-    fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        self.call(format!("print {}", text(bytes)), |_| Ok(()))
-    }
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

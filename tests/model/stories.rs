@@ -3,7 +3,8 @@
 use pciseize::{cli::Exit, host::Errno};
 
 use crate::{
-    kernel::{Arrival, Driver, E1000E, Event, Function, GREEDY, Kernel, MODULE, Mishap, Module, NVME, PCIBACK, PORT, Which, XHCI},
+    dom0::{Arrival, Dom0, Mishap, What, Which},
+    kernel::{Driver, E1000E, Event, Function, GREEDY, Kernel, MODULE, Module, NVME, PCIBACK, PORT, Why, XHCI},
     laws::{self, ask, run},
 };
 
@@ -13,7 +14,7 @@ pub const DISK: &str = "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02";
 pub const BRIDGE: &str = "pci:v00001B36d0000000Csv00000000sd00000000bc06sc04i00";
 
 /// Three devices are asked for, and the twin of each and a bridge stay with dom0. No driver is there yet.
-fn machine() -> Kernel {
+fn machine() -> Dom0 {
     let mut kernel = Kernel::new();
     for (address, modalias) in [
         ("0000:00:04.0", NIC),
@@ -27,66 +28,66 @@ fn machine() -> Kernel {
         kernel.functions.insert(address.to_owned(), Function::new(modalias));
     }
     ask(&mut kernel, &ASKED);
-    kernel
+    Dom0::new(kernel)
 }
 
 const ASKED: [&str; 3] = ["0000:00:04.0", "0000:00:05.0", "0000:00:06.0"];
 const OTHERS: [(&str, Driver); 4] = [("0000:00:14.0", E1000E), ("0000:00:15.0", XHCI), ("0000:00:16.0", NVME), ("0000:00:1c.0", PORT)];
 
 fn arrives(before: usize, driver: Driver) -> Arrival {
-    Arrival { before, driver: Some(driver), calls: 0, succeeds: true }
+    Arrival { before, what: What::Driver { driver, calls: 0, succeeds: true } }
 }
 
-fn overrides(kernel: &Kernel) -> Vec<Option<&str>> {
-    ASKED.iter().map(|address| kernel.functions[*address].overridden.as_deref()).collect()
+fn overrides(dom0: &Kernel) -> Vec<Option<&str>> {
+    ASKED.iter().map(|address| dom0.functions[*address].overridden.as_deref()).collect()
 }
 
 #[test]
 fn an_empty_machine_gives_up_its_devices() {
-    let mut kernel = machine();
-    kernel.files.insert("/proc/cmdline".to_owned(), "xen-pciback.passthrough=1 quiet xen_pciback.permissive".to_owned());
-    let run = run(&mut kernel);
+    let mut dom0 = machine();
+    dom0.files.insert("/proc/cmdline".to_owned(), "xen-pciback.passthrough=1 quiet xen_pciback.permissive".to_owned());
+    let run = run(&mut dom0);
     assert_eq!(run.exit, Exit::AsAsked);
     assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized"; 3]);
-    assert_eq!(kernel.parameters.as_deref(), Some("passthrough=1 permissive"));
+    assert_eq!(dom0.parameters.as_deref(), Some("passthrough=1 permissive"));
     // Drivers that come later get the others, and nothing else.
     for driver in [E1000E, XHCI, NVME, PORT] {
-        kernel.register(driver);
+        dom0.register(driver);
     }
     for (address, driver) in OTHERS {
-        assert_eq!(kernel.driver(address), Some(driver.name));
+        assert_eq!(dom0.driver(address), Some(driver.name));
     }
-    assert_eq!(ASKED.map(|address| kernel.driver(address)), [Some(PCIBACK); 3]);
+    assert_eq!(ASKED.map(|address| dom0.driver(address)), [Some(PCIBACK); 3]);
 }
 
 #[test]
 fn an_old_driver_lets_go() {
-    let mut kernel = machine();
-    kernel.register(E1000E);
-    kernel.register(XHCI);
-    let run = run(&mut kernel);
+    let mut dom0 = machine();
+    dom0.register(E1000E);
+    dom0.register(XHCI);
+    let run = run(&mut dom0);
     assert_eq!(run.exit, Exit::AsAsked);
     let report = run.report().expect("a report");
     let origins: Vec<_> = report["devices"].as_array().expect("devices").iter().map(|device| device["origin"].as_str()).collect();
     assert_eq!(origins, [Some("e1000e"), Some("xhci_hcd"), None]);
-    assert_eq!(kernel.driver("0000:00:14.0"), Some("e1000e"));
+    assert_eq!(dom0.driver("0000:00:14.0"), Some("e1000e"));
 }
 
 #[test]
 fn without_the_module_devices_are_held() {
     for module in [Module::Missing, Module::Refused(Errno::EKEYREJECTED)] {
-        let mut kernel = machine();
-        kernel.module = module;
-        kernel.register(E1000E);
-        let run = run(&mut kernel);
+        let mut dom0 = machine();
+        dom0.module = module;
+        dom0.register(E1000E);
+        let run = run(&mut dom0);
         assert_eq!(run.exit, Exit::NotAsAsked);
         assert_eq!(ASKED.map(|address| run.outcome(address)), ["held"; 3]);
-        assert_eq!(overrides(&kernel), [Some(PCIBACK); 3]);
+        assert_eq!(overrides(&dom0), [Some(PCIBACK); 3]);
         // No driver gets them, and a later modprobe of pciback does.
-        kernel.register(GREEDY);
-        assert_eq!(ASKED.map(|address| kernel.driver(address)), [None; 3]);
-        kernel.register_pciback();
-        assert_eq!(ASKED.map(|address| kernel.driver(address)), [Some(PCIBACK); 3]);
+        dom0.register(GREEDY);
+        assert_eq!(ASKED.map(|address| dom0.driver(address)), [None; 3]);
+        dom0.register_pciback();
+        assert_eq!(ASKED.map(|address| dom0.driver(address)), [Some(PCIBACK); 3]);
     }
 }
 
@@ -94,14 +95,14 @@ fn without_the_module_devices_are_held() {
 fn the_module_is_found_where_distributions_put_it() {
     const FILES: [&str; 4] = [
         MODULE,
-        "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.xz",
-        "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.zst",
-        "/usr/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.gz",
+        "/lib/modules/6.1.0-model/dom0/drivers/xen/xen-pciback/xen-pciback.ko.xz",
+        "/lib/modules/6.1.0-model/dom0/drivers/xen/xen-pciback/xen-pciback.ko.zst",
+        "/usr/lib/modules/6.1.0-model/dom0/drivers/xen/xen-pciback/xen-pciback.ko.gz",
     ];
     for file in FILES {
-        let mut kernel = machine();
-        kernel.module = Module::File(file);
-        assert_eq!(run(&mut kernel).exit, Exit::AsAsked, "{file}");
+        let mut dom0 = machine();
+        dom0.module = Module::File(file);
+        assert_eq!(run(&mut dom0).exit, Exit::AsAsked, "{file}");
     }
 }
 
@@ -116,13 +117,13 @@ fn one_devices_trouble_is_its_own() {
         "link /sys/bus/pci/devices/0000:00:05.0/driver",
     ];
     for step in steps {
-        let mut kernel = machine();
+        let mut dom0 = machine();
         for driver in [E1000E, XHCI, NVME] {
-            kernel.register(driver);
+            dom0.register(driver);
         }
-        kernel.mishaps.push(Mishap { call: Which::Told(step.to_owned()), errno: Errno::EBUSY });
-        let run = run(&mut kernel);
-        assert!(run.after.trace.iter().any(|told| told.contains(&format!("{step} = error"))), "this never happened: {step}");
+        dom0.fate.mishaps.push(Mishap { call: Which::Told(step.to_owned()), errno: Errno::EBUSY, has_effect: false });
+        let run = run(&mut dom0);
+        assert!(run.after.trace.iter().flatten().any(|told| told.contains(&format!("{step} = error"))), "this never happened: {step}");
         assert_eq!([run.outcome("0000:00:04.0"), run.outcome("0000:00:06.0")], ["seized"; 2], "{step}");
         let report = run.report().expect("a report");
         assert!(report["devices"][1]["warnings"][0].as_str().is_some_and(|warning| warning.ends_with("EBUSY (16)")), "{step}: {report}");
@@ -131,35 +132,40 @@ fn one_devices_trouble_is_its_own() {
 
 #[test]
 fn an_initialisation_that_fails_is_told() {
-    let mut kernel = machine();
-    kernel.functions.get_mut("0000:00:05.0").expect("the USB controller").init_error = Some(Errno::EINVAL);
-    let run = run(&mut kernel);
+    let mut dom0 = machine();
+    dom0.functions.get_mut("0000:00:05.0").expect("the USB controller").init_error = Some(Errno::EINVAL);
+    let run = run(&mut dom0);
     assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized", "held", "seized"]);
 }
 
-/// Seized by the module's own load, a device can be bound and yet unusable. Only `irq_handlers` knows.
+/// Seized by the module's own load, a device can be bound and yet unusable. Only `irq_handlers` knows. It is bound once more; what pciback has initialised stays as it is.
 #[test]
-fn what_was_on_pciback_before_is_left_there() {
-    let mut kernel = machine();
-    for address in ASKED {
-        kernel.functions.get_mut(address).expect("a device").overridden = Some(PCIBACK.to_owned());
+fn what_pciback_could_not_initialise_is_bound_once_more() {
+    for (init_failures, outcome) in [(1, "seized"), (2, "held"), (usize::MAX, "held")] {
+        let mut dom0 = machine();
+        for address in ASKED {
+            dom0.functions.get_mut(address).expect("a device").overridden = Some(PCIBACK.to_owned());
+        }
+        let usb = dom0.functions.get_mut("0000:00:05.0").expect("the USB controller");
+        (usb.init_error, usb.init_failures) = (Some(Errno::EINVAL), init_failures);
+        dom0.register_pciback();
+        let run = run(&mut dom0);
+        assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized", outcome, "seized"]);
+        let unbinds: Vec<_> = run.after.events.iter().filter(|event| matches!(event, Event::Unbind { .. })).collect();
+        let expected = Event::Unbind { address: "0000:00:05.0".to_owned(), driver: PCIBACK.to_owned(), was_initialised: false };
+        assert_eq!(unbinds, [&expected]);
     }
-    kernel.functions.get_mut("0000:00:05.0").expect("the USB controller").init_error = Some(Errno::EINVAL);
-    kernel.register_pciback();
-    let run = run(&mut kernel);
-    assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized", "unready", "seized"]);
-    assert_eq!(run.after.events, []);
 }
 
 #[test]
 fn the_second_run_changes_nothing() {
-    let mut kernel = machine();
-    kernel.register(E1000E);
-    let first = run(&mut kernel);
-    let second = run(&mut kernel);
+    let mut dom0 = machine();
+    dom0.register(E1000E);
+    let first = run(&mut dom0);
+    let second = run(&mut dom0);
     assert_eq!((first.exit, second.exit), (Exit::AsAsked, Exit::AsAsked));
     assert_eq!(second.after.events, []);
-    assert_eq!(second.after.functions, first.after.functions);
+    assert_eq!(second.has_changed_nothing(first.exit), Ok(()));
     assert_eq!(second.after.files, first.after.files);
 }
 
@@ -170,9 +176,9 @@ fn a_driver_that_comes_at_any_moment_gets_nothing_that_is_held() {
     assert!(calls > 30, "only {calls} calls");
     for before in 0..=calls {
         for (calls, succeeds) in [(0, true), (3, true), (3, false), (100, true), (100, false)] {
-            let mut kernel = machine();
-            kernel.arrivals.push(Arrival { calls, succeeds, ..arrives(before, GREEDY) });
-            let run = run(&mut kernel);
+            let mut dom0 = machine();
+            dom0.fate.arrivals.push(Arrival { before, what: What::Driver { driver: GREEDY, calls, succeeds } });
+            let run = run(&mut dom0);
             assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized"; 3], "before call {before}");
         }
     }
@@ -182,9 +188,11 @@ fn a_driver_that_comes_at_any_moment_gets_nothing_that_is_held() {
 fn pciback_that_comes_at_any_moment_is_welcome() {
     let calls = run(&mut machine()).after.calls();
     for before in 0..=calls {
-        let mut kernel = machine();
-        kernel.arrivals.push(Arrival { before, driver: None, calls: 0, succeeds: true });
-        assert_eq!(run(&mut kernel).exit, Exit::AsAsked, "before call {before}");
+        for calls in [0, 2, 20] {
+            let mut dom0 = machine();
+            dom0.fate.arrivals.push(Arrival { before, what: What::Pciback { calls } });
+            assert_eq!(run(&mut dom0).exit, Exit::AsAsked, "before call {before}, for {calls} calls");
+        }
     }
 }
 
@@ -196,14 +204,14 @@ fn any_call_may_fail() {
     let mut later = machine();
     later.functions.get_mut("0000:00:05.0").expect("the USB controller").overridden = Some(PCIBACK.to_owned());
     later.register_pciback();
-    for kernel in [at_boot, later] {
-        let calls = run(&mut kernel.clone()).after.calls();
+    for dom0 in [at_boot, later] {
+        let calls = run(&mut dom0.clone()).after.calls();
         for call in 0..calls {
             for errno in [Errno::EIO, Errno::EBUSY, Errno::ENODEV, Errno::EINVAL] {
-                let mut kernel = kernel.clone();
-                kernel.mishaps.push(Mishap { call: Which::Number(call), errno });
-                kernel.arrivals.push(arrives(call + 1, XHCI));
-                run(&mut kernel);
+                let mut dom0 = dom0.clone();
+                dom0.fate.mishaps.push(Mishap { call: Which::Number(call), errno, has_effect: false });
+                dom0.fate.arrivals.push(arrives(call + 1, XHCI));
+                run(&mut dom0);
             }
         }
     }
@@ -211,21 +219,21 @@ fn any_call_may_fail() {
 
 #[test]
 fn nobody_asks_and_nothing_happens() {
-    let mut kernel = machine();
-    kernel.files.remove("/etc/xen/pciback.conf");
-    let run = run(&mut kernel);
+    let mut dom0 = machine();
+    dom0.files.remove("/etc/xen/pciback.conf");
+    let run = run(&mut dom0);
     assert_eq!(run.exit, Exit::AsAsked);
     assert_eq!(run.after.events, []);
 }
 
-/// The laws themselves: a kernel in which a held device was probed is found out.
+/// The laws themselves: a dom0 in which a held device was probed is found out.
 #[test]
 fn the_model_honours_an_override() {
-    let mut kernel = machine();
-    kernel.functions.get_mut("0000:00:04.0").expect("a device").overridden = Some("pciseize".to_owned());
-    kernel.register(E1000E);
-    assert_eq!(kernel.driver("0000:00:04.0"), None);
-    assert_eq!(kernel.driver("0000:00:14.0"), Some("e1000e"));
-    assert_eq!(kernel.events, [Event::Probe { address: "0000:00:14.0".to_owned(), driver: "e1000e".to_owned() }]);
-    assert!(!kernel.files.contains_key(laws::REPORT));
+    let mut dom0 = machine();
+    dom0.functions.get_mut("0000:00:04.0").expect("a device").overridden = Some("pciseize".to_owned());
+    dom0.register(E1000E);
+    assert_eq!(dom0.driver("0000:00:04.0"), None);
+    assert_eq!(dom0.driver("0000:00:14.0"), Some("e1000e"));
+    assert_eq!(dom0.events, [Event::Probe { address: "0000:00:14.0".to_owned(), driver: "e1000e".to_owned(), why: Why::Registered }]);
+    assert!(!dom0.files.contains_key(laws::REPORT));
 }
