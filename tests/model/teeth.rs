@@ -25,7 +25,7 @@ use crate::{
 pub enum Mistake {
     /// It does not hold.
     NoHold,
-    /// It reads the driver of a device before the hold, and not after it.
+    /// It reads the driver of a device when it finds it, and not after the hold.
     ReadsBeforeTheHold,
     /// It gives a device to pciback as soon as it is found, and holds it then.
     BindsBeforeTheHold,
@@ -65,14 +65,14 @@ const MISTAKES: [(Mistake, &str); 14] = [
     (Mistake::IgnoresBridges, "others are left alone"),
     (Mistake::TakesFromPciback, "what pciback has stays there"),
     (Mistake::LosesFailures, "what is not so has a reason"),
-    (Mistake::DoesNotWait, "what can be had is had"),
+    (Mistake::DoesNotWait, "what is held is held"),
     (Mistake::LeavesTheList, "pciback waits for nothing but plain addresses"),
     (Mistake::DoesNotRelease, "what can be had is had"),
     (Mistake::TouchesTheStuck, "nothing waits for ever"),
 ];
 
 /// Most scenarios that are played until a mistake is found.
-const ENOUGH: usize = 3_000;
+const ENOUGH: usize = 5_000;
 
 /// Plays scenarios, always the same ones, until each mistake has broken its law. Without a mistake none is broken.
 #[test]
@@ -82,7 +82,7 @@ fn every_mistake_breaks_a_law() {
         let mut runner = TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
         let mut broken = BTreeMap::new();
         for number in 1..=ENOUGH {
-            let scenario = scenario(2, 1).new_tree(&mut runner).expect("a scenario").current();
+            let scenario = scenario(8, 0, 1).new_tree(&mut runner).expect("a scenario").current();
             if let Err(found) = scenario.play(Some(mistake), false) {
                 assert!(scenario.play(None, false).is_ok(), "{mistake:?}: the law is broken without the mistake, too: {}", found.0);
                 broken.entry(found.0.law).or_insert(number);
@@ -100,7 +100,8 @@ fn every_mistake_breaks_a_law() {
 pub struct Mistaken {
     dom0: Dom0,
     mistake: Mistake,
-    /// What the driver links said before the hold.
+    /// What the driver links said when the devices were found, and of those that were held since.
+    found: BTreeMap<Vec<u8>, Result<Vec<u8>, Errno>>,
     remembered: BTreeMap<Vec<u8>, Result<Vec<u8>, Errno>>,
     /// What was bound or overridden.
     done: BTreeSet<String>,
@@ -110,7 +111,7 @@ pub struct Mistaken {
 
 impl Mistaken {
     pub fn new(dom0: Dom0, mistake: Mistake) -> Mistaken {
-        Mistaken { dom0, mistake, remembered: BTreeMap::new(), done: BTreeSet::new(), is_side_by_side: false, has_worked: false }
+        Mistaken { dom0, mistake, found: BTreeMap::new(), remembered: BTreeMap::new(), done: BTreeSet::new(), is_side_by_side: false, has_worked: false }
     }
 
     pub fn into_dom0(self) -> Dom0 {
@@ -129,6 +130,11 @@ fn address(path: &str) -> Option<&str> {
     path.strip_prefix("/sys/bus/pci/devices/")?.get(..).and_then(|rest| rest.split('/').next())
 }
 
+/// The link to the driver, beside that attribute.
+fn driver_link(path: &str, attribute: &str) -> Vec<u8> {
+    (path.strip_suffix(attribute).unwrap_or(path).to_owned() + "/driver").into_bytes()
+}
+
 impl Host for Mistaken {
     fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         let name = text(path);
@@ -140,6 +146,12 @@ impl Host for Mistaken {
         }
         if self.mistake == Mistake::TakesFromPciback && name.ends_with("/irq_handlers") {
             return Ok(&buffer[..0]);
+        }
+        if self.mistake == Mistake::ReadsBeforeTheHold && name.ends_with("/modalias") && !self.has_worked {
+            let link = driver_link(&name, "/modalias");
+            let mut buffer = [0; 256];
+            let found = self.dom0.link(&link, &mut buffer).map(<[u8]>::to_vec);
+            self.found.insert(link, found);
         }
         let length = self.dom0.read(path, offset, buffer)?.len();
         let read = &mut buffer[..length];
@@ -161,10 +173,9 @@ impl Host for Mistaken {
         match self.mistake {
             Mistake::NoHold if is_hold => return Ok(()),
             Mistake::ReadsBeforeTheHold if is_hold => {
-                let link = [path.strip_suffix(b"_override").unwrap_or(path)].concat();
-                let mut buffer = [0; 256];
-                let before = self.dom0.link(&link, &mut buffer).map(<[u8]>::to_vec);
-                self.remembered.insert(link, before);
+                let link = driver_link(&name, "/driver_override");
+                let before = self.found.remove(&link);
+                self.remembered.extend(before.map(|before| (link, before)));
             }
             Mistake::BindsBeforeTheHold if is_hold => {
                 let _ = self.dom0.write(path, PCIBACK.as_bytes());
