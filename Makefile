@@ -19,7 +19,7 @@ MAN = $(DESTDIR)$(PREFIX)/share/man
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
 CHECK_PACKAGES = groff-base mandoc shellcheck strace util-linux valgrind
 FUZZ_PACKAGES = g++
-VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils
+VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils zstd
 
 SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
 

@@ -4,14 +4,16 @@
 //! every probe (`initcall_debug`): a seized device's only probe is pciback's, while its twin, which nobody
 //! listed, shows in the same boot that its driver was there and working.
 
+mod boots;
 mod lab;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::board::{self, BEHIND_ROOT_PORT, NETWORK, NVME, PAIRS, PATH_BEHIND_ROOT_PORT, ROOT_DISK, UHCI, UHCI_DEVICE, USB, VIRTIO, VIRTIO_DEVICE};
+use lab::debian::Suite;
 use lab::evidence::Evidence;
-use lab::image::{Generator, Image};
+use lab::image::{Generator, Image, Initramfs};
 use lab::machine::Machine;
 use lab::product::Product;
 use lab::progress;
@@ -33,41 +35,6 @@ fn stock_dom0_claims_every_device() -> Result<()> {
         let [listed, twin] = [pair.listed, pair.twin].map(|address| seen.function(address));
         assert_eq!((&listed.ids, &listed.class), (&twin.ids, &twin.class), "{}: twins are of one model", pair.model);
     }
-    Ok(())
-}
-
-/// Through initramfs-tools, with the devices listed in the file and a drop-in: dom0's drivers never have them.
-#[test]
-fn initramfs_tools_seizes_the_listed_devices() -> Result<()> {
-    let image = listing_image(Generator::InitramfsTools)?;
-    let seen = Machine::dom0(&image).boot("initramfs-tools")?;
-    assert_listed_seized(&seen)?;
-    tell_times(&seen);
-    Ok(())
-}
-
-/// Through dracut with systemd: the same. And a virtio device, whose driver systemd as first process has already let in before
-/// any unit could start, is taken from that driver.
-#[test]
-fn dracut_seizes_the_listed_devices_and_takes_a_bound_one() -> Result<()> {
-    let image = listing_image(Generator::Dracut)?;
-    let seen = Machine::dom0(&image).device(VIRTIO_DEVICE).cmdline(&format!("pciseize.hide={VIRTIO}")).boot("dracut")?;
-    assert_listed_seized(&seen)?;
-
-    assert_eq!(seen.driver(VIRTIO), Some("pciback"), "{}", seen.pciseize_log());
-    assert_eq!(seen.successful_probes(VIRTIO).len(), 2, "first its own driver, then pciback");
-    assert_eq!(seen.reported(VIRTIO)?["origin"], "virtio-pci");
-    tell_times(&seen);
-    Ok(())
-}
-
-/// Through dracut without systemd: the same as with it.
-#[test]
-fn dracut_without_systemd_seizes_the_listed_devices() -> Result<()> {
-    let image = listing_image(Generator::DracutWithoutSystemd)?;
-    let seen = Machine::dom0(&image).boot("dracut-without-systemd")?;
-    assert_listed_seized(&seen)?;
-    tell_times(&seen);
     Ok(())
 }
 
@@ -197,7 +164,7 @@ fn seize_on_the_running_host_takes_bound_devices_once() -> Result<()> {
 /// The image with pciseize on a machine without Xen: nothing is touched, and the log says why.
 #[test]
 fn without_xen_nothing_is_touched() -> Result<()> {
-    let image = listing_image(Generator::InitramfsTools)?;
+    let image = listing_image(Generator::InitramfsTools, Suite::Bookworm)?;
     let seen = Machine::bare(&image).boot("without-xen")?;
     assert_nothing_touched(&seen);
     assert!(seen.logged(&["not a Xen dom0"]), "{}", seen.pciseize_log());
@@ -269,15 +236,15 @@ fn a_boot_that_lasts_too_long_is_an_error_that_shows_the_console() -> Result<()>
 }
 
 /// An image with pciseize, where a file and a drop-in list one device of each pair.
-fn listing_image(generator: Generator) -> Result<lab::image::Initramfs> {
+fn listing_image(generator: Generator, suite: Suite) -> Result<Initramfs> {
     let (file, drop_in) = PAIRS.split_at(2);
-    let image = Image::with(generator, &Product::install()?).file(FILE, &board::lines(file)).file(DROP_IN, &board::lines(drop_in)).build()?;
+    let image = Image::with(generator, &Product::install()?).on(suite).file(FILE, &board::lines(file)).file(DROP_IN, &board::lines(drop_in)).build()?;
     assert!(said_by_the_hook(&image).is_empty(), "nothing is wrong:\n{}", image.build_log);
     Ok(image)
 }
 
 /// An image with pciseize, where the file lists one device of the first two pairs, one that is not there, and bad items.
-fn bad_image(generator: Generator) -> Result<lab::image::Initramfs> {
+fn bad_image(generator: Generator) -> Result<Initramfs> {
     let text = format!("# devices for guests\n{}\n0000:82.0.0\n  00:09.9 # no such function\n0000:00:1e.0\nnonsense\n{}\n", PAIRS[0].listed, PAIRS[1].listed);
     Image::with(generator, &Product::install()?).file(FILE, &text).build()
 }
@@ -288,7 +255,7 @@ fn bad_places() -> [(String, &'static str); 3] {
 }
 
 /// What the hook said when the image was made.
-fn said_by_the_hook(image: &lab::image::Initramfs) -> Vec<&str> {
+fn said_by_the_hook(image: &Initramfs) -> Vec<&str> {
     image.build_log.lines().filter(|line| line.contains("pciseize: ")).collect()
 }
 

@@ -65,6 +65,15 @@ fn entry_in(cache: &Path, ingredients: &Ingredients, keep: usize, make: impl FnO
     Ok(whole)
 }
 
+/// Does something in a folder of this name that stays as it is left. Only one at a time has it.
+pub fn folder<T>(name: &str, act: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let folder = directory()?.join(name);
+    let lock = File::create(lock_of(&folder))?;
+    lock.lock()?;
+    fs::create_dir_all(&folder)?;
+    act(&folder)
+}
+
 fn directory() -> Result<PathBuf> {
     let base = match env::var_os("XDG_CACHE_HOME") {
         Some(base) if !base.is_empty() => PathBuf::from(base),

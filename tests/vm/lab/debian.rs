@@ -1,4 +1,4 @@
-//! A whole Debian 12 with Xen, made from the machine's own package sources: root tree, hypervisor, kernel, root disk.
+//! A whole Debian with Xen, made from the machine's own package sources: root tree, hypervisor, kernel, root disk.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,22 +11,40 @@ use anyhow::{Context, Result, bail, ensure};
 use super::cache::{self, Ingredients};
 use super::{progress, repository, tool};
 
-const SUITE: &str = "bookworm";
+/// A release of Debian.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Suite {
+    /// Debian 12: kernel 6.1, Xen 4.17, modules as plain files.
+    Bookworm,
+    /// Debian 13: kernel 6.12, Xen 4.20, modules packed with xz, virtio built in.
+    Trixie,
+}
 
-/// What the root tree holds beyond the essential packages.
-const PACKAGES: [&str; 11] = [
-    "linux-image-amd64",
-    "xen-hypervisor-4.17-amd64",
-    "initramfs-tools",
-    "dracut-core",
-    "systemd",
-    "udev",
-    "kmod",
-    "busybox",
-    "pciutils",
-    "strace",
-    "xen-utils-4.17",
-];
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+
+    /// What the root tree holds beyond the essential packages.
+    fn packages(self) -> [&'static str; 11] {
+        let [hypervisor, utilities] = match self {
+            Self::Bookworm => ["xen-hypervisor-4.17-amd64", "xen-utils-4.17"],
+            Self::Trixie => ["xen-hypervisor-4.20-amd64", "xen-utils-4.20"],
+        };
+        ["linux-image-amd64", hypervisor, utilities, "initramfs-tools", "dracut-core", "systemd", "udev", "kmod", "busybox", "pciutils", "strace"]
+    }
+
+    /// The program that unpacks the kernel.
+    fn kernel_unpacker(self) -> &'static str {
+        match self {
+            Self::Bookworm => "xz",
+            Self::Trixie => "zstd",
+        }
+    }
+}
 
 /// How mmdebstrap makes the tree. Documentation and translations only cost time.
 const MMDEBSTRAP: [&str; 6] = [
@@ -37,6 +55,9 @@ const MMDEBSTRAP: [&str; 6] = [
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--quiet",
 ];
+
+/// How many of each stay in the cache: the newest two of each suite.
+const KEEP: usize = 4;
 
 /// The parts from which machines are put together.
 pub struct Debian {
@@ -57,19 +78,19 @@ pub struct Debian {
 }
 
 /// Gets the parts from the cache, or makes them.
-pub fn debian() -> Result<Debian> {
-    let versions = candidate_versions()?;
-    let mut ingredients = Ingredients::of("debian").with("suite", SUITE).with("options", MMDEBSTRAP.join("\n"));
-    for (package, version) in &versions {
+pub fn debian(suite: Suite) -> Result<Debian> {
+    let sources = sources(suite)?;
+    let mut ingredients = Ingredients::of("debian").with("suite", suite.name()).with("options", MMDEBSTRAP.join("\n"));
+    for (package, version) in &candidate_versions(suite, &sources)? {
         ingredients = ingredients.with(package, version);
     }
-    let base = cache::entry(&ingredients, 2, make_base)?;
+    let base = cache::entry(&ingredients, KEEP, |entry| make_base(suite, &sources, entry))?;
     let identity = base.to_string_lossy().into_owned();
     let root = base.join("root");
 
     let test_init = repository().join("tests/vm/guest/test-init");
     let ingredients = Ingredients::of("disk").with("debian", &identity).with("test-init", fs::read(&test_init)?);
-    let disk = cache::entry(&ingredients, 2, |entry| make_disk(&root, &test_init, &entry.join("root.img")))?;
+    let disk = cache::entry(&ingredients, KEEP, |entry| make_disk(&root, &test_init, &entry.join("root.img")))?;
 
     let release = only_file(&root.join("lib/modules"), "", "")?;
     Ok(Debian {
@@ -83,10 +104,32 @@ pub fn debian() -> Result<Debian> {
     })
 }
 
+/// The package sources of this machine, as lines of a `sources.list`, for this suite.
+fn sources(suite: Suite) -> Result<String> {
+    let mut command = Command::new("apt-get");
+    command.args(["indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages", "Origin: Debian", "Architecture: amd64"]);
+    let sources = tool::run(command)?;
+    let of_another_suite = |line: &str| {
+        let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        if let Some(release) = words.get_mut(2) {
+            // Also in bookworm-updates and bookworm-security.
+            *release = release.replace(Suite::Bookworm.name(), suite.name());
+        }
+        words.join(" ") + "\n"
+    };
+    let sources: String = sources.lines().map(of_another_suite).collect();
+    ensure!(sources.contains(suite.name()), "apt has no package lists of Debian 12: run `make requirements-vm`");
+    Ok(sources)
+}
+
 /// The version of each package that apt would install now.
-fn candidate_versions() -> Result<Vec<(&'static str, String)>> {
+fn candidate_versions(suite: Suite, sources: &str) -> Result<Vec<(&'static str, String)>> {
+    let options = match suite {
+        Suite::Bookworm => Vec::new(),
+        Suite::Trixie => other_lists(suite, sources)?,
+    };
     let mut command = Command::new("apt-cache");
-    command.args(["show", "--no-all-versions"]).args(PACKAGES);
+    command.args(options).args(["show", "--no-all-versions"]).args(suite.packages());
     let said = tool::run(command).context("apt does not know the packages: run `make requirements-vm` on Debian 12")?;
     let field = |stanza: &str, name: &str| -> Option<String> {
         let line = stanza.lines().find_map(|line| line.strip_prefix(name));
@@ -98,7 +141,8 @@ fn candidate_versions() -> Result<Vec<(&'static str, String)>> {
             versions.insert(package, version);
         }
     }
-    PACKAGES
+    suite
+        .packages()
         .into_iter()
         .map(|package| {
             let version = versions.get(package);
@@ -108,25 +152,48 @@ fn candidate_versions() -> Result<Vec<(&'static str, String)>> {
         .collect()
 }
 
-fn make_base(entry: &Path) -> Result<()> {
+/// apt's options for package lists of a suite that this machine does not have itself: in a folder of the cache, and brought up to date first.
+fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
+    cache::folder(&format!("lists-{}", suite.name()), |folder| {
+        let lists = folder.join("lists");
+        fs::create_dir_all(lists.join("partial"))?;
+        let list = folder.join("sources.list");
+        fs::write(&list, sources)?;
+        let options = vec![
+            format!("-oDir::State={}", folder.display()),
+            "-oDir::State::status=/dev/null".to_owned(),
+            format!("-oDir::Cache={}", folder.display()),
+            format!("-oDir::Etc::SourceList={}", list.display()),
+            "-oDir::Etc::SourceParts=-".to_owned(),
+            "-oAcquire::Languages=none".to_owned(),
+            "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
+        ];
+        let mut command = Command::new("apt-get");
+        command.args(&options).args(["update", "--error-on=any", "--quiet"]);
+        if let Err(error) = tool::run(command) {
+            // Older lists do as well: Debian 12 is made from what the last `apt-get update` brought, too.
+            let are_there = fs::read_dir(&lists)?.filter_map(Result::ok).any(|item| item.file_name().to_string_lossy().contains("_Packages"));
+            ensure!(are_there, error);
+            progress::say(&format!("  the package lists of {} are not up to date: {error:#}", suite.name()));
+        }
+        Ok(options)
+    })
+}
+
+fn make_base(suite: Suite, sources: &str, entry: &Path) -> Result<()> {
     let root = entry.join("root");
-    progress::step("installing Debian 12 with Xen into a folder", || make_root(&root))?;
+    progress::step(&format!("installing Debian ({}) with Xen into a folder", suite.name()), || make_root(suite, sources, &root))?;
 
     let packed = root.join("boot").join(only_file(&root.join("boot"), "xen-", ".gz")?);
     decompress("gzip", &fs::read(packed)?, &entry.join("xen"))?;
 
     let kernel = root.join("boot").join(only_file(&root.join("boot"), "vmlinuz-", "")?);
     let payload = kernel_payload(&fs::read(kernel)?)?;
-    decompress("xz", &payload, &entry.join("vmlinux"))
+    decompress(suite.kernel_unpacker(), &payload, &entry.join("vmlinux"))
 }
 
 /// Runs mmdebstrap with the package sources of this machine, whatever they are.
-fn make_root(root: &Path) -> Result<()> {
-    let mut command = Command::new("apt-get");
-    command.args(["indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages", "Origin: Debian", "Architecture: amd64"]);
-    let sources = tool::run(command)?;
-    ensure!(!sources.is_empty(), "apt has no package lists from Debian: run `make requirements-vm`");
-
+fn make_root(suite: Suite, sources: &str, root: &Path) -> Result<()> {
     let mut list = tempfile::Builder::new().suffix(".list").tempfile()?;
     list.write_all(sources.as_bytes())?;
     let mut command = tool::as_root("env");
@@ -134,8 +201,8 @@ fn make_root(root: &Path) -> Result<()> {
         .arg("INITRD=No") // the kernel package need not make an initramfs: we make our own
         .arg("mmdebstrap")
         .args(MMDEBSTRAP)
-        .arg(format!("--include={}", PACKAGES.join(",")))
-        .args([SUITE.as_ref(), root.as_os_str(), list.path().as_os_str()]);
+        .arg(format!("--include={}", suite.packages().join(",")))
+        .args([suite.name().as_ref(), root.as_os_str(), list.path().as_os_str()]);
     tool::run(command)?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::cache::{self, Ingredients};
-use super::debian::{Debian, debian};
+use super::debian::{Debian, Suite, debian};
 use super::product::Product;
 use super::{progress, repository, tool};
 
@@ -18,6 +18,8 @@ pub enum Generator {
     Dracut,
     /// dracut, with its own shell script as the first process.
     DracutWithoutSystemd,
+    /// dracut, with systemd and without any shell: nothing but native units and generators.
+    DracutWithoutShell,
 }
 
 impl Generator {
@@ -27,6 +29,7 @@ impl Generator {
             Self::InitramfsTools => "initramfs-tools",
             Self::Dracut => "dracut",
             Self::DracutWithoutSystemd => "dracut-without-systemd",
+            Self::DracutWithoutShell => "dracut-without-shell",
         }
     }
 }
@@ -34,6 +37,7 @@ impl Generator {
 /// An image to be made.
 pub struct Image {
     generator: Generator,
+    suite: Suite,
     product: Option<Product>,
     files: Vec<(String, String)>,
     has_pciback: bool,
@@ -48,14 +52,20 @@ pub struct Initramfs {
 }
 
 impl Image {
-    /// As the distribution makes it, without pciseize.
+    /// As Debian 12 makes it, without pciseize.
     pub fn stock(generator: Generator) -> Self {
-        Self { generator, product: None, files: Vec::new(), has_pciback: true }
+        Self { generator, suite: Suite::Bookworm, product: None, files: Vec::new(), has_pciback: true }
     }
 
     /// With pciseize installed in the root tree.
     pub fn with(generator: Generator, product: &Product) -> Self {
         Self { product: Some(product.clone()), ..Self::stock(generator) }
+    }
+
+    /// Made from, and for, this Debian.
+    pub fn on(mut self, suite: Suite) -> Self {
+        self.suite = suite;
+        self
     }
 
     /// Puts a file into the root tree from which the image is made.
@@ -72,7 +82,7 @@ impl Image {
 
     /// Gets the image from the cache, or makes it.
     pub fn build(&self) -> Result<Initramfs> {
-        let debian = debian()?;
+        let debian = debian(self.suite)?;
         let script = repository().join("tests/vm/lab/make-initramfs");
         let variant = if self.has_pciback { "with-xen-pciback" } else { "without-xen-pciback" };
         let product = self.product.as_ref().map(|product| product.tree.display().to_string());

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub mod board;
 mod cache;
 mod console;
-mod debian;
+pub mod debian;
 pub mod evidence;
 pub mod image;
 pub mod machine;

@@ -1,0 +1,82 @@
+//! Every way into a boot: each generator, on Debian 12 and 13. The devices are listed in the file and a drop-in, and dom0's drivers never have them.
+
+use anyhow::Result;
+
+use crate::lab::board::{VIRTIO, VIRTIO_DEVICE};
+use crate::lab::debian::Suite;
+use crate::lab::evidence::Evidence;
+use crate::lab::image::Generator;
+use crate::lab::machine::Machine;
+use crate::{assert_listed_seized, listing_image, tell_times};
+
+/// Through initramfs-tools.
+#[test]
+fn initramfs_tools_seizes_the_listed_devices() -> Result<()> {
+    let image = listing_image(Generator::InitramfsTools, Suite::Bookworm)?;
+    let seen = Machine::dom0(&image).boot("initramfs-tools")?;
+    assert_listed_seized(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// Through dracut with systemd. And a virtio device, whose driver systemd as first process has already let in before
+/// any unit could start, is taken from that driver.
+#[test]
+fn dracut_seizes_the_listed_devices_and_takes_a_bound_one() -> Result<()> {
+    let image = listing_image(Generator::Dracut, Suite::Bookworm)?;
+    let seen = Machine::dom0(&image).device(VIRTIO_DEVICE).cmdline(&format!("pciseize.hide={VIRTIO}")).boot("dracut")?;
+    assert_listed_seized(&seen)?;
+    assert_taken_from_virtio(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// Through dracut without systemd.
+#[test]
+fn dracut_without_systemd_seizes_the_listed_devices() -> Result<()> {
+    let image = listing_image(Generator::DracutWithoutSystemd, Suite::Bookworm)?;
+    let seen = Machine::dom0(&image).boot("dracut-without-systemd")?;
+    assert_listed_seized(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// Debian 13, through initramfs-tools. Its kernel has virtio built in: that driver had its device before any program ran.
+/// The module is packed in the image: the kernel unpacks it.
+#[test]
+fn debian_13_initramfs_tools_seizes_the_listed_devices_and_takes_a_bound_one() -> Result<()> {
+    let image = listing_image(Generator::InitramfsTools, Suite::Trixie)?;
+    let seen = Machine::dom0(&image).device(VIRTIO_DEVICE).cmdline(&format!("pciseize.hide={VIRTIO}")).boot("debian-13-initramfs-tools")?;
+    assert_listed_seized(&seen)?;
+    assert_taken_from_virtio(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// Debian 13, through dracut with systemd.
+#[test]
+fn debian_13_dracut_seizes_the_listed_devices() -> Result<()> {
+    let image = listing_image(Generator::Dracut, Suite::Trixie)?;
+    let seen = Machine::dom0(&image).boot("debian-13-dracut")?;
+    assert_listed_seized(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// Debian 13, through dracut without systemd.
+#[test]
+fn debian_13_dracut_without_systemd_seizes_the_listed_devices() -> Result<()> {
+    let image = listing_image(Generator::DracutWithoutSystemd, Suite::Trixie)?;
+    let seen = Machine::dom0(&image).boot("debian-13-dracut-without-systemd")?;
+    assert_listed_seized(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// A virtio device was its own driver's at first, and is pciback's now.
+fn assert_taken_from_virtio(seen: &Evidence) -> Result<()> {
+    assert_eq!(seen.driver(VIRTIO), Some("pciback"), "{}", seen.pciseize_log());
+    assert_eq!(seen.successful_probes(VIRTIO).len(), 2, "first its own driver, then pciback");
+    assert_eq!(seen.reported(VIRTIO)?["origin"], "virtio-pci");
+    Ok(())
+}
