@@ -46,6 +46,7 @@ fn dracut_without_systemd_seizes_the_listed_devices() -> Result<()> {
 #[test]
 fn debian_13_initramfs_tools_seizes_the_listed_devices_and_takes_a_bound_one() -> Result<()> {
     let image = listing_image(Generator::InitramfsTools, Suite::Trixie)?;
+    assert!(image.has("xen-pciback.ko.xz"), "the module is not packed");
     let seen = Machine::dom0(&image).device(VIRTIO_DEVICE).cmdline(&format!("pciseize.hide={VIRTIO}")).boot("debian-13-initramfs-tools")?;
     assert_listed_seized(&seen)?;
     assert_taken_from_virtio(&seen)?;
@@ -68,6 +69,20 @@ fn debian_13_dracut_seizes_the_listed_devices() -> Result<()> {
 fn debian_13_dracut_without_systemd_seizes_the_listed_devices() -> Result<()> {
     let image = listing_image(Generator::DracutWithoutSystemd, Suite::Trixie)?;
     let seen = Machine::dom0(&image).boot("debian-13-dracut-without-systemd")?;
+    assert_listed_seized(&seen)?;
+    tell_times(&seen);
+    Ok(())
+}
+
+/// Debian 13, through dracut, in an image without any shell: systemd alone runs everything.
+#[test]
+fn debian_13_dracut_without_shell_seizes_the_listed_devices() -> Result<()> {
+    let image = listing_image(Generator::DracutWithoutShell, Suite::Trixie)?;
+    assert!(image.has("systemd") && image.has("pciseize"));
+    for shell in ["sh", "bash", "dash", "busybox"] {
+        assert!(!image.has(shell), "there is {shell}");
+    }
+    let seen = Machine::dom0(&image).boot("debian-13-dracut-without-shell")?;
     assert_listed_seized(&seen)?;
     tell_times(&seen);
     Ok(())

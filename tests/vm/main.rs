@@ -10,7 +10,7 @@ mod lab;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::board::{self, BEHIND_ROOT_PORT, NETWORK, NVME, PAIRS, PATH_BEHIND_ROOT_PORT, ROOT_DISK, UHCI, UHCI_DEVICE, USB, VIRTIO, VIRTIO_DEVICE};
+use lab::board::{self, BEHIND_ROOT_PORT, NETWORK, NVME, PAIRS, PATH_BEHIND_ROOT_PORT, ROOT_DISK, UHCI, UHCI_DEVICE, USB};
 use lab::debian::Suite;
 use lab::evidence::Evidence;
 use lab::image::{Generator, Image, Initramfs};

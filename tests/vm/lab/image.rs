@@ -49,6 +49,15 @@ pub struct Initramfs {
     pub file: PathBuf,
     /// What the generator and its hooks said.
     pub build_log: String,
+    /// The names of all that is in it, one a line.
+    contents: String,
+}
+
+impl Initramfs {
+    /// Whether a file of this name is in some folder of it.
+    pub fn has(&self, name: &str) -> bool {
+        self.contents.lines().any(|path| path.rsplit('/').next() == Some(name))
+    }
 }
 
 impl Image {
@@ -107,14 +116,17 @@ impl Image {
                 command.args([self.generator.name(), &debian.release, variant]);
                 let said = tool::run(command)?;
                 fs::write(entry.join("build.log"), said)?;
-                fs::rename(work.join("initrd.img"), entry.join("initrd.img"))?;
+                for file in ["initrd.img", "contents"] {
+                    fs::rename(work.join(file), entry.join(file))?;
+                }
                 let mut command = tool::as_root("rm");
                 command.arg("-rf").arg(&work);
                 tool::run(command)?;
                 Ok(())
             })
         })?;
-        Ok(Initramfs { debian, build_log: fs::read_to_string(entry.join("build.log"))?, file: entry.join("initrd.img") })
+        let text = |name: &str| fs::read_to_string(entry.join(name));
+        Ok(Initramfs { debian, build_log: text("build.log")?, contents: text("contents")?, file: entry.join("initrd.img") })
     }
 
     /// Fills `upper`, the folder that is laid over the root tree.
