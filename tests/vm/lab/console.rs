@@ -1,13 +1,15 @@
-//! A program in a pseudo-terminal, read line by line while it runs: QEMU with the machine's serial console.
+//! A program in a pseudo-terminal, read line by line and answered while it runs: QEMU with the machine's serial console.
 
 use std::fs::File;
 use std::io::Write;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rexpect::ReadUntil;
 use rexpect::error::Error;
 use rexpect::process::WaitStatus;
 use rexpect::session::spawn_command;
@@ -25,6 +27,15 @@ pub struct Line {
     pub text: String,
 }
 
+/// What is typed where the program asks.
+#[derive(Clone)]
+pub struct Answer {
+    /// What it asks with. No newline comes behind it, and it may be a part of a line.
+    pub prompt: String,
+    /// What is typed, without the newline.
+    pub text: String,
+}
+
 /// All that a program has written.
 pub struct Console {
     pub lines: Vec<Line>,
@@ -33,18 +44,33 @@ pub struct Console {
 
 impl Console {
     /// Runs the program to its end. `watch` sees each line as it comes; a copy goes to the file `transcript`.
+    /// The answers are given in their order, each once.
     ///
-    /// A program that ends otherwise than with status 0, or lasts longer than `limit`, is an error.
-    pub fn follow(command: Command, limit: Duration, transcript: &Path, mut watch: impl FnMut(&Line)) -> Result<Self> {
+    /// A program that ends otherwise than with status 0, lasts longer than `limit`, or does not ask for all answers, is an error.
+    pub fn follow(command: Command, answers: &[Answer], limit: Duration, transcript: &Path, mut watch: impl FnMut(&Line)) -> Result<Self> {
         let begin = Instant::now();
         let mut copy = File::create(transcript)?;
         let mut session = spawn_command(command, Some(PATIENCE)).context("cannot start QEMU")?;
         session.process_mut().set_kill_timeout(Some(5000));
 
         let mut console = Self { lines: Vec::new(), transcript: transcript.to_owned() };
+        let mut answers = answers.iter();
+        let mut answer = answers.next();
+        // What was before a prompt on its line.
+        let mut begun = String::new();
         loop {
-            match session.read_line() {
-                Ok(text) => {
+            let newline = ReadUntil::String("\n".to_owned());
+            let prompt = answer.map(|answer| ReadUntil::String(answer.prompt.clone()));
+            match session.exp_any([newline].into_iter().chain(prompt).collect()) {
+                Ok((before, end)) => {
+                    begun.push_str(&before);
+                    if let Some(asked) = answer.filter(|asked| asked.prompt == end) {
+                        begun.push_str(&end);
+                        session.send_line(&asked.text)?;
+                        answer = answers.next();
+                        continue;
+                    }
+                    let text = mem::take(&mut begun);
                     let line = Line { at: begin.elapsed(), text: text.trim_end().to_owned() };
                     writeln!(copy, "{:7.2} {}", line.at.as_secs_f64(), line.text)?;
                     watch(&line);
@@ -52,7 +78,10 @@ impl Console {
                 }
                 Err(Error::EOF { .. }) => match session.process().status() {
                     Some(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(10)),
-                    Some(WaitStatus::Exited(_, 0)) => return Ok(console),
+                    Some(WaitStatus::Exited(_, 0)) => match answer {
+                        None => return Ok(console),
+                        Some(answer) => bail!(console.last_words(&format!("ended and never asked \"{}\"", answer.prompt))),
+                    },
                     other => bail!(console.last_words(&format!("ended with {other:?}"))),
                 },
                 Err(Error::Timeout { .. }) => {}

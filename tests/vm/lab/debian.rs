@@ -34,7 +34,7 @@ impl Suite {
             Self::Bookworm => ["xen-hypervisor-4.17-amd64", "xen-utils-4.17"],
             Self::Trixie => ["xen-hypervisor-4.20-amd64", "xen-utils-4.20"],
         };
-        ["linux-image-amd64", hypervisor, utilities, "initramfs-tools", "dracut-core", "systemd", "udev", "kmod", "busybox", "pciutils", "strace"]
+        ["linux-image-amd64", hypervisor, "initramfs-tools", "dracut-core", "systemd", "udev", "kmod", "busybox", "pciutils", "strace", utilities]
     }
 
     /// The program that unpacks the kernel.

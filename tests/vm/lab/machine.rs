@@ -1,13 +1,13 @@
 //! A computer in QEMU, without hardware virtualisation: put together, booted to its end, and its evidence read.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::console::{self, Console};
+use super::console::{self, Answer, Console};
 use super::evidence::Evidence;
 use super::image::Initramfs;
 use super::product::Product;
@@ -20,14 +20,18 @@ const LIMIT: Duration = Duration::from_secs(300);
 const EVIDENCE_SIZE: u64 = 32 << 20;
 
 /// What every kernel here is told.
-const KERNEL_ARGUMENTS: [&str; 9] = [
+const KERNEL_ARGUMENTS: [&str; 5] = [
     "root=LABEL=root",
     "rw",
     "init=/test-init",
     // Log every probe, and keep all of it.
     "initcall_debug",
-    "ignore_loglevel",
     "log_buf_len=4M",
+];
+
+/// What those are told that nobody answers.
+const UNATTENDED: [&str; 4] = [
+    "ignore_loglevel",
     // No shell for a boot that fails: end at once.
     "panic=1",
     "rd.shell=0",
@@ -40,6 +44,7 @@ pub struct Machine<'a> {
     has_xen: bool,
     devices: Vec<String>,
     arguments: Vec<String>,
+    answers: Option<Vec<Answer>>,
     product: Option<Product>,
     files: Vec<(String, String)>,
     limit: Duration,
@@ -53,6 +58,7 @@ impl<'a> Machine<'a> {
             has_xen: true,
             devices: board::DEVICES.map(str::to_owned).to_vec(),
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
+            answers: None,
             product: None,
             files: Vec::new(),
             limit: LIMIT,
@@ -73,6 +79,18 @@ impl<'a> Machine<'a> {
     /// Adds to the kernel's command line.
     pub fn cmdline(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// A boot that fails gives a shell, as it does to a user, and the console shows what a user's would.
+    pub fn attended(mut self) -> Self {
+        self.answers.get_or_insert_default();
+        self
+    }
+
+    /// Types this where the console asks with `prompt`. Several are typed in their order; one that is not asked for is an error.
+    pub fn answer(mut self, prompt: &str, text: &str) -> Self {
+        self.answers.get_or_insert_default().push(Answer { prompt: prompt.to_owned(), text: text.to_owned() });
         self
     }
 
@@ -103,18 +121,29 @@ impl<'a> Machine<'a> {
     pub fn boot(&self, name: &str) -> Result<Evidence> {
         let kind = if self.has_xen { "Xen" } else { "a kernel without Xen" };
         progress::step(&format!("booting {kind} ({name})"), || {
-            let folder = target_directory().join("vm").join(name);
-            fs::create_dir_all(&folder)?;
-            let evidence = folder.join("evidence.tar");
-            File::create(&evidence)?.set_len(EVIDENCE_SIZE)?;
-            let luggage = folder.join("luggage.tar");
-            self.pack(&luggage)?;
-
-            let transcript = folder.join("console");
-            let console = Console::follow(self.qemu(&luggage, &evidence), self.limit, &transcript, |line| announce(name, line))?;
+            let (console, evidence) = self.run(name)?;
             Evidence::read(&evidence, &console).with_context(|| console.last_words("ended without its evidence"))
         })
         .with_context(|| format!("boot {name}"))
+    }
+
+    /// Boots, waits for the end, and returns the console, where the real root need not be reached.
+    pub fn boot_to_any_end(&self, name: &str) -> Result<Console> {
+        progress::step(&format!("booting to any end ({name})"), || Ok(self.run(name)?.0)).with_context(|| format!("boot {name}"))
+    }
+
+    fn run(&self, name: &str) -> Result<(Console, PathBuf)> {
+        let folder = target_directory().join("vm").join(name);
+        fs::create_dir_all(&folder)?;
+        let evidence = folder.join("evidence.tar");
+        File::create(&evidence)?.set_len(EVIDENCE_SIZE)?;
+        let luggage = folder.join("luggage.tar");
+        self.pack(&luggage)?;
+
+        let transcript = folder.join("console");
+        let answers = self.answers.as_deref().unwrap_or_default();
+        let console = Console::follow(self.qemu(&luggage, &evidence), answers, self.limit, &transcript, |line| announce(name, line))?;
+        Ok((console, evidence))
     }
 
     /// Writes what the guest unpacks onto its root.
@@ -139,14 +168,19 @@ impl<'a> Machine<'a> {
         qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "qemu64"]);
         qemu.args(["-m", "2048", "-smp", "1", "-nodefaults", "-no-reboot"]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
+        let mut arguments = self.arguments.clone();
+        if self.answers.is_none() {
+            arguments.extend(UNATTENDED.map(str::to_owned));
+        }
+        let arguments = arguments.join(" ");
         if self.has_xen {
             // Xen's boot modules, and their arguments, are separated by commas: those inside are doubled.
-            let arguments = format!("console=hvc0 {}", self.arguments.join(" ")).replace(',', ",,");
+            let arguments = format!("console=hvc0 {arguments}").replace(',', ",,");
             let modules = format!("{} {arguments},{}", debian.vmlinux.display(), self.initramfs.file.display());
             qemu.arg("-kernel").arg(&debian.xen).arg("-initrd").arg(modules);
             qemu.args(["-append", "console=com1 com1=115200 dom0_mem=1536M,max:1536M"]);
         } else {
-            let arguments = format!("console=ttyS0 {}", self.arguments.join(" "));
+            let arguments = format!("console=ttyS0 {arguments}");
             qemu.arg("-kernel").arg(&debian.vmlinuz).arg("-initrd").arg(&self.initramfs.file);
             qemu.arg("-append").arg(arguments);
         }
