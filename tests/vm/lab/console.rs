@@ -94,6 +94,11 @@ impl Console {
         }
     }
 
+    /// Whether a line contains this text.
+    pub fn shows(&self, text: &str) -> bool {
+        self.lines.iter().any(|line| line.text.contains(text))
+    }
+
     /// For an error: what became of the machine, and the tail of its console.
     pub fn last_words(&self, fate: &str) -> String {
         let tail = &self.lines[self.lines.len().saturating_sub(TAIL)..];

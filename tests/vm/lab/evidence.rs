@@ -126,6 +126,11 @@ impl Evidence {
         device.cloned().with_context(|| format!("{address} is not in the report {report:#}"))
     }
 
+    /// What the console showed.
+    pub fn console(&self) -> &[Line] {
+        &self.console
+    }
+
     /// Seconds from QEMU's start to the first line of the kernel log that matches.
     ///
     /// The console shows some lines seconds late. So the line's own time stamp counts, and the console's promptest line
