@@ -7,7 +7,7 @@
 //! | `image` | an initramfs, by generator and content |
 //! | `board` | the devices of the standard machine |
 //! | `machine` | QEMU: a machine, booted to its end |
-//! | `console` | the serial console, read while it runs |
+//! | `console` | the serial console, read and answered while it runs |
 //! | `evidence` | what was brought out, and questions to it |
 //! | `cache`, `tool`, `progress` | what is slow to make is kept; programs of the host; what is going on |
 
