@@ -135,7 +135,7 @@ fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, Ite
         Action::RefuseDomain
     } else if is_bridge {
         Action::RefuseBridge
-    } else if request.lacks_keep && !narrow {
+    } else if request.lacks_keep && !narrow || function.place.is_none() && request.keeps_by_path() {
         Action::Leave
     } else {
         Action::Seize

@@ -211,6 +211,12 @@ impl Request {
         }
     }
 
+    /// Whether something is kept by its path: whoever cannot tell the path of a function does not know whether it is meant.
+    #[inline(never)]
+    pub fn keeps_by_path(&self) -> bool {
+        self.items.iter().any(|item| item.is_keep && item.selector.by == selector::By::Path)
+    }
+
     /// Whether something that is at an address is kept, whatever it is.
     pub fn keeps_at(&mut self, address: Address) -> bool {
         let (function, mut cursor) = (Function { address, identity: None, place: None }, Cursor::default());

@@ -6,7 +6,7 @@
 use super::{HOLD, PCIBACK, PCIBACK_FOLDER, initialised, is_pciback, set_override};
 use crate::{
     device::{Device, Devices, Step},
-    host::Host,
+    host::{Errno, Host},
     pci::bus,
     plan::{self, Action},
     request::Request,
@@ -25,7 +25,9 @@ pub fn everything<H: Host>(host: &mut H, request: &mut Request, devices: &mut De
 /// Whether pciback is there: its folder in sysfs appears with its registration. A module has more to do after that, and until it has, what is bound is not initialised (`pci_stub.c`, `initialize_devices`).
 pub fn is_registered<H: Host>(host: &mut H) -> bool {
     let is_there = host.list(PCIBACK_FOLDER.as_bytes(), &mut |_, _| {}).is_ok();
-    is_there && host.read(b"/sys/module/xen_pciback/initstate", 0, &mut [0; 8]) != Ok(b"coming\n")
+    let mut buffer = [0; 8];
+    // Built in it has no state. One that cannot be read may be any.
+    is_there && matches!(host.read(b"/sys/module/xen_pciback/initstate", 0, &mut buffer), Ok(b"live\n") | Err(Errno::ENOENT))
 }
 
 /// Holds what pciback has and could not initialise, to have it bound once more: that may go well now, and if not, there is an errno. Loaded with devices to hide, pciback keeps that one for itself.

@@ -55,7 +55,11 @@ pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices)
     if request.switches.debug {
         say!(host, Level::Info, "held; releasing drivers, loading xen-pciback, binding");
     }
-    hold::unready(host, devices);
+    let is_registered = hold::is_registered(host);
+    if is_registered {
+        host.note(0, Answer::READY.0);
+        hold::unready(host, devices);
+    }
     let mut is_due = false;
     for (number, device) in devices.iter().enumerate() {
         let stage = slot::first_stage(device);
@@ -64,10 +68,6 @@ pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices)
     }
     if !is_due {
         return Answer::READY;
-    }
-    let is_registered = hold::is_registered(host);
-    if is_registered {
-        host.note(0, Answer::READY.0);
     }
     let seconds = if request.switches.timeout == 0 { TIMEOUT } else { request.switches.timeout };
     // The module first, which the others wait for. Its number is none of a device's.

@@ -48,6 +48,9 @@ fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
     if device.is_held {
         return Outcome::Held;
     }
+    if device.is_pending && device.failure.is_some_and(|failure| failure.step == Step::Hold as u8) {
+        return Outcome::Exposed;
+    }
     match has_our_override(host, device.address) {
         Ok(true) => Outcome::Held,
         // Every function has that attribute: this one went away.
