@@ -23,7 +23,7 @@ VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios 
 
 SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
 
-.PHONY: bench build check check-fast check-fuzz check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
+.PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
 .DELETE_ON_ERROR:
 
 build: man
@@ -46,7 +46,7 @@ demo: requirements requirements-vm
 	$(CARGO) run --quiet --locked --example demo
 
 # All tests.
-check: check-fast check-fuzz check-vm
+check: check-fast check-model check-fuzz check-vm
 
 # All but the long ones: no fuzzing, no virtual machines.
 check-fast: requirements
@@ -55,6 +55,10 @@ check-fast: requirements
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --quiet --locked --no-deps
 	shellcheck $(SHELL_SCRIPTS)
 	$(CARGO) test --locked
+
+# The seizure on a kernel in memory, with a hundred thousand generated scenarios, optimised: more with PROPTEST_CASES=1000000 make check-model.
+check-model: requirements
+	PROPTEST_CASES=$${PROPTEST_CASES:-100000} $(CARGO) test --locked --profile model --test model -- scenarios
 
 # Inputs that nobody thought of, some hundred thousand for each target.
 check-fuzz:

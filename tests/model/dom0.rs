@@ -104,6 +104,8 @@ pub struct Dom0 {
     pub ends: Vec<End>,
     /// When the first process last asked for the driver of each function.
     pub looked: BTreeMap<String, usize>,
+    /// When any process last asked for the override.
+    pub checked: BTreeMap<String, usize>,
     /// Whether somebody has been waited for until it was too late.
     pub was_late: bool,
     /// What the first process has waited for without end.
@@ -156,6 +158,7 @@ impl Dom0 {
             failed: Vec::new(),
             ends: Vec::new(),
             looked: BTreeMap::new(),
+            checked: BTreeMap::new(),
             was_late: false,
             waits_for_ever: None,
             board: Vec::new(),
@@ -174,6 +177,7 @@ impl Dom0 {
         self.failed.clear();
         self.ends.clear();
         self.looked.clear();
+        self.checked.clear();
         self.board.clear();
         (self.was_late, self.waits_for_ever, self.task, self.is_gone, self.is_task_gone) = (false, None, None, false, false);
     }
@@ -371,8 +375,17 @@ fn late(dom0: &mut Dom0) {
     }
 }
 
+/// The function whose attribute that is.
+fn function_with(path: Path, attribute: &str) -> Option<String> {
+    let rest = str::from_utf8(path).ok()?.strip_prefix("/sys/bus/pci/devices/")?;
+    rest.strip_suffix(attribute).map(str::to_owned)
+}
+
 impl Host for Dom0 {
     fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        if let Some(address) = function_with(path, "/driver_override") {
+            self.checked.insert(address, self.kernel.now);
+        }
         self.call(Call { verb: "read", path, value: b"" }, |kernel| {
             let content = kernel.content(&text(path))?;
             let rest = content.get(offset as usize..).unwrap_or_default();
@@ -388,11 +401,10 @@ impl Host for Dom0 {
     }
 
     fn link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        let number = self.kernel.now;
         if self.task.is_none()
-            && let Some(address) = text(path).strip_prefix("/sys/bus/pci/devices/").and_then(|rest| rest.strip_suffix("/driver"))
+            && let Some(address) = function_with(path, "/driver")
         {
-            self.looked.insert(address.to_owned(), number);
+            self.looked.insert(address, self.kernel.now);
         }
         self.call(Call { verb: "link", path, value: b"" }, |kernel| {
             let target = kernel.target(&text(path))?;

@@ -276,9 +276,13 @@ impl Run {
 
     /// Whether something happened to a function after the program had looked at it for the last time.
     fn has_changed_since(&self, address: &str) -> bool {
+        self.has_changed_after(address, &self.after.looked)
+    }
+
+    fn has_changed_after(&self, address: &str, times: &BTreeMap<String, usize>) -> bool {
         let kernel = &self.after.kernel;
         let changed = kernel.functions.get(address).or_else(|| kernel.gone.get(address)).map_or(0, |function| function.changed);
-        self.after.looked.get(address).is_none_or(|looked| changed >= *looked && changed > 0)
+        times.get(address).is_none_or(|time| changed >= *time && changed > 0)
     }
 
     /// Every hold precedes the first unbind, load and bind.
@@ -469,8 +473,11 @@ impl Run {
                 "kept" => action(address) == "keep" || self.is_unknown(address),
                 _ => false,
             };
-            // What goes while the bus is walked may be taken for another, and with what a child left unfinished nobody can look again.
-            let is_stale = ["absent", "mismatch", "refused", "kept"].contains(&outcome) || outcome == "held" && !self.after.ends.is_empty();
+            // What goes while the bus is walked may be taken for another. That a device is held is found out as soon as nothing more is to be done for it, or not at all where something is stuck.
+            let is_stale = match outcome {
+                "held" => self.after.checked.contains_key(address) && self.has_changed_after(address, &self.after.checked) || !self.after.ends.is_empty(),
+                outcome => ["absent", "mismatch", "refused", "kept"].contains(&outcome),
+            };
             let has_gone = is_stale && self.has_moved(address);
             if !is_true && !self.has_changed_since(address) && !has_gone {
                 return Err(format!("{address} is told to be {outcome}"));
@@ -492,11 +499,8 @@ impl Run {
                 continue;
             }
             let warnings = device["warnings"].as_array().ok_or("no warnings")?;
-            let is_of_it = |told: &str| {
-                told.starts_with("write") && told.contains(address) && !told.contains("_slot ") || told == format!("link /sys/bus/pci/devices/{address}/driver")
-            };
-            // A driver that was gone already, for its probe had failed, had nothing to let go.
-            let matters = |failed: &Failed| is_of_it(&failed.told) && (failed.is_mishap || !failed.told.contains("/unbind "));
+            // A driver that is gone all the same, for its probe has failed, had nothing to let go; and what pciback's list has costs no device.
+            let matters = |failed: &Failed| ["/driver_override ", "/bind "].iter().any(|name| failed.told.starts_with("write") && failed.told.contains(name));
             let concerns: Vec<&Failed> = self.after.failed.iter().filter(|failed| failed.told.contains(address)).collect();
             let failed: Vec<String> = concerns.iter().map(|failed| format!("({})", failed.errno.0)).collect();
             let is_told = |errno: &String| warnings.iter().any(|warning| warning.as_str().is_some_and(|warning| warning.contains(errno)));
