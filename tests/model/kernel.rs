@@ -185,6 +185,8 @@ pub struct Kernel {
     pub drivers: Vec<Driver>,
     /// pciback's list.
     pub slots: Vec<String>,
+    /// What pciback has initialised, or had, in the order in which it lists that.
+    initialised: Vec<String>,
     pciback: Pciback,
     /// Whether an override is written and read under the device's lock: Linux up to 6.11.
     pub locks_overrides: bool,
@@ -212,6 +214,7 @@ impl Kernel {
             module: Module::File(MODULE),
             drivers: Vec::new(),
             slots: Vec::new(),
+            initialised: Vec::new(),
             pciback: Pciback::Absent,
             locks_overrides: true,
             files: files.map(|(path, text)| (path.to_owned(), text)).into(),
@@ -298,8 +301,11 @@ impl Kernel {
         }
         self.pciback = Pciback::Live;
         let now = self.now;
-        for function in self.functions.values_mut().filter(|function| function.is_deferred) {
-            let _ = function.initialise();
+        for (address, function) in self.functions.iter_mut().filter(|(_, function)| function.is_deferred) {
+            if function.initialise().is_ok() {
+                self.initialised.retain(|other| other != address);
+                self.initialised.push(address.clone());
+            }
             function.changed = now;
         }
     }
@@ -341,6 +347,8 @@ impl Kernel {
             }
             if is_live {
                 function.initialise()?;
+                self.initialised.retain(|other| other != address);
+                self.initialised.insert(0, address.to_owned());
             } else {
                 function.is_deferred = true;
             }
@@ -512,7 +520,8 @@ impl Kernel {
     /// `irq_handlers` of pciback: what it has initialised, cut at a page.
     fn irq_handlers(&self) -> Vec<u8> {
         let mut lines = String::new();
-        for (address, function) in self.functions.iter().rev() {
+        for address in &self.initialised {
+            let Some(function) = self.functions.get(address) else { continue };
             if function.driver.as_deref() == Some(PCIBACK) && function.is_initialised {
                 let _ = writeln!(lines, "{address}:off:not acking:0");
             }
@@ -631,8 +640,8 @@ impl Kernel {
                 lines.truncate(4095);
                 Ok(lines.into_bytes())
             }
-            // `bind` and `unbind` are for writing. Root gets as far as the driver, which has no reader (`fs/sysfs/file.c`).
-            Node::OfDriver(..) => Err(Errno::EIO),
+            // `bind` and `unbind` are for writing, by root too (`fs/kernfs/file.c`, `kernfs_fop_open`).
+            Node::OfDriver(..) => Err(Errno::EACCES),
             Node::Elsewhere => match (path, self.pciback) {
                 ("/sys/module/xen_pciback/initstate", Pciback::Coming { .. }) => Ok(b"coming\n".to_vec()),
                 ("/sys/module/xen_pciback/initstate", Pciback::Live) => Ok(b"live\n".to_vec()),
@@ -641,8 +650,11 @@ impl Kernel {
         }
     }
 
-    /// A write into an existing file.
+    /// A write into an existing file. Of no bytes it does nothing.
     pub fn store(&mut self, path: &str, bytes: &[u8]) -> Result<(), Errno> {
+        if bytes.is_empty() {
+            return self.node(path).map(drop);
+        }
         let word = || text(bytes.strip_suffix(b"\n").unwrap_or(bytes));
         match self.node(path)? {
             Node::OfFunction(address, "driver_override") => self.set_override(address, bytes),

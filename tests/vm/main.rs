@@ -6,6 +6,7 @@
 
 mod boots;
 mod lab;
+mod replay;
 mod strict;
 
 use std::time::Duration;
