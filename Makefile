@@ -21,7 +21,7 @@ CHECK_PACKAGES = groff-base mandoc shellcheck strace util-linux valgrind
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils zstd
 
-SHELL_SCRIPTS = .ci/run dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
+SHELL_SCRIPTS = .ci/run benches/guest/* dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/test-init tests/vm/lab/make-initramfs
 
 .PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
 .DELETE_ON_ERROR:
@@ -79,9 +79,10 @@ $(FUZZ_TARGETS): fuzz-%: $(CARGO_FUZZ)
 $(CARGO_FUZZ): | requirements-fuzz
 	$(CARGO) install --quiet --locked --debug --root $(TOOLS) --version 0.13.2 cargo-fuzz
 
-# What a run costs as machines and requests grow. Fails where that is more than functions plus items.
-bench: requirements
+# What a run costs as machines and requests grow: fails where that is more than functions plus items. Then how long the seizure takes in a real dom0, beside other ways.
+bench: requirements requirements-vm
 	$(CARGO) bench --quiet --locked --profile dev --bench cost
+	$(CARGO) bench --quiet --locked --profile dev --bench seizure
 
 # Those in virtual machines: real Xen, real kernels. Two at a time, which is what two processors can do.
 check-vm: requirements requirements-vm

@@ -70,6 +70,13 @@ impl<'a> Machine<'a> {
         Self { has_xen: false, ..Self::dom0(initramfs) }
     }
 
+    /// Has these devices in place of the standard machine's.
+    #[allow(dead_code, reason = "only the bench has another machine")]
+    pub fn devices(mut self, devices: Vec<String>) -> Self {
+        self.devices = devices;
+        self
+    }
+
     /// Adds a device, as QEMU's `-device` takes it.
     pub fn device(mut self, device: &str) -> Self {
         self.devices.push(device.to_owned());
