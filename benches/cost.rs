@@ -1,4 +1,4 @@
-//! What `plan` costs as machines and requests grow: `make bench`. Fails where the cost grows faster than functions plus items.
+//! What `plan` and `seize` cost as machines and requests grow: `make bench`. Fails where the cost of a plan grows faster than functions plus items, or a seizure takes more memory or system calls than it may.
 
 #[path = "../tests/cost/mod.rs"]
 mod cost;
@@ -8,10 +8,11 @@ mod release;
 
 use std::{path::Path, process::ExitCode};
 
-use cost::{BRIDGES, Bench, Cost, MOST_GROWTH, MOST_PER_PAIR, Shape, growth, instructions_per_pair};
+use cost::{BRIDGES, Bench, Cost, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_PER_PAIR, Shape, calls_per_device, growth, instructions_per_pair};
 
 const FUNCTIONS: [usize; 3] = [64, 512, 4096];
 const ITEMS: [usize; 3] = [1, 16, 256];
+const NAMED: [usize; 3] = [1, 8, 16];
 const REFUSED: [usize; 3] = [16, 64, 128];
 
 fn main() -> ExitCode {
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     for shape in [Shape::Ports, Shape::Switch] {
         is_fine &= bridges(&program, shape);
     }
+    is_fine &= seizures(&program);
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -80,6 +82,34 @@ fn bridges(program: &Path, shape: Shape) -> bool {
     let growth = growth(REFUSED.map(|bridges| shape.functions(bridges)), costs.map(|cost| cost.instructions));
     println!("in the larger machines a function costs {growth:.2} times as much (at most {MOST_GROWTH})");
     growth <= MOST_GROWTH
+}
+
+/// Measures seizures of named devices and prints the table. Whether each takes as little memory, and a device more as few system calls, as it may.
+fn seizures(program: &Path) -> bool {
+    println!("\n{:<12} {:>9} {:>7} {:>13} {:>9} {:>10}", "seize", "functions", "devices", "instructions", "calls", "memory KiB");
+    let mut is_fine = true;
+    for (functions, most) in MOST_MEMORY {
+        let seizures = NAMED.map(|devices| {
+            let bench = Bench::new(program, functions);
+            bench.make_seizable();
+            bench.name(devices);
+            let seizure = bench.seize();
+            assert_eq!((seizure.status, seizure.children), (0, devices), "what is measured is not the seizure of every device");
+            // As it was before. Under valgrind no device gets a driver, which changes little.
+            bench.make_seizable();
+            let instructions = bench.instructions(&["seize"]);
+            println!("{:<12} {functions:>9} {devices:>7} {instructions:>13} {:>9} {:>10}", "", seizure.calls, seizure.memory);
+            seizure
+        });
+        let [_, eight, sixteen] = seizures;
+        let per_device = calls_per_device((NAMED[1], NAMED[2]), (eight.calls, sixteen.calls));
+        println!(
+            "with {functions} functions a device more costs {per_device:.1} calls (at most {MOST_CALLS_PER_DEVICE}), and there are {} KiB in use (at most {most})",
+            sixteen.memory
+        );
+        is_fine &= per_device <= MOST_CALLS_PER_DEVICE && sixteen.memory <= most;
+    }
+    is_fine
 }
 
 fn row(cost: Cost, functions: usize) -> String {

@@ -4,9 +4,9 @@ mod cost;
 #[allow(dead_code)]
 mod release;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use cost::{Bench, MOST_GROWTH, MOST_PER_PAIR, Shape, growth, instructions_per_pair};
+use cost::{Bench, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_PER_PAIR, Seizure, Shape, calls_per_device, growth, instructions_per_pair};
 use tempfile::TempDir;
 
 fn program() -> (TempDir, PathBuf) {
@@ -58,5 +58,33 @@ fn no_refused_bridge_costs_more_among_many() {
             bench.instructions(&["plan", "--json"])
         });
         assert!(growth(REFUSED.map(|bridges| shape.functions(bridges)), instructions) <= MOST_GROWTH, "{shape:?}: {instructions:?}");
+    }
+}
+
+/// A seizure of so many devices, each named by its address, on a machine with that many functions.
+fn seizure(program: &Path, functions: usize, devices: usize) -> Seizure {
+    let bench = Bench::new(program, functions);
+    bench.make_seizable();
+    bench.name(devices);
+    let seizure = bench.seize();
+    assert_eq!((seizure.status, seizure.children), (0, devices), "all is as asked, with a process for each slot");
+    seizure
+}
+
+#[test]
+fn a_device_more_takes_few_system_calls_to_seize() {
+    const DEVICES: (usize, usize) = (8, 16);
+    let (_folder, program) = program();
+    let calls = [DEVICES.0, DEVICES.1].map(|devices| seizure(&program, 64, devices).calls);
+    let per_device = calls_per_device(DEVICES, calls.into());
+    assert!(per_device <= MOST_CALLS_PER_DEVICE, "{per_device} system calls for a device more: {calls:?}");
+}
+
+#[test]
+fn a_seizure_needs_little_memory() {
+    let (_folder, program) = program();
+    for (functions, most) in MOST_MEMORY {
+        let memory = seizure(&program, functions, 16).memory;
+        assert!(memory <= most, "{memory} KiB with {functions} functions; at most {most}");
     }
 }

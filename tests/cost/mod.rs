@@ -1,14 +1,24 @@
 //! What a run costs: user instructions and system calls, counted one by one. Neither varies with the load of the machine or its speed.
 //!
-//! Instructions are counted by valgrind, which needs no counters of the processor's: virtual machines rarely have them. System calls are counted by strace.
+//! Instructions are counted by valgrind, which needs no counters of the processor's: virtual machines rarely have them. System calls are counted by strace, and those of a seizure through ptrace, so that what
+//! the kernel would do can be done in between. Only those of the process that was started count. Its memory is what the page tables say as it ends.
 
 use std::{
     fs,
+    io::Write,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
+use nix::{
+    libc,
+    sys::{
+        ptrace::{self, Options},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 /// A machine in files, and the program that is to be measured on it.
@@ -22,6 +32,19 @@ pub struct Bench {
 pub struct Cost {
     pub instructions: u64,
     pub calls: u64,
+}
+
+/// What one seizure has cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seizure {
+    /// The exit status of the process that was started.
+    pub status: i32,
+    /// Its system calls.
+    pub calls: u64,
+    /// The processes that it has started.
+    pub children: usize,
+    /// The most memory that it had in use, in KiB: what was resident as it ended, since it gives nothing back before.
+    pub memory: u64,
 }
 
 /// Functions on a bus behind a bridge.
@@ -158,7 +181,8 @@ impl Bench {
         let (base, sub, interface) = (&class[..2], &class[2..4], &class[4..]);
         self.file(&format!("{folder}/modalias"), &format!("pci:v0000{vendor}d0000{device}sv0000{subvendor}sd0000{subdevice}bc{base}sc{sub}i{interface}\n"));
         if let Some(driver) = driver {
-            symlink(format!("../../../../bus/pci/drivers/{driver}"), self.path(&format!("{folder}/driver"))).expect("a link");
+            let up = "../".repeat(folder.matches('/').count());
+            symlink(format!("{up}bus/pci/drivers/{driver}"), self.path(&format!("{folder}/driver"))).expect("a link");
         }
         symlink(format!("../../../{}", &folder["sys/".len()..]), self.path(&format!("sys/bus/pci/devices/{address}"))).expect("a link");
     }
@@ -168,6 +192,41 @@ impl Bench {
         let text: String = (0..items - 1).map(|at| item(at) + "\n").collect();
         self.file("etc/xen/pciback.conf", &text);
         self.file("proc/cmdline", "quiet pciseize.hide=class:network\n");
+    }
+
+    /// Has the machine ready for a seizure, as early in a boot: no driver has a device yet, and there are files for all that is written to. pciback is there, since no module can be loaded here.
+    pub fn make_seizable(&self) {
+        for device in self.functions() {
+            fs::write(device.join("driver_override"), "(null)\n").expect("a file");
+            if fs::read_link(device.join("driver")).is_ok_and(|driver| !driver.ends_with("pcieport")) {
+                fs::remove_file(device.join("driver")).expect("the link goes");
+            }
+        }
+        self.file("sys/bus/pci/drivers/pciback/bind", "");
+        // What an earlier run has told.
+        let _ = fs::remove_dir_all(self.path("run"));
+    }
+
+    /// The kernel's part in a seizure: which of the named devices has pciback's override is bound to it.
+    fn bind(&self, named: &[PathBuf]) {
+        for device in named {
+            let link = device.join("driver");
+            if !link.is_symlink() && fs::read(device.join("driver_override")).is_ok_and(|name| name == b"pciback") {
+                symlink("/sys/bus/pci/drivers/pciback", link).expect("a link");
+            }
+        }
+    }
+
+    /// The folders of all functions.
+    fn functions(&self) -> impl Iterator<Item = PathBuf> {
+        fs::read_dir(self.path("sys/bus/pci/devices")).expect("a folder").map(|entry| entry.expect("its entry").path())
+    }
+
+    /// Has the machine asked for so many devices, each by its address.
+    pub fn name(&self, devices: usize) {
+        let text: String = (0..devices).map(|at| address(at) + "\n").collect();
+        self.file("etc/xen/pciback.conf", &text);
+        self.file("proc/cmdline", "quiet\n");
     }
 
     fn run(&self, command: &str, arguments: &[&str], words: &[&str]) -> String {
@@ -191,14 +250,58 @@ impl Bench {
 
     /// What the program costs with these words.
     pub fn cost(&self, words: &[&str]) -> Cost {
+        Cost { instructions: self.instructions(words), calls: self.calls(words) }
+    }
+
+    /// Only the system calls.
+    fn calls(&self, words: &[&str]) -> u64 {
         // One line a call, and one for the exit status.
-        let calls = self.run("strace", &[], words).lines().filter(|line| !line.starts_with('+')).count() as u64;
-        Cost { instructions: self.instructions(words), calls }
+        self.run("strace", &[], words).lines().filter(|line| !line.starts_with('+')).count() as u64
+    }
+
+    /// Seizes the named devices. The machine is made of files, and its kernel's part is done between the system calls of the children.
+    #[allow(clippy::zombie_processes, reason = "its end is waited for with those of its children")]
+    pub fn seize(&self) -> Seizure {
+        // The shell waits until it is watched, and becomes the program.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "read -r _ && exec env -i \"$@\"", "sh"]).arg(&self.program).arg("--root").arg(self.folder.path()).arg("seize");
+        let mut process = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell");
+        let id = Pid::from_raw(process.id().try_into().expect("a process"));
+        let children_too = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_TRACECLONE;
+        let options = Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACEEXIT | Options::PTRACE_O_TRACESYSGOOD | children_too;
+        ptrace::seize(id, options).expect("it is watched");
+        process.stdin.take().expect("a pipe").write_all(b"\n").expect("it goes on");
+
+        let named = fs::read_to_string(self.path("etc/xen/pciback.conf")).expect("the names");
+        let named: Vec<PathBuf> = named.lines().map(|address| self.path("sys/bus/pci/devices").join(address)).collect();
+        let (mut is_program, mut stops, mut memory) = (false, 0, 0);
+        let mut children = 0;
+        let status = loop {
+            let status = waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)).expect("what became of it");
+            let mut signal = None;
+            match status {
+                WaitStatus::Exited(of, status) if of == id => break status,
+                WaitStatus::PtraceEvent(of, _, libc::PTRACE_EVENT_EXEC) if of == id => {
+                    is_program = fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|program| program == self.program);
+                }
+                WaitStatus::PtraceEvent(of, _, libc::PTRACE_EVENT_EXIT) if of == id => memory = resident(id),
+                WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXIT) => children += 1,
+                WaitStatus::PtraceSyscall(of) if of == id => stops += 1,
+                WaitStatus::PtraceSyscall(_) => self.bind(&named),
+                WaitStatus::Stopped(_, sent) => signal = Some(sent),
+                _ => {}
+            }
+            let Some(of) = status.pid() else { continue };
+            // Who is gone needs no word.
+            let _ = if is_program { ptrace::syscall(of, signal) } else { ptrace::cont(of, signal) };
+        };
+        // One stop as a call begins and one as it ends. The first is the end of `execve`, the last the beginning of `exit_group`.
+        Seizure { status, calls: stops / 2, children, memory }
     }
 
     /// Only the instructions. System calls take a thousand times as long to count.
     pub fn instructions(&self, words: &[&str]) -> u64 {
-        let told = self.run("valgrind", &["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"], words);
+        let told = self.run("valgrind", &["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", "--child-silent-after-fork=yes"], words);
         let count = told.lines().find_map(|line| line.split_once("refs:")).unwrap_or_else(|| panic!("no count: {told}")).1;
         count.trim().replace(',', "").parse().expect("a count")
     }
@@ -208,6 +311,15 @@ impl Bench {
         let output = Command::new(&self.program).arg("--root").arg(self.folder.path()).args(words).output().expect("it runs");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
+}
+
+/// What a process has in memory, in KiB, by its page tables.
+///
+/// Not `ru_maxrss`, in which the process that it was before `exec` counts too; and not `VmHWM`, which the kernel counts in batches that are larger than the program.
+fn resident(id: Pid) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).expect("its memory");
+    let resident = maps.lines().find_map(|line| line.strip_prefix("Rss:")).expect("what is resident");
+    resident.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// The address of a device. Those with the lowest numbers are on every machine. Further functions of a device come last, so that a wildcard means no more devices on a machine that is a little larger.
@@ -258,6 +370,17 @@ pub fn instructions_per_pair(functions: (usize, usize), items: (usize, usize), c
     let pairs = (functions.1 - functions.0) * (items.1 - items.0);
     (both - more_functions - more_items + few) / pairs as f64
 }
+
+/// Most system calls that a device more may cost, where each is named by its address.
+pub const MOST_CALLS_PER_DEVICE: f64 = 10.0;
+
+/// What a device more costs in system calls of the seizing process.
+pub fn calls_per_device(devices: (usize, usize), calls: (u64, u64)) -> f64 {
+    (calls.1 as f64 - calls.0 as f64) / (devices.1 - devices.0) as f64
+}
+
+/// Most memory of the seizing process, in KiB, by the functions of the machine, with 16 devices that are named.
+pub const MOST_MEMORY: [(usize, u64); 2] = [(64, 128), (4096, 512)];
 
 /// How much more one costs in a large machine than in a small one. Sorting makes it a little more than 1; where each looks at each, it is the ratio of the sizes.
 pub const MOST_GROWTH: f64 = 1.5;
