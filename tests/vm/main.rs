@@ -8,6 +8,7 @@ mod boots;
 mod lab;
 mod replay;
 mod strict;
+mod sweep;
 
 use std::time::Duration;
 

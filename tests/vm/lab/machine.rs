@@ -47,6 +47,7 @@ pub struct Machine<'a> {
     answers: Option<Vec<Answer>>,
     product: Option<Product>,
     files: Vec<(String, String)>,
+    programs: Vec<(String, PathBuf)>,
     limit: Duration,
 }
 
@@ -61,6 +62,7 @@ impl<'a> Machine<'a> {
             answers: None,
             product: None,
             files: Vec::new(),
+            programs: Vec::new(),
             limit: LIMIT,
         }
     }
@@ -110,6 +112,12 @@ impl<'a> Machine<'a> {
     /// Puts a file onto the real root before the script runs.
     pub fn file(mut self, path: &str, text: &str) -> Self {
         self.files.push((path.trim_start_matches('/').to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Puts a program of this machine onto the real root.
+    pub fn program(mut self, path: &str, program: &Path) -> Self {
+        self.programs.push((path.to_owned(), program.to_owned()));
         self
     }
 
@@ -164,6 +172,9 @@ impl<'a> Machine<'a> {
             header.set_size(text.len() as u64);
             header.set_mode(0o644);
             archive.append_data(&mut header, path, text.as_bytes())?;
+        }
+        for (path, program) in &self.programs {
+            archive.append_path_with_name(program, path)?;
         }
         archive.into_inner()?;
         Ok(())

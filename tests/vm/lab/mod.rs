@@ -31,6 +31,6 @@ fn repository() -> &'static Path {
 }
 
 /// Where the files of the boots go.
-fn target_directory() -> PathBuf {
+pub fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
 }

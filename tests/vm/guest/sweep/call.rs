@@ -1,0 +1,156 @@
+//! System calls: which one it is, in which process, on what, and how it can fail.
+
+use std::{collections::BTreeMap, fmt};
+
+use nix::{errno::Errno, libc};
+
+/// A system call of a run. It is found again in another run by all of this, even where one of them waits once more than the other.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Call {
+    /// 0 is the parent, 1 its first child, and so on.
+    pub process: usize,
+    pub name: String,
+    /// The path that it names, or that of the open file. Empty where there is none.
+    pub on: String,
+    /// How many such calls the process has made, this one included.
+    pub turn: usize,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        write!(to, "{}:{}({})#{}", self.process, self.name, self.on, self.turn)
+    }
+}
+
+/// What is done at a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// It is not made, and fails.
+    Fails(Errno),
+    /// It is not made: the process is killed as it asks for it.
+    Killed,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Fault::Fails(errno) => write!(to, "{errno:?}"),
+            Fault::Killed => write!(to, "KILL"),
+        }
+    }
+}
+
+impl Call {
+    /// With which errnos it can fail.
+    pub fn errnos(&self) -> &'static [Errno] {
+        use Errno::*;
+        match self.name.as_str() {
+            // These cannot.
+            "exit" | "exit_group" | "rt_sigreturn" | "getpid" => &[],
+            "close" => &[EIO, EINTR, ENOSPC],
+            "read" | "pread64" => &[EIO, ENOMEM, EINTR, EACCES],
+            "getdents64" => &[EIO, ENOMEM, EINTR, ENOENT],
+            "readlinkat" | "readlink" | "fstatfs" | "statfs" => &[EIO, ENOMEM, EACCES, ENOENT],
+            "fork" | "vfork" | "clone" | "clone3" => &[ENOMEM, EAGAIN],
+            "mmap" | "munmap" => &[ENOMEM, EACCES],
+            "wait4" | "waitid" | "nanosleep" | "clock_nanosleep" | "poll" | "ppoll" | "pselect6" | "futex" => &[EINTR, ENOMEM],
+            "execve" => &[EIO, ENOMEM, EACCES, ENOENT],
+            _ => &[EIO, ENOMEM, EINTR, EACCES, ENOENT, EBUSY, ENOSPC],
+        }
+    }
+
+    /// Whether it only waits: how often it is made is chance.
+    fn is_waiting(&self) -> bool {
+        ["wait4", "waitid", "nanosleep", "clock_nanosleep", "clock_gettime", "poll", "ppoll", "pselect6", "futex", "sched_yield"].contains(&self.name.as_str())
+    }
+}
+
+/// The calls that are worth a point each: of those that only wait, the first two of a process.
+pub fn positions(calls: &[Call]) -> Vec<Call> {
+    calls.iter().filter(|call| !call.is_waiting() || call.turn <= 2).cloned().collect()
+}
+
+/// Counts the calls of a run, to tell them apart.
+#[derive(Default)]
+pub struct Turns(BTreeMap<(usize, String, String), usize>);
+
+impl Turns {
+    pub fn call(&mut self, process: usize, name: String, on: String) -> Call {
+        let turn = self.0.entry((process, name.clone(), on.clone())).or_default();
+        *turn += 1;
+        Call { process, name, on, turn: *turn }
+    }
+}
+
+/// Where a call has what it is about.
+pub enum On {
+    /// The path that this argument points to.
+    Path(usize),
+    /// The file that the first argument is the number of.
+    File,
+    Nothing,
+}
+
+/// The calls that a program like this one makes.
+const NAMES: &[(libc::c_long, &str, On)] = &[
+    (libc::SYS_access, "access", On::Path(0)),
+    (libc::SYS_alarm, "alarm", On::Nothing),
+    (libc::SYS_chdir, "chdir", On::Path(0)),
+    (libc::SYS_clock_gettime, "clock_gettime", On::Nothing),
+    (libc::SYS_clock_nanosleep, "clock_nanosleep", On::Nothing),
+    (libc::SYS_clone, "clone", On::Nothing),
+    (libc::SYS_clone3, "clone3", On::Nothing),
+    (libc::SYS_close, "close", On::File),
+    (libc::SYS_dup2, "dup2", On::File),
+    (libc::SYS_dup3, "dup3", On::File),
+    (libc::SYS_execve, "execve", On::Path(0)),
+    (libc::SYS_exit, "exit", On::Nothing),
+    (libc::SYS_exit_group, "exit_group", On::Nothing),
+    (libc::SYS_fcntl, "fcntl", On::File),
+    (libc::SYS_finit_module, "finit_module", On::File),
+    (libc::SYS_fork, "fork", On::Nothing),
+    (libc::SYS_fstat, "fstat", On::File),
+    (libc::SYS_fstatfs, "fstatfs", On::File),
+    (libc::SYS_futex, "futex", On::Nothing),
+    (libc::SYS_getdents64, "getdents64", On::File),
+    (libc::SYS_getpid, "getpid", On::Nothing),
+    (libc::SYS_kill, "kill", On::Nothing),
+    (libc::SYS_lseek, "lseek", On::File),
+    (libc::SYS_mkdirat, "mkdirat", On::Path(1)),
+    (libc::SYS_mmap, "mmap", On::Nothing),
+    (libc::SYS_munmap, "munmap", On::Nothing),
+    (libc::SYS_nanosleep, "nanosleep", On::Nothing),
+    (libc::SYS_newfstatat, "newfstatat", On::Path(1)),
+    (libc::SYS_open, "open", On::Path(0)),
+    (libc::SYS_openat, "openat", On::Path(1)),
+    (libc::SYS_pipe2, "pipe2", On::Nothing),
+    (libc::SYS_poll, "poll", On::Nothing),
+    (libc::SYS_ppoll, "ppoll", On::Nothing),
+    (libc::SYS_prctl, "prctl", On::Nothing),
+    (libc::SYS_pread64, "pread64", On::File),
+    (libc::SYS_pselect6, "pselect6", On::Nothing),
+    (libc::SYS_pwrite64, "pwrite64", On::File),
+    (libc::SYS_read, "read", On::File),
+    (libc::SYS_readlink, "readlink", On::Path(0)),
+    (libc::SYS_readlinkat, "readlinkat", On::Path(1)),
+    (libc::SYS_renameat2, "renameat2", On::Path(1)),
+    (libc::SYS_rt_sigaction, "rt_sigaction", On::Nothing),
+    (libc::SYS_rt_sigprocmask, "rt_sigprocmask", On::Nothing),
+    (libc::SYS_rt_sigreturn, "rt_sigreturn", On::Nothing),
+    (libc::SYS_rt_sigtimedwait, "rt_sigtimedwait", On::Nothing),
+    (libc::SYS_sched_yield, "sched_yield", On::Nothing),
+    (libc::SYS_setitimer, "setitimer", On::Nothing),
+    (libc::SYS_setsid, "setsid", On::Nothing),
+    (libc::SYS_statfs, "statfs", On::Path(0)),
+    (libc::SYS_unlinkat, "unlinkat", On::Path(1)),
+    (libc::SYS_vfork, "vfork", On::Nothing),
+    (libc::SYS_wait4, "wait4", On::Nothing),
+    (libc::SYS_waitid, "waitid", On::Nothing),
+    (libc::SYS_write, "write", On::File),
+];
+
+/// The name of a call, and where it has what it is about. One that is not in the list has its number for a name, and is swept all the same.
+pub fn describe(number: u64) -> (String, &'static On) {
+    let known = NAMES.iter().find(|known| known.0 as u64 == number);
+    known.map_or_else(|| (format!("call-{number}"), &On::Nothing), |known| (known.1.to_owned(), &known.2))
+}

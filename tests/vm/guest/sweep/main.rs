@@ -1,0 +1,128 @@
+//! The fault sweep, as it runs in a dom0: every system call of a `pciseize seize` fails in turn, and in turn the process is killed there. See `tests/vm/sweep.rs`.
+//!
+//! `sweep quick|full ADDRESS=DRIVER…` writes one line for every point to the standard output, and one line for everything that was not as it must be.
+//!
+//! | file | is for |
+//! | --- | --- |
+//! | `trace` | runs the program under ptrace, and breaks one call |
+//! | `call` | which calls there are, and how each can fail |
+//! | `machine` | the devices and the module: put back before each point, looked at behind it |
+//! | `judge` | what must hold behind every point |
+
+mod call;
+mod judge;
+mod machine;
+mod trace;
+
+use std::{collections::BTreeMap, env, time::Instant};
+
+use anyhow::{Context, Result, ensure};
+use call::{Call, Fault};
+use judge::Verdict;
+use machine::{Device, State};
+use trace::{Break, End, Run};
+
+fn main() -> Result<()> {
+    let mut words = env::args().skip(1);
+    let is_full = words.next().context("quick or full?")? == "full";
+    let devices = words.map(|word| Device::parse(&word)).collect::<Result<Vec<_>>>()?;
+    ensure!(!devices.is_empty(), "no devices");
+    machine::quiet()?;
+
+    let begin = Instant::now();
+    let mut sweep = Sweep { devices: &devices, points: 0, missed: 0, violations: 0, kinds: BTreeMap::new() };
+    let states: &[State] = if is_full { &State::ALL } else { &State::ALL[..2] };
+    for (number, &state) in states.iter().enumerate() {
+        sweep.state(state, is_full, number)?;
+    }
+    for (kind, count) in &sweep.kinds {
+        println!("kind {count} {kind}");
+    }
+    println!("end points={} missed={} violations={} seconds={}", sweep.points, sweep.missed, sweep.violations, begin.elapsed().as_secs());
+    Ok(())
+}
+
+struct Sweep<'d> {
+    devices: &'d [Device],
+    points: usize,
+    /// Points that the broken run did not come to.
+    missed: usize,
+    violations: usize,
+    /// How many points there are of a kind: process, call, fault.
+    kinds: BTreeMap<String, usize>,
+}
+
+impl Sweep<'_> {
+    /// Sweeps everything that begins in this state.
+    fn state(&mut self, state: State, is_full: bool, offset: usize) -> Result<()> {
+        machine::prepare(state, self.devices)?;
+        let whole = trace::run(None)?;
+        let control = judge::control(&whole, self.devices);
+        self.tell(state, None, &whole, &control);
+
+        for (position, call) in call::positions(&whole.calls).into_iter().enumerate() {
+            let errnos = call.errnos();
+            let chosen: Vec<_> = match (is_full, errnos.is_empty()) {
+                (true, _) => errnos.to_vec(),
+                (false, true) => Vec::new(),
+                (false, false) => vec![errnos[(position + offset) % errnos.len()]],
+            };
+            let faults = chosen.into_iter().map(Fault::Fails).chain([Fault::Killed]);
+            for (turn, fault) in faults.enumerate() {
+                // At every other point somebody else asks dom0's drivers to take the devices, at that very moment.
+                let is_rivalled = (position + turn) % 2 == 1;
+                self.point(state, &call, fault, is_rivalled)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Breaks one call, judges what became of it, and lets a run without faults finish the job.
+    fn point(&mut self, state: State, call: &Call, fault: Fault, is_rivalled: bool) -> Result<()> {
+        machine::prepare(state, self.devices)?;
+        let run = trace::run(Some(Break { call, fault, rivalled: if is_rivalled { self.devices } else { &[] } }))?;
+        if !run.is_broken {
+            // A wait that was over sooner this time, say. It is counted, and there may be few.
+            self.missed += 1;
+            println!("missed {} {call} {fault}", state.name());
+            return Ok(());
+        }
+        self.points += 1;
+        let process = if call.process == 0 { "parent" } else { "child" };
+        *self.kinds.entry(format!("{process} {} {fault}", call.name)).or_default() += 1;
+        let mut verdict = judge::broken(&run, call, fault, self.devices);
+        if is_rivalled {
+            verdict.wrong.extend(judge::rivals(&run, self.devices)?);
+        }
+        let begin = Instant::now();
+        verdict.wrong.extend(judge::finishing(&trace::run_alone()?, self.devices));
+        verdict.finishing = begin.elapsed();
+        self.tell(state, Some((call, fault, is_rivalled)), &run, &verdict);
+        Ok(())
+    }
+
+    /// Writes the lines about a point, or about the control.
+    fn tell(&mut self, state: State, point: Option<(&Call, Fault, bool)>, run: &Run, verdict: &Verdict) {
+        let name = match point {
+            None => format!("control {} calls={}", state.name(), run.calls.len()),
+            Some((call, fault, is_rivalled)) => format!("point {} {call} {fault}{}", state.name(), if is_rivalled { " rivalled" } else { "" }),
+        };
+        let end = match run.end {
+            End::Exited(status) => format!("status {status}"),
+            End::Died(signal) => signal.to_string(),
+        };
+        println!("{name}: {end}, {}, {}+{} ms", verdict.seen, run.time.as_millis(), verdict.finishing.as_millis());
+        if point.is_none() {
+            for call in &run.calls {
+                println!("  {call}");
+            }
+        }
+        for wrong in &verdict.wrong {
+            self.violations += 1;
+            println!("wrong {name}: {wrong}; {}", verdict.seen);
+            for line in run.said.lines() {
+                println!("  said: {line}");
+            }
+        }
+    }
+}

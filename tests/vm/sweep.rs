@@ -1,0 +1,58 @@
+//! The fault sweep: in a dom0 every system call of a `seize`, of the parent and of its children, fails in turn, and in turn the process is killed there.
+//!
+//! What runs in the guest, and what must hold behind each point, is in `guest/sweep/`. In `make check` each call fails in one way; with `PCISEIZE_SWEEP=full` in every way that it can, from every state that
+//! a run may find.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::FILE;
+use crate::lab::image::{Generator, Image};
+use crate::lab::machine::Machine;
+use crate::lab::product::Product;
+use crate::lab::progress;
+
+/// Two devices and the drivers that dom0 has for them.
+const DEVICES: [(&str, &str); 2] = [("0000:00:04.0", "e1000e"), ("0000:00:08.0", "xhci_hcd")];
+
+/// Fewer points than this are not a sweep.
+const LEAST_POINTS: usize = 100;
+
+#[test]
+fn every_call_of_a_seizure_may_fail_and_every_process_may_die() -> Result<()> {
+    let is_full = env::var("PCISEIZE_SWEEP").is_ok_and(|value| value == "full");
+    let addresses = DEVICES.map(|(address, _)| format!("{address}\n")).concat();
+    let words = DEVICES.map(|(address, driver)| format!("{address}={driver}")).join(" ");
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let seen = Machine::dom0(&image)
+        .installed(&Product::install()?)
+        .program("lab/sweep", &guest_program()?)
+        .file(FILE, &addresses)
+        .cmdline("log_buf_len=32M")
+        .limit(Duration::from_secs(if is_full { 3000 } else { 600 }))
+        .script(&format!("/lab/sweep {} {words} >sweep 2>&1", if is_full { "full" } else { "quick" }))
+        .boot("sweep")?;
+
+    let told = seen.file("sweep").context("the sweep told nothing")?;
+    let end = told.lines().last().unwrap_or_default();
+    ensure!(end.starts_with("end "), "the sweep did not come to its end:\n{told}");
+    let wrong: Vec<&str> = told.lines().filter(|line| line.starts_with("wrong ")).collect();
+    progress::say(&format!("  swept: {end}"));
+    assert!(wrong.is_empty(), "{} things were not as they must be:\n{}", wrong.len(), wrong.join("\n"));
+    let number =
+        |name: &str| end.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse::<usize>().ok()).with_context(|| format!("no {name} in {end}"));
+    assert!(number("points=")? >= LEAST_POINTS, "{end}");
+    Ok(())
+}
+
+/// Builds what runs in the guest. The laboratory's Debian has the C library of this machine.
+fn guest_program() -> Result<PathBuf> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--example", "sweep"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    ensure!(cargo.status()?.success(), "the program for the guest cannot be built");
+    Ok(crate::lab::target_directory().join("debug/examples/sweep"))
+}
