@@ -10,7 +10,7 @@ pub struct Call {
     /// 0 is the parent, 1 its first child, and so on.
     pub process: usize,
     pub name: String,
-    /// The path that it names, or that of the open file. Empty where there is none.
+    /// The path that it names, or that of the open file; for an attribute in sysfs with what is written. Empty where there is none.
     pub on: String,
     /// How many such calls the process has made, this one included.
     pub turn: usize,

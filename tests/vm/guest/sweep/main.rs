@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     machine::quiet()?;
 
     let begin = Instant::now();
-    let mut sweep = Sweep { devices: &devices, points: 0, missed: 0, violations: 0, kinds: BTreeMap::new() };
+    let mut sweep = Sweep { devices: &devices, points: 0, in_children: 0, missed: 0, violations: 0, taken: 0, refused: 0, kinds: BTreeMap::new() };
     let states: &[State] = if is_full { &State::ALL } else { &State::ALL[..2] };
     for (number, &state) in states.iter().enumerate() {
         sweep.state(state, is_full, number)?;
@@ -38,39 +38,54 @@ fn main() -> Result<()> {
     for (kind, count) in &sweep.kinds {
         println!("kind {count} {kind}");
     }
-    println!("end points={} missed={} violations={} seconds={}", sweep.points, sweep.missed, sweep.violations, begin.elapsed().as_secs());
+    println!(
+        "end points={} in_children={} missed={} violations={} taken={} refused={} seconds={}",
+        sweep.points,
+        sweep.in_children,
+        sweep.missed,
+        sweep.violations,
+        sweep.taken,
+        sweep.refused,
+        begin.elapsed().as_secs()
+    );
     Ok(())
 }
 
 struct Sweep<'d> {
     devices: &'d [Device],
     points: usize,
+    in_children: usize,
     /// Points that the broken run did not come to.
     missed: usize,
     violations: usize,
+    /// How often one of dom0's drivers that was asked to take a free device did so.
+    taken: usize,
+    /// How often it did not, since the device was held.
+    refused: usize,
     /// How many points there are of a kind: process, call, fault.
     kinds: BTreeMap<String, usize>,
 }
 
 impl Sweep<'_> {
     /// Sweeps everything that begins in this state.
-    fn state(&mut self, state: State, is_full: bool, offset: usize) -> Result<()> {
+    fn state(&mut self, state: State, is_full: bool, number: usize) -> Result<()> {
         machine::prepare(state, self.devices)?;
-        let whole = trace::run(None)?;
+        let whole = trace::run(None, self.devices)?;
         let control = judge::control(&whole, self.devices);
         self.tell(state, None, &whole, &control);
 
         for (position, call) in call::positions(&whole.calls).into_iter().enumerate() {
             let errnos = call.errnos();
-            let chosen: Vec<_> = match (is_full, errnos.is_empty()) {
-                (true, _) => errnos.to_vec(),
-                (false, true) => Vec::new(),
-                (false, false) => vec![errnos[(position + offset) % errnos.len()]],
-            };
-            let faults = chosen.into_iter().map(Fault::Fails).chain([Fault::Killed]);
-            for (turn, fault) in faults.enumerate() {
+            let rotated = errnos.get((position + number) % errnos.len().max(1)).copied();
+            let fails = if is_full { errnos.to_vec() } else { rotated.into_iter().collect() };
+            let mut faults: Vec<_> = fails.into_iter().map(Fault::Fails).chain([Fault::Killed]).collect();
+            if !is_full && number > 0 {
+                // Every call was broken both ways from the first state; from the next, one way or the other.
+                faults = vec![faults[position % faults.len()]];
+            }
+            for (turn, fault) in faults.into_iter().enumerate() {
                 // At every other point somebody else asks dom0's drivers to take the devices, at that very moment.
-                let is_rivalled = (position + turn) % 2 == 1;
+                let is_rivalled = (position / 2 + turn) % 2 == 1;
                 self.point(state, &call, fault, is_rivalled)?;
             }
         }
@@ -80,7 +95,8 @@ impl Sweep<'_> {
     /// Breaks one call, judges what became of it, and lets a run without faults finish the job.
     fn point(&mut self, state: State, call: &Call, fault: Fault, is_rivalled: bool) -> Result<()> {
         machine::prepare(state, self.devices)?;
-        let run = trace::run(Some(Break { call, fault, rivalled: if is_rivalled { self.devices } else { &[] } }))?;
+        let rivalled = if is_rivalled { self.devices } else { &[] };
+        let run = trace::run(Some(Break { call, fault, rivalled }), self.devices)?;
         if !run.is_broken {
             // A wait that was over sooner this time, say. It is counted, and there may be few.
             self.missed += 1;
@@ -88,11 +104,15 @@ impl Sweep<'_> {
             return Ok(());
         }
         self.points += 1;
+        self.in_children += usize::from(call.process > 0);
         let process = if call.process == 0 { "parent" } else { "child" };
         *self.kinds.entry(format!("{process} {} {fault}", call.name)).or_default() += 1;
         let mut verdict = judge::broken(&run, call, fault, self.devices);
         if is_rivalled {
             verdict.wrong.extend(judge::rivals(&run, self.devices)?);
+            let free = || run.rivalries.iter().filter(|rivalry| rivalry.before.is_none());
+            self.taken += free().filter(|rivalry| !rivalry.was_held && rivalry.after.is_some()).count();
+            self.refused += free().filter(|rivalry| rivalry.was_held && rivalry.after.is_none()).count();
         }
         let begin = Instant::now();
         verdict.wrong.extend(judge::finishing(&trace::run_alone()?, self.devices));

@@ -73,7 +73,7 @@ pub struct Rivalry {
 /// What was seen of a run.
 pub struct Run {
     pub end: End,
-    /// Every call, in the order in which they were begun.
+    /// The calls, in the order in which they were begun: all of them where none was to be broken.
     pub calls: Vec<Call>,
     /// Whether the call that was to be broken was made.
     pub is_broken: bool,
@@ -105,7 +105,7 @@ fn command() -> Result<Command> {
 }
 
 /// Runs `seize`, and breaks a call if so asked.
-pub fn run(broken: Option<Break>) -> Result<Run> {
+pub fn run(broken: Option<Break>, devices: &[Device]) -> Result<Run> {
     let begin = Instant::now();
     let mut command = command()?;
     // SAFETY: between fork and exec one call of the kernel is made, and no memory allocated.
@@ -114,6 +114,7 @@ pub fn run(broken: Option<Break>) -> Result<Run> {
     let mut tracer = Tracer {
         parent,
         broken,
+        devices: devices.len(),
         processes: BTreeMap::from([(parent, Process { number: 0, is_foreign: false, call: None })]),
         forked: 0,
         early: BTreeSet::new(),
@@ -171,6 +172,8 @@ struct Begun {
 struct Tracer<'a> {
     parent: Pid,
     broken: Option<Break<'a>>,
+    /// How many devices there are to be held.
+    devices: usize,
     processes: BTreeMap<Pid, Process>,
     forked: usize,
     /// New processes that stopped before their parent was seen to have made them.
@@ -243,8 +246,11 @@ impl Tracer<'_> {
     }
 
     fn resume(&self, pid: Pid, signal: Option<Signal>) -> Result<()> {
-        let is_foreign = self.processes.get(&pid).is_some_and(|process| process.is_foreign);
-        is_gone(if is_foreign { ptrace::cont(pid, signal) } else { ptrace::syscall(pid, signal) }.map_err(Into::into)).map(drop)
+        let Some(process) = self.processes.get(&pid) else { return Ok(()) };
+        // What comes behind the broken call need not be listed, once it is known which devices are held.
+        let is_over = self.run.is_broken && self.run.held.len() >= self.devices && process.call.as_ref().is_none_or(|begun| begun.fails.is_none());
+        let resumed = if is_over || process.is_foreign { ptrace::cont(pid, signal) } else { ptrace::syscall(pid, signal) };
+        is_gone(resumed.map_err(Into::into)).map(drop)
     }
 
     fn ended(&mut self, pid: Pid, end: End) {
@@ -280,13 +286,19 @@ impl Tracer<'_> {
         let number = process.number;
         let (name, on) = call::describe(registers.orig_rax);
         let arguments = [registers.rdi, registers.rsi, registers.rdx];
-        let on = match on {
+        let mut on = match on {
             On::Path(at) => path(pid, arguments[*at]),
-            On::File => fs::read_link(format!("/proc/{pid}/fd/{}", arguments[0])).map_or_else(|_| "?".to_owned(), |path| path.display().to_string()),
+            On::File => file(pid, arguments[0]),
             On::Nothing => String::new(),
         };
-        let holds = on.strip_suffix("/driver_override").filter(|_| name == "write" && memory(pid, arguments[1], arguments[2] as usize) == HOLD);
-        let holds = holds.and_then(|folder| Some(folder.rsplit_once('/')?.1.to_owned()));
+        let mut holds = None;
+        if name == "write" && on.starts_with("/sys/") {
+            // Of an attribute it matters what is written: an address into `bind`, say.
+            let value = memory(pid, arguments[1], arguments[2] as usize);
+            let folder = on.strip_suffix("/driver_override").filter(|_| value == HOLD);
+            holds = folder.and_then(|folder| Some(folder.rsplit_once('/')?.1.to_owned()));
+            on = format!("{on}={}", String::from_utf8_lossy(&value));
+        }
         let call = self.turns.call(number, name, on);
         let mut begun = Begun { fails: None, holds };
         if let Some(broken) = self.broken.as_ref().filter(|broken| *broken.call == call) {
@@ -325,6 +337,13 @@ fn is_gone(result: Result<()>) -> Result<bool> {
         Err(error) if error.downcast_ref() == Some(&Errno::ESRCH) => Ok(true),
         Err(error) => Err(error),
     }
+}
+
+/// The path of the open file with this number. A pipe has a number of its own in every run: it is called by its kind.
+fn file(pid: Pid, number: u64) -> String {
+    let Ok(path) = fs::read_link(format!("/proc/{pid}/fd/{number}")) else { return "?".to_owned() };
+    let path = path.display().to_string();
+    if path.starts_with('/') { path } else { path.split(':').next().unwrap_or_default().to_owned() }
 }
 
 /// The string at an address of a process.
