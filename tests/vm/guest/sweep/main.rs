@@ -1,6 +1,6 @@
 //! The fault sweep, as it runs in a dom0: every system call of a `pciseize seize` fails in turn, and in turn the process is killed there. See `tests/vm/sweep.rs`.
 //!
-//! `sweep quick|full ADDRESS=DRIVER…` writes one line for every point to the standard output, and one line for everything that was not as it must be.
+//! `sweep quick|full PART ADDRESS=DRIVER…` writes one line for every point to the standard output, and one line for everything that was not as it must be.
 //!
 //! | file | is for |
 //! | --- | --- |
@@ -25,15 +25,17 @@ use trace::{Break, End, Run};
 fn main() -> Result<()> {
     let mut words = env::args().skip(1);
     let is_full = words.next().context("quick or full?")? == "full";
+    let part = words.next().context("which calls?")?;
     let devices = words.map(|word| Device::parse(&word)).collect::<Result<Vec<_>>>()?;
     ensure!(!devices.is_empty(), "no devices");
     machine::quiet()?;
 
     let begin = Instant::now();
-    let mut sweep = Sweep { devices: &devices, points: 0, in_children: 0, missed: 0, violations: 0, taken: 0, refused: 0, kinds: BTreeMap::new() };
+    let mut sweep =
+        Sweep { devices: &devices, is_full, part: &part, points: 0, in_children: 0, missed: 0, violations: 0, taken: 0, refused: 0, kinds: BTreeMap::new() };
     let states: &[State] = if is_full { &State::ALL } else { &State::ALL[..2] };
     for (number, &state) in states.iter().enumerate() {
-        sweep.state(state, is_full, number)?;
+        sweep.state(state, number)?;
     }
     for (kind, count) in &sweep.kinds {
         println!("kind {count} {kind}");
@@ -53,6 +55,10 @@ fn main() -> Result<()> {
 
 struct Sweep<'d> {
     devices: &'d [Device],
+    /// Every call fails in every way that it can.
+    is_full: bool,
+    /// Only calls that contain this, as they are shown, are broken.
+    part: &'d str,
     points: usize,
     in_children: usize,
     /// Points that the broken run did not come to.
@@ -68,18 +74,21 @@ struct Sweep<'d> {
 
 impl Sweep<'_> {
     /// Sweeps everything that begins in this state.
-    fn state(&mut self, state: State, is_full: bool, number: usize) -> Result<()> {
+    fn state(&mut self, state: State, number: usize) -> Result<()> {
         machine::prepare(state, self.devices)?;
         let whole = trace::run(None, self.devices)?;
         let control = judge::control(&whole, self.devices);
         self.tell(state, None, &whole, &control);
 
         for (position, call) in call::positions(&whole.calls).into_iter().enumerate() {
+            if !call.to_string().contains(self.part) {
+                continue;
+            }
             let errnos = call.errnos();
             let rotated = errnos.get((position + number) % errnos.len().max(1)).copied();
-            let fails = if is_full { errnos.to_vec() } else { rotated.into_iter().collect() };
+            let fails = if self.is_full { errnos.to_vec() } else { rotated.into_iter().collect() };
             let mut faults: Vec<_> = fails.into_iter().map(Fault::Fails).chain([Fault::Killed]).collect();
-            if !is_full && number > 0 {
+            if !self.is_full && number > 0 {
                 // Every call was broken both ways from the first state; from the next, one way or the other.
                 faults = vec![faults[position % faults.len()]];
             }
