@@ -502,31 +502,29 @@ impl Host for Machine {
     }
 
     fn say(&mut self, level: Level, line: &Line) {
+        let (mut log, mut rest) = (self.log, line.bytes());
+        let size = if log == Log::Kernel { RECORD_SIZE } else { rest.len() };
         let mut record = Line::new();
-        if self.log == Log::Kernel {
-            let mut rest = line.bytes();
-            let mut written = Ok(());
-            // Once, but for a monstrous name.
-            while written.is_ok() && !rest.is_empty() {
-                let (piece, after) = rest.split_at_checked(RECORD_SIZE).unwrap_or((rest, b""));
-                record.clear();
-                put!(&mut record, "<", Decimal(level as u32), ">pciseize: ");
-                record.push(piece);
-                // A record without an end may be continued: the console would not show it before the next one begins.
-                put!(&mut record, "\n");
-                // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
-                written = self.write(b"/dev/kmsg", record.bytes());
-                rest = after;
-            }
-            if written.is_ok() {
-                return;
-            }
+        while !rest.is_empty() {
+            // The kernel gets it at once too, but for a monstrous name.
+            let (piece, after) = rest.split_at_checked(size).unwrap_or((rest, b""));
             record.clear();
+            if log == Log::Kernel {
+                put!(&mut record, "<", Decimal(level as u32), ">");
+            }
+            put!(&mut record, "pciseize: ");
+            record.push(piece);
+            // A record without an end may be continued: the console would not show it before the next one begins.
+            put!(&mut record, "\n");
+            if log == Log::Stderr {
+                let _ = Machine::write_all(libc::STDERR_FILENO as u32, record.bytes());
+            // Opened anew for every record: /dev/kmsg drops what comes faster than 10 records in 5 seconds through one open file (kernel/printk/printk.c, devkmsg_write).
+            } else if self.write(b"/dev/kmsg", record.bytes()).is_err() {
+                log = Log::Stderr;
+                continue;
+            }
+            rest = after;
         }
-        put!(&mut record, "pciseize: ");
-        record.push(line.bytes());
-        record.push(b"\n");
-        let _ = Machine::write_all(libc::STDERR_FILENO as u32, record.bytes());
     }
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {

@@ -135,7 +135,8 @@ fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, Ite
         Action::RefuseDomain
     } else if is_bridge {
         Action::RefuseBridge
-    } else if request.lacks_keep && !narrow || function.place.is_none() && request.keeps_by_path() {
+    // Whoever cannot tell the path of a function does not know whether it is kept by that.
+    } else if request.lacks_keep && !narrow || function.place.is_none() && request.keeps_by(By::Path) {
         Action::Leave
     } else {
         Action::Seize
@@ -147,15 +148,14 @@ fn decide(request: &mut Request, function: &Function<'_>) -> Option<(Action, Ite
 ///
 /// Where an item asks for whatever is at an address, pciback may take what appears there later: if nobody may have kept that, and there is no bridge, which on pciback's list would give away all that is behind it.
 fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), Errno>) {
-    let has_keeps = request.items.iter().any(|item| item.is_keep);
-    // Of such a keep nobody knows what it means before that is there.
-    let has_broad_keeps = request.lacks_keep || request.items.iter().any(|item| item.is_keep && !item.selector.is_at_address());
+    // Asked before anything is noted of a keep, which would count as one that could not be read.
+    let keeps_broadly = request.keeps_broadly();
     for id in 0..request.items.len() as ItemId {
         let Some(item) = request.items.get(usize::from(id)).filter(|item| !item.has_matched) else { continue };
         if !item.is_keep {
             if !request.is_said_before(id) {
-                let (address, may_be) = (item.selector.address(), item.selector.is_plain() && !item.has_passed_over && walked.is_ok() && !has_broad_keeps);
-                let is_kept = has_keeps && address.is_none_or(|address| request.keeps_at(address));
+                let (address, may_be) = (item.selector.address(), item.selector.is_plain() && !item.has_passed_over && walked.is_ok() && !keeps_broadly);
+                let is_kept = request.keeps() && address.is_none_or(|address| request.keeps_at(address));
                 let action = if may_be && !is_kept { Action::Expect } else { Action::Absent };
                 let mut device = Device::new(address.unwrap_or(NOWHERE), id, action);
                 device.is_there = false;

@@ -180,22 +180,18 @@ impl<'a> Invocation<'a> {
                 _ => {}
             }
         }
-        match command {
-            Some(command) => self.command = command,
-            None => note(&mut wrong, "which command?", None),
+        if let Some(command) = command {
+            self.command = command;
+            if command != Command::Check && !self.operands.is_empty() {
+                note(&mut wrong, "this command takes no", self.operands.first().copied());
+            }
+            if command != Command::Plan && (self.is_json || self.cmdline.is_some()) {
+                note(&mut wrong, "only 'plan' takes --json and --cmdline", None);
+            }
+        } else {
+            note(&mut wrong, "which command?", None);
         }
-        if let Some(wrong) = wrong {
-            return Err(wrong);
-        }
-        if self.command != Command::Check
-            && let Some(&word) = self.operands.first()
-        {
-            return Err(Usage { message: "this command takes no", word: Some(word) });
-        }
-        if self.command != Command::Plan && (self.is_json || self.cmdline.is_some()) {
-            return Err(Usage { message: "only 'plan' takes --json and --cmdline", word: None });
-        }
-        Ok(())
+        wrong.map_or(Ok(()), Err)
     }
 
     /// Does what was asked for. `embedded` is the binary's own configuration section.

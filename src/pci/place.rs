@@ -46,20 +46,28 @@ impl Place {
         }
         Some(Place { root: root?, steps })
     }
-}
 
-impl Show for Place {
-    fn show(&self, line: &mut Line) {
-        show(line, self.root, &self.steps);
+    /// The same, to be shown.
+    pub fn way(&self) -> Way<'_> {
+        Way { root: self.root, steps: &self.steps }
     }
 }
 
-/// Shows a way: where it begins, and its steps.
-#[inline(never)]
-pub fn show(line: &mut Line, root: Pattern, steps: &[u8]) {
-    put!(line, root);
-    for step in steps {
-        put!(line, "/", Hex((step >> 3).into(), 2), ".", Hex((step & 7).into(), 1));
+/// A way, to be shown.
+pub struct Way<'s> {
+    /// Where it begins.
+    pub root: Pattern,
+    /// The steps from there, as in [`Steps`].
+    pub steps: &'s [u8],
+}
+
+impl Show for Way<'_> {
+    #[inline(never)]
+    fn show(&self, line: &mut Line) {
+        put!(line, self.root);
+        for step in self.steps {
+            put!(line, "/", Hex((step >> 3).into(), 2), ".", Hex((step & 7).into(), 1));
+        }
     }
 }
 
@@ -69,7 +77,7 @@ mod tests {
 
     fn place(target: &str) -> Option<Line> {
         let mut line = Line::new();
-        Place::from_link(target.as_bytes())?.show(&mut line);
+        Place::from_link(target.as_bytes())?.way().show(&mut line);
         Some(line)
     }
 

@@ -6,7 +6,10 @@ use super::{Report, row::explain};
 use crate::{
     device::Device,
     host::{Errno, Host, Path},
-    pci::bus::{self, DriverName},
+    pci::{
+        Place,
+        bus::{self, DriverName},
+    },
     put,
     request::Problem,
     text::{Decimal, Either, Hex, Line, Quoted, Show, Shown, behind, words},
@@ -87,9 +90,10 @@ fn device<H: Host>(sink: &mut Sink<H>, report: &Report, device: &Device) {
         put!(&mut why, "; ", report.pciback);
     }
     let Some(item) = device.item(report.request) else { return };
-    let place = if device.is_there { bus::place(sink.host, device.address) } else { item.selector.path() };
+    let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
+    let way = place.as_ref().map(Place::way).or(item.selector.path());
     let line = &mut sink.line;
-    put!(line, "{\"address\":", Maybe(device.known_address(report.request)), ",\"path\":", Maybe(place));
+    put!(line, "{\"address\":", Maybe(device.known_address(report.request)), ",\"path\":", Maybe(way));
     let identity = device.identity.unwrap_or_default();
     let mut ids = identity.ids;
     for key in words("vendor device subvendor subdevice") {

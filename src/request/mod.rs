@@ -36,7 +36,7 @@ use digest::Digest;
 pub use index::Cursor;
 use index::Index;
 pub use problem::{Fault, Found, Mistake, Problem, Problems};
-pub use selector::{Function, Selector};
+pub use selector::{By, Function, Selector};
 
 /// Most items of a request.
 pub const ITEMS: usize = 4096;
@@ -117,6 +117,8 @@ pub struct Request {
     pub problems: Problems,
     /// Whether something that may have been a keep could not be read. Then what is asked for only broadly is left alone: it may be what was to be kept.
     pub lacks_keep: bool,
+    /// By what something is kept: a bit for each [`By`].
+    keeps: u8,
     /// Parameters of `xen-pciback` found in `modprobe.d` and on the command line, as `finit_module(2)` takes them: `passthrough=1 permissive=1`.
     pub module_parameters: Vec<u8, { cmdline::PARAMETERS_SIZE }>,
     /// Where the last of them stands.
@@ -135,6 +137,7 @@ impl Request {
             switches: Switches { off: false, strict: false, debug: false, timeout: 0 },
             problems: Problems::new(),
             lacks_keep: false,
+            keeps: 0,
             module_parameters: Vec::new(),
             module_parameters_at: Origin { source: SourceId(0), line: 0, column: 0 },
             digest: Digest::new(),
@@ -190,6 +193,7 @@ impl Request {
             Ok(selector) => {
                 let id = self.items.len() as ItemId;
                 let (shape, key) = (selector.shape(), selector.key());
+                self.keeps |= u8::from(is_keep) << selector.by as u8;
                 match self.items.push(Item { selector, is_keep, origin, has_matched: false, has_passed_over: false }) {
                     Ok(()) => return self.index.add(id, shape, key),
                     Err(_) => Fault::Is(Mistake::TooManyItems),
@@ -211,10 +215,19 @@ impl Request {
         }
     }
 
-    /// Whether something is kept by its path: whoever cannot tell the path of a function does not know whether it is meant.
-    #[inline(never)]
-    pub fn keeps_by_path(&self) -> bool {
-        self.items.iter().any(|item| item.is_keep && item.selector.by == selector::By::Path)
+    /// Whether something is kept.
+    pub const fn keeps(&self) -> bool {
+        self.keeps != 0
+    }
+
+    /// Whether something is kept by that.
+    pub const fn keeps_by(&self, by: By) -> bool {
+        self.keeps & 1 << by as u8 != 0
+    }
+
+    /// Whether a keep may mean what nobody knows before it is there: one by anything but an address, or one that could not be read.
+    pub const fn keeps_broadly(&self) -> bool {
+        self.lacks_keep || self.keeps & !(1 << By::Address as u8) != 0
     }
 
     /// Whether something that is at an address is kept, whatever it is.
@@ -229,7 +242,7 @@ impl Request {
     }
 
     /// Whether some item asks for functions by that.
-    pub fn asks_by(&self, by: selector::By) -> bool {
+    pub fn asks_by(&self, by: By) -> bool {
         self.index.has(by)
     }
 

@@ -18,7 +18,7 @@ use crate::{
     pci::{
         Address, Identity, Place,
         address::{self, Pattern},
-        place::{self, Steps},
+        place::{Steps, Way},
     },
     put,
     text::{Either, Hex, Line, Show, behind, next_piece, number, split, split_once},
@@ -124,18 +124,13 @@ impl Selector {
     }
 
     /// The path that it means, if it is one.
-    pub fn path(&self) -> Option<Place> {
-        (self.by == By::Path).then(|| Place { root: self.number, steps: self.steps.clone() })
+    pub fn path(&self) -> Option<Way<'_>> {
+        (self.by == By::Path).then(|| Way { root: self.number, steps: &self.steps })
     }
 
     /// Whether it asks for whatever is at an address, or at several.
     pub fn is_plain(&self) -> bool {
         self.by == By::Address && self.ids.mask == 0
-    }
-
-    /// Whether it goes by addresses.
-    pub fn is_at_address(&self) -> bool {
-        self.by == By::Address
     }
 
     /// Whether it names one place: an address without `*`, or a path.
@@ -311,7 +306,7 @@ impl Show for Selector {
                     show_ids(line, ids);
                     put!(line, "@");
                 }
-                place::show(line, number, steps);
+                put!(line, Way { root: number, steps });
             }
         }
     }

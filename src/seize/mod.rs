@@ -30,7 +30,7 @@ use crate::{
     plan::Action,
     request::{Fault, Mistake, Problem, Request},
     say,
-    text::{Excerpt, behind, words},
+    text::{Excerpt, behind, word_number},
 };
 use module::Answer;
 use progress::{Progress, Stage};
@@ -126,11 +126,11 @@ fn is_pciback(driver: &[u8]) -> bool {
     driver == PCIBACK.as_bytes()
 }
 
-/// Whether the override of a device is one of ours.
+/// Whether the override of a device is one of ours. In another case it names no driver either.
 fn has_our_override<H: Host>(host: &mut H, address: Address) -> Result<bool, Errno> {
     let mut buffer = [0; 16];
     let name = host.read(bus::attribute(address, "/driver_override").bytes(), 0, &mut buffer)?;
-    Ok(words(OURS).any(|own| own == name.trim_ascii_end()))
+    Ok(word_number(OURS, name.trim_ascii_end()).is_some())
 }
 
 /// Writes the override of a device: the name of the one driver that may have it.

@@ -48,7 +48,8 @@ fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
     if device.is_held {
         return Outcome::Held;
     }
-    if device.is_pending && device.failure.is_some_and(|failure| failure.step == Step::Hold as u8) {
+    // Something may be stuck with the device's lock, and then the override cannot even be read. One that went away has no such attribute.
+    if device.is_pending && device.failure.is_some_and(|failure| failure.step == Step::Hold as u8 && failure.errno != Errno::ENOENT) {
         return Outcome::Exposed;
     }
     match has_our_override(host, device.address) {
