@@ -98,7 +98,7 @@ pub struct Dom0 {
     pub fate: Fate,
     /// Every call and its result, for whoever has to find out what went wrong.
     pub trace: Option<Vec<String>>,
-    /// The writes that failed, and all mishaps.
+    /// The reads and writes that failed, and all mishaps.
     pub failed: Vec<Failed>,
     /// The mishaps and ends that came to pass.
     pub ends: Vec<End>,
@@ -263,7 +263,7 @@ impl Dom0 {
                 self.tell(number, &call, " waits for ever");
             }
             Err(errno) => {
-                if mishap.is_some() || call.verb == "write" {
+                if mishap.is_some() || call.verb == "write" || call.verb == "read" {
                     self.failed.push(Failed { told: call.told(), errno: *errno, is_mishap: mishap.is_some() });
                 }
                 self.tell(number, &call, &format!(" = error {}", errno.0));
