@@ -119,19 +119,23 @@ impl Machine {
         command.output().expect("the program runs")
     }
 
-    /// Does what a kernel would have done at boot, which a tree cannot: what is asked for is bound to pciback, and the report says so.
+    /// Does what a kernel would have done at boot, which a tree cannot: what is asked for is bound to pciback, which lists it, and the
+    /// report says so.
     pub fn boot(&self) {
         self.run(&["seize"]);
         let report = self.path("/run/pciseize/report");
         let text = fs::read_to_string(&report).expect("a report");
         fs::write(&report, text.replace("\"outcome\":\"lost\"", "\"outcome\":\"seized\"")).expect("a report");
+        let mut handlers = String::new();
         for (address, action) in self.plan(&[]).devices() {
             let link = self.path(&format!("/sys/bus/pci/devices/{address}/driver"));
             if action == "seize" {
                 fs::remove_file(&link).expect("each has a driver");
                 symlink("../../bus/pci/drivers/pciback", &link).expect("a link");
+                handlers.push_str(&format!("{address}:off:not acking:0\n"));
             }
         }
+        self.write("/sys/bus/pci/drivers/pciback/irq_handlers", &handlers);
     }
 
     /// What would be done, with further words for `plan`.
