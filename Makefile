@@ -12,6 +12,8 @@ PAGES = target/man/pciback.conf.5 target/man/pciseize.8
 # Neither generator looks anywhere else, whatever PREFIX is.
 INITRAMFS_TOOLS = $(DESTDIR)/usr/share/initramfs-tools
 DRACUT = $(DESTDIR)/usr/lib/dracut/modules.d/50pciseize
+# Beside the folder that udev reads: who wants the rule links it there.
+RULES = $(DESTDIR)$(PREFIX)/share/pciseize/10-pciseize.rules
 DOC = $(DESTDIR)$(PREFIX)/share/doc/pciseize
 MAN = $(DESTDIR)$(PREFIX)/share/man
 
@@ -104,7 +106,7 @@ $(PROGRAM):
 embed:
 	$(CARGO) run --quiet --locked --example embed -- "$(CONFIG)" "$(BINARY)"
 
-# The hooks name the program where it is installed.
+# The hooks and the rule name the program where it is installed.
 install: $(PROGRAM) man
 	$(INSTALL) -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/pciseize
 	$(INSTALL) -D -m 755 initramfs-hooks/hook $(INITRAMFS_TOOLS)/hooks/pciseize
@@ -113,6 +115,8 @@ install: $(PROGRAM) man
 	$(INSTALL) -m 755 dracut/50pciseize/0-pciseize.sh $(DRACUT)/0-pciseize.sh
 	$(INSTALL) -m 644 dracut/50pciseize/pciseize.service $(DRACUT)/pciseize.service
 	sed -i 's|^program=/usr/sbin/pciseize$$|program=$(PREFIX)/sbin/pciseize|' $(INITRAMFS_TOOLS)/hooks/pciseize $(DRACUT)/module-setup.sh
+	$(INSTALL) -D -m 644 udev/10-pciseize.rules $(RULES)
+	sed -i 's|/usr/sbin/pciseize|$(PREFIX)/sbin/pciseize|' $(RULES)
 	$(INSTALL) -d $(DESTDIR)/etc/xen/pciback.conf.d $(DOC)
 	for page in $(PAGES); do \
 		[ ! -f $$page ] || $(INSTALL) -D -m 644 $$page $(MAN)/man$${page##*.}/$${page##*/} || exit; \

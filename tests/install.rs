@@ -42,17 +42,19 @@ fn list(folder: &Path, below: &str, files: &mut BTreeMap<String, u32>) {
     }
 }
 
-/// The paths of the contract. The hooks stay where their generators look, whatever the prefix is, and name the program where that is.
+/// The paths of the contract. The hooks stay where their generators look, whatever the prefix is. They and the rule name the program where that is.
 #[test]
 fn puts_everything_where_it_belongs() {
     for prefix in ["/usr", "/usr/local"] {
         let root = tempfile::tempdir().expect("a folder");
         let program = format!("{prefix}/sbin/pciseize");
+        let rules = format!("{prefix}/share/pciseize/10-pciseize.rules");
         let pages = [format!("{prefix}/share/man/man5/pciback.conf.5"), format!("{prefix}/share/man/man8/pciseize.8")];
         let files: Vec<(String, u32)> =
             installed(root.path(), make_install(root.path(), prefix)).into_iter().filter(|(path, _)| !path.contains("/share/doc/")).collect();
         let mut expected = [
             (program.as_str(), 0o755),
+            (rules.as_str(), 0o644),
             (pages[0].as_str(), 0o644),
             (pages[1].as_str(), 0o644),
             ("/usr/lib/dracut/modules.d/50pciseize/0-pciseize.sh", 0o755),
@@ -68,6 +70,8 @@ fn puts_everything_where_it_belongs() {
             let text = fs::read_to_string(root.path().join("image").join(hook)).expect("the hook");
             assert!(text.lines().any(|line| line == format!("program={program}")), "{hook} names another program");
         }
+        let text = fs::read_to_string(root.path().join("image").join(&rules[1..])).expect("the rule");
+        assert!(text.contains(&format!(" {program} seize\"")), "the rule runs another program: {text}");
         for page in pages {
             let text = fs::read_to_string(root.path().join("image").join(&page[1..])).expect("the page");
             assert!(text.contains(".SH NAME"), "{page} is no manual page");

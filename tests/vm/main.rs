@@ -7,13 +7,14 @@
 mod boots;
 mod lab;
 mod replay;
+mod running;
 mod strict;
 mod sweep;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::board::{self, BEHIND_ROOT_PORT, NETWORK, NVME, PAIRS, PATH_BEHIND_ROOT_PORT, ROOT_DISK, UHCI, UHCI_DEVICE, USB};
+use lab::board::{self, BEHIND_ROOT_PORT, NETWORK, NVME, PAIRS, PATH_BEHIND_ROOT_PORT, Pair, ROOT_DISK, UHCI, UHCI_DEVICE, USB};
 use lab::debian::Suite;
 use lab::evidence::Evidence;
 use lab::image::{Generator, Image, Initramfs};
@@ -208,15 +209,50 @@ fn bad_items_are_named_when_the_image_is_made() -> Result<()> {
 }
 
 /// An image without xen-pciback, made by initramfs-tools: its hook says so, the machine boots, and no driver has the listed devices.
+/// When the module comes later it takes them at once, and the next run finds them seized.
 #[test]
-fn initramfs_tools_without_the_module_holds_the_devices() -> Result<()> {
-    assert_held_without_module(Generator::InitramfsTools, "initramfs-tools-without-module")
+fn initramfs_tools_without_the_module_holds_the_devices_until_it_comes() -> Result<()> {
+    let image = image_without_module(Generator::InitramfsTools)?;
+    let seen = Machine::dom0(&image)
+        .installed(&Product::install()?)
+        .file(FILE, &board::configuration())
+        .script(
+            "echo 'lab: the module comes' >/dev/kmsg
+             modprobe xen-pciback
+             pciseize seize >seize.output 2>&1; echo $? >seize.status",
+        )
+        .boot("initramfs-tools-module-later")?;
+
+    let comes = seen.time_of("lab: the module comes").context("the script did not run")?;
+    assert_eq!(seen.file("seize.status"), Some("0\n"), "{:?}", seen.file("seize.output"));
+    for pair in PAIRS {
+        let (address, model) = (pair.listed, pair.model);
+        assert_eq!(seen.driver(address), Some("pciback"), "{model}: {:?}", seen.file("seize.output"));
+        let probes = seen.probes(address);
+        assert!(probes.len() == 1 && probes[0].at > comes, "{model}: nobody's probe but pciback's, when its module came: {probes:?}");
+        let reported = seen.reported(address)?;
+        assert_eq!((&reported["outcome"], &reported["latest"]), (&"held".into(), &"seized".into()), "{model}");
+        assert_claimed(&seen, pair.twin, pair.driver);
+    }
+    Ok(())
 }
 
-/// The same through dracut.
+/// The same through dracut, and the control: where the module does not come they stay held.
 #[test]
 fn dracut_without_the_module_holds_the_devices() -> Result<()> {
-    assert_held_without_module(Generator::Dracut, "dracut-without-module")
+    let image = image_without_module(Generator::Dracut)?;
+    let seen = Machine::dom0(&image).boot("dracut-without-module")?;
+    for pair in PAIRS {
+        let (address, model) = (pair.listed, pair.model);
+        assert_eq!(seen.driver(address), None, "{model}");
+        assert_eq!(seen.probes(address).len(), 0, "{model}: {:?}", seen.probes(address));
+        assert_eq!(seen.function(address).driver_override.as_deref(), Some("pciback"), "{model}: a later modprobe seizes it");
+        assert!(seen.logged(&[address, "held"]), "{model}:\n{}", seen.pciseize_log());
+        assert_eq!(seen.reported(address)?["outcome"], "held", "{model}");
+        assert_claimed(&seen, pair.twin, pair.driver);
+    }
+    assert_claimed(&seen, ROOT_DISK.0, ROOT_DISK.1);
+    Ok(())
 }
 
 /// The laboratory itself: a boot that crashes is an error, with the tail of its console.
@@ -276,20 +312,26 @@ fn assert_nothing_touched(seen: &Evidence) {
 
 /// One device of each pair is pciback's and never was anybody else's; its twin and the root disk have their own drivers.
 fn assert_listed_seized(seen: &Evidence) -> Result<()> {
-    for pair in PAIRS {
-        let (address, model) = (pair.listed, pair.model);
-        assert_eq!(seen.driver(address), Some("pciback"), "{model}:\n{}", seen.pciseize_log());
-        let probes = seen.probes(address);
-        assert_eq!(probes.len(), 1, "{model}: nobody's probe but pciback's: {probes:?}");
-        assert_eq!(probes[0].result, 0, "{model}");
-        let twins_probe = seen.successful_probes(pair.twin);
-        assert!(probes[0].at < twins_probe[0].at, "{model}: seized after its driver had come: {probes:?}, twin {twins_probe:?}");
-        assert!(seen.logged(&[address, "seized"]), "{model}:\n{}", seen.pciseize_log());
-        assert_eq!(seen.reported(address)?["outcome"], "seized", "{model}");
-        assert_eq!(seen.reported(address)?["driver"], "pciback", "{model}");
-        assert_claimed(seen, pair.twin, pair.driver);
+    for pair in &PAIRS {
+        assert_one_seized(seen, pair)?;
     }
     assert_claimed(seen, ROOT_DISK.0, ROOT_DISK.1);
+    Ok(())
+}
+
+/// The listed device of this pair is pciback's and never was anybody else's; its twin has its own driver.
+fn assert_one_seized(seen: &Evidence, pair: &Pair) -> Result<()> {
+    let (address, model) = (pair.listed, pair.model);
+    assert_eq!(seen.driver(address), Some("pciback"), "{model}:\n{}", seen.pciseize_log());
+    let probes = seen.probes(address);
+    assert_eq!(probes.len(), 1, "{model}: nobody's probe but pciback's: {probes:?}");
+    assert_eq!(probes[0].result, 0, "{model}");
+    let twins_probe = seen.successful_probes(pair.twin);
+    assert!(probes[0].at < twins_probe[0].at, "{model}: seized after its driver had come: {probes:?}, twin {twins_probe:?}");
+    assert!(seen.logged(&[address, "seized"]), "{model}:\n{}", seen.pciseize_log());
+    assert_eq!(seen.reported(address)?["outcome"], "seized", "{model}");
+    assert_eq!(seen.reported(address)?["driver"], "pciback", "{model}");
+    assert_claimed(seen, pair.twin, pair.driver);
     Ok(())
 }
 
@@ -300,23 +342,12 @@ fn assert_claimed(seen: &Evidence, address: &str, driver: &str) {
     assert_eq!(seen.function(address).driver_override, None, "{address}");
 }
 
-fn assert_held_without_module(generator: Generator, name: &str) -> Result<()> {
+/// An image without xen-pciback, where the file lists one device of each pair. Its hook says what is missing.
+fn image_without_module(generator: Generator) -> Result<Initramfs> {
     let image = Image::with(generator, &Product::install()?).file(FILE, &board::configuration()).without_pciback().build()?;
     let said = said_by_the_hook(&image);
     assert!(said.len() == 1 && said[0].contains("has no xen-pciback"), "{}", image.build_log);
-
-    let seen = Machine::dom0(&image).boot(name)?;
-    for pair in PAIRS {
-        let (address, model) = (pair.listed, pair.model);
-        assert_eq!(seen.driver(address), None, "{model}");
-        assert_eq!(seen.probes(address).len(), 0, "{model}: {:?}", seen.probes(address));
-        assert_eq!(seen.function(address).driver_override.as_deref(), Some("pciback"), "{model}: a later modprobe seizes it");
-        assert!(seen.logged(&[address, "held"]), "{model}:\n{}", seen.pciseize_log());
-        assert_eq!(seen.reported(address)?["outcome"], "held", "{model}");
-        assert_claimed(&seen, pair.twin, pair.driver);
-    }
-    assert_claimed(&seen, ROOT_DISK.0, ROOT_DISK.1);
-    Ok(())
+    Ok(image)
 }
 
 /// Prints when the first device was seized and when dom0's drivers came.

@@ -97,6 +97,11 @@ impl Evidence {
         self.probes(address).into_iter().filter(|probe| probe.result == 0).collect()
     }
 
+    /// The kernel's time at the first line of its log that contains this text.
+    pub fn time_of(&self, text: &str) -> Option<f64> {
+        self.kernel_log(text).find_map(time_stamp)
+    }
+
     /// The lines of the kernel log that contain this text, with their time stamps.
     pub fn kernel_log<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
         self.files["kernel.log"].lines().filter(move |line| line.contains(text))
