@@ -8,6 +8,7 @@ mod boots;
 mod lab;
 mod replay;
 mod running;
+mod storm;
 mod strict;
 mod sweep;
 

@@ -1,0 +1,73 @@
+//! A storm: udev, modprobe and others ask for the devices all the while that they are seized, many times in one boot. The script is `guest/storm`.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::FILE;
+use crate::lab::board::{self, PAIRS};
+use crate::lab::image::{Generator, Image};
+use crate::lab::machine::Machine;
+use crate::lab::product::Product;
+use crate::lab::progress;
+
+const REPETITIONS: usize = 20;
+
+/// What the log has for a driver that was found to match before the hold, and waited for the device's lock meanwhile: the kernel matches again before it calls the driver (ENODEV; `pci-driver.c`, `__pci_device_probe`).
+const REFUSED: i64 = 19;
+
+/// From the hold on nobody's probe but pciback's, and all is seized in the end, while the twins go from hand to hand.
+#[test]
+fn drivers_that_are_asked_for_all_the_while_get_nothing_once_it_is_held() -> Result<()> {
+    let [listed, twins] = [|pair: &board::Pair| pair.listed, |pair: &board::Pair| pair.twin]
+        .map(|address| PAIRS.iter().map(|pair| format!("{}={}", address(pair), pair.driver)).collect::<Vec<_>>().join(" "));
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let seen = Machine::dom0(&image)
+        .installed(&Product::install()?)
+        .file("lab/storm", include_str!("guest/storm"))
+        .file(FILE, &board::configuration())
+        .cmdline("pciseize.debug")
+        .cmdline("log_buf_len=32M")
+        .script(&format!("exec sh /lab/storm {REPETITIONS} '{listed}' '{twins}'"))
+        .limit(Duration::from_secs(900))
+        .boot("storm")?;
+    let file = |name: String| seen.file(&name).with_context(|| format!("the script wrote no {name}: {:?}", seen.file("script.output")));
+    assert_eq!(file("script.status".into())?, "0\n", "{}", file("script.output".into())?);
+
+    let (mut before, mut twins, mut refusals) = (0, 0, 0);
+    for round in 1..=REPETITIONS {
+        let time = |what: &str| seen.time_of(&format!("storm: {round} {what}")).with_context(|| format!("round {round} has not reached \"{what}\""));
+        let (begins, ends) = (time("begins")?, time("ends")?);
+        let said: Vec<&str> = seen.kernel_log("pciseize: ").skip_while(|line| stamp(line) < begins).take_while(|line| stamp(line) < ends).collect();
+        let held = said.iter().find(|line| line.contains("held;")).map(|line| stamp(line)).with_context(|| format!("round {round}: {said:#?}"))?;
+        assert_eq!(file(format!("status.{round}"))?, "0\n", "round {round}: {said:#?}");
+        let report: Value = serde_json::from_str(file(format!("report.{round}"))?)?;
+        let devices = report["devices"].as_array().context("the report has no devices")?;
+        assert_eq!(devices.len(), PAIRS.len(), "round {round}: {report:#}");
+        assert!(devices.iter().all(|device| device["latest"] == "seized"), "round {round}: {report:#}");
+        for pair in PAIRS {
+            let between = |address, from, to| seen.probes(address).into_iter().filter(|probe| (from..to).contains(&probe.at)).collect::<Vec<_>>();
+            let probes = between(pair.listed, held, ends);
+            let (taken, refused): (Vec<_>, Vec<_>) = probes.iter().partition(|probe| probe.result != REFUSED);
+            refusals += refused.len();
+            assert!(taken.len() == 1 && taken[0].result == 0, "round {round}, {}: nobody's probe but pciback's: {probes:?}\n{said:#?}", pair.model);
+            let driver = format!("{} pciback", pair.listed);
+            assert!(file(format!("drivers.{round}"))?.lines().any(|line| line == driver), "round {round}: {}", file(format!("drivers.{round}"))?);
+            let others = between(pair.twin, held, ends).len();
+            assert!(others > 0, "round {round}: there was no storm: nobody asked for {}", pair.twin);
+            twins += others;
+            before += between(pair.listed, begins, held).len();
+        }
+    }
+    assert!(before > 0, "nobody ever asked for a listed device");
+    progress::say(&format!(
+        "  storm: {REPETITIONS} rounds; {before} probes of listed devices before the hold; behind it none but pciback's, and {refusals} refused by the kernel; {twins} of their twins meanwhile"
+    ));
+    Ok(())
+}
+
+/// The kernel's time stamp of a line of its log, which has one.
+fn stamp(line: &str) -> f64 {
+    line.trim_start_matches('[').split(']').next().and_then(|time| time.trim().parse().ok()).unwrap_or(f64::NAN)
+}
