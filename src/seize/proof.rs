@@ -2,7 +2,7 @@
 
 use super::{has_our_override, initialised, is_pciback};
 use crate::{
-    device::{Device, Devices, Outcome, Step},
+    device::{Device, Devices, Failure, Outcome, Step},
     host::{Errno, Host},
     pci::bus,
     plan::Action,
@@ -44,7 +44,12 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
 }
 
 /// What a device without a driver is: by its override, which keeps dom0's drivers away or does not.
-fn unclaimed<H: Host>(host: &mut H, device: &Device) -> Outcome {
+fn unclaimed<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
+    // The link goes as the unbind begins: a driver that did not come to the end of it may still work the device.
+    if device.failure == Some(Failure { step: Step::Unbind as u8, errno: Errno::STUCK }) {
+        core::mem::swap(&mut device.driver, &mut device.origin);
+        return Outcome::Lost;
+    }
     if device.is_held {
         return Outcome::Held;
     }

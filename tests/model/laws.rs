@@ -453,6 +453,9 @@ impl Run {
         }
         let is_troubled = |address: &str| self.mishaps().any(|failed| failed.told.contains(address));
         let action = |address: &str| self.asked.actions.get(address).map_or("", String::as_str);
+        let has_warning = |device: &Value, text: &str| {
+            device["warnings"].as_array().is_some_and(|warnings| warnings.iter().any(|warning| warning.as_str().is_some_and(|warning| warning.contains(text))))
+        };
         for device in report["devices"].as_array().ok_or("no devices")? {
             // What means no function may have none.
             let Some(address) = device["address"].as_str() else { continue };
@@ -466,7 +469,12 @@ impl Run {
                 "unready" => driver == Some(PCIBACK) && (!self.is_seized(address) || !self.went_well()),
                 "held" => driver.is_none() && keeps,
                 "exposed" => driver.is_none() && !keeps || is_troubled(address),
-                "lost" => driver.is_some_and(|driver| driver != PCIBACK) || is_troubled(address),
+                // Of a process that ended in an unbind nobody knows whether the driver had let go.
+                "lost" => {
+                    driver.is_some_and(|driver| driver != PCIBACK)
+                        || is_troubled(address)
+                        || !self.after.ends.is_empty() && has_warning(device, "unbinding its driver: not done in time")
+                }
                 "absent" => function.is_none() || self.mishaps().next().is_some(),
                 "refused" => action(address) == "refuse" || self.mishaps().next().is_some(),
                 "mismatch" => action(address) == "mismatch" || self.mishaps().next().is_some(),

@@ -10,6 +10,7 @@ mod replay;
 mod running;
 mod storm;
 mod strict;
+mod stuck;
 mod sweep;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Initramfs images: which generator made it, and what was laid over the root tree before.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -77,7 +78,7 @@ impl Image {
         self
     }
 
-    /// Puts a file into the root tree from which the image is made.
+    /// Puts a file into the root tree from which the image is made. A script, which begins with `#!`, may be run there.
     pub fn file(mut self, path: &str, text: &str) -> Self {
         self.files.push((path.to_owned(), text.to_owned()));
         self
@@ -143,7 +144,10 @@ impl Image {
             if let Some(folder) = file.parent() {
                 fs::create_dir_all(folder)?;
             }
-            fs::write(file, text)?;
+            fs::write(&file, text)?;
+            if text.starts_with("#!") {
+                fs::set_permissions(&file, Permissions::from_mode(0o755))?;
+            }
         }
         Ok(())
     }

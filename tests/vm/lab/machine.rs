@@ -43,6 +43,7 @@ pub struct Machine<'a> {
     initramfs: &'a Initramfs,
     has_xen: bool,
     devices: Vec<String>,
+    drives: Vec<String>,
     arguments: Vec<String>,
     answers: Option<Vec<Answer>>,
     product: Option<Product>,
@@ -58,6 +59,7 @@ impl<'a> Machine<'a> {
             initramfs,
             has_xen: true,
             devices: board::DEVICES.map(str::to_owned).to_vec(),
+            drives: Vec::new(),
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
             answers: None,
             product: None,
@@ -82,6 +84,12 @@ impl<'a> Machine<'a> {
     /// Adds a device, as QEMU's `-device` takes it.
     pub fn device(mut self, device: &str) -> Self {
         self.devices.push(device.to_owned());
+        self
+    }
+
+    /// Adds a drive for some device, as QEMU's `-drive` takes it.
+    pub fn drive(mut self, drive: &str) -> Self {
+        self.drives.push(drive.to_owned());
         self
     }
 
@@ -124,6 +132,11 @@ impl<'a> Machine<'a> {
     /// Runs this shell script on the real root. Files that it writes where it stands become part of the evidence.
     pub fn script(self, text: &str) -> Self {
         self.file("lab/script", text)
+    }
+
+    /// Says that the kernel holds this device's lock for ever: nobody at the end of the boot may wait for it.
+    pub fn locked(self, address: &str) -> Self {
+        self.file("lab/locked", &format!("{address}\n"))
     }
 
     /// How long the boot may take, where the usual time is not right.
@@ -201,6 +214,9 @@ impl<'a> Machine<'a> {
             let arguments = format!("console=ttyS0 {arguments}");
             qemu.arg("-kernel").arg(&debian.vmlinuz).arg("-initrd").arg(&self.initramfs.file);
             qemu.arg("-append").arg(arguments);
+        }
+        for drive in &self.drives {
+            qemu.args(["-drive", drive]);
         }
         for device in &self.devices {
             qemu.args(["-device", device]);
