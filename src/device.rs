@@ -8,6 +8,7 @@ use crate::{
     plan::Action,
     put,
     request::{Item, ItemId, Request},
+    seize::progress::Stage,
     text::{Line, Show, part, word_number},
 };
 
@@ -40,6 +41,8 @@ pub struct Device {
     pub is_unready: bool,
     /// Whether its override is known to be one of ours.
     pub is_held: bool,
+    /// Where its process was when nobody waited any longer. [`Stage::Idle`]: it came to its end.
+    pub stuck_at: Stage,
     /// Whether pciback's list of addresses may have it: somebody asks for whatever is there, not for this device only.
     pub stays_listed: bool,
     /// The first step that failed, and how.
@@ -67,6 +70,7 @@ impl Device {
             is_pending: false,
             is_unready: false,
             is_held: false,
+            stuck_at: Stage::Idle,
             stays_listed: false,
             failure: None,
             driver: DriverName::new(),

@@ -109,8 +109,11 @@ impl Progress {
             step = STEPS.get((self.0 & STAGE) as usize).copied().unwrap_or_default().into();
             errno = Errno::STUCK.0 as u32;
         }
-        // The step before it all was the hold, and what is stuck has locked the device: Linux up to 6.11 does that to show the override too (drivers/pci/pci-sysfs.c, driver_override_show).
-        device.is_held |= self.0 & BUSY != 0 && device.failure.is_none_or(|failure| failure.step != Step::Hold as u8 || self.stage() == Stage::Bind);
+        if self.is_open() {
+            device.stuck_at = self.stage();
+            // The step before it all was the hold.
+            device.is_held |= device.failure.is_none_or(|failure| failure.step != Step::Hold as u8 || self.stage() == Stage::Bind);
+        }
         if step != 0 && device.failure.is_none() {
             device.failure = Some(Failure { step: step as u8 - 1, errno: Errno(errno as i32) });
         }

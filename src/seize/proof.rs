@@ -1,8 +1,8 @@
 //! The proof: who has each device now, whatever the writes said.
 
-use super::{has_our_override, initialised, is_pciback};
+use super::{has_our_override, initialised, is_pciback, progress::Stage};
 use crate::{
-    device::{Device, Devices, Failure, Outcome, Step},
+    device::{Device, Devices, Outcome, Step},
     host::{Errno, Host},
     pci::bus,
     plan::Action,
@@ -46,15 +46,15 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
 /// What a device without a driver is: by its override, which keeps dom0's drivers away or does not.
 fn unclaimed<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
     // The link goes as the unbind begins: a driver that did not come to the end of it may still work the device.
-    if device.failure == Some(Failure { step: Step::Unbind as u8, errno: Errno::STUCK }) {
+    if device.stuck_at == Stage::Release {
         core::mem::swap(&mut device.driver, &mut device.origin);
         return Outcome::Lost;
     }
     if device.is_held {
         return Outcome::Held;
     }
-    // Something may be stuck with the device's lock, and then the override cannot even be read. One that went away has no such attribute.
-    if device.is_pending && device.failure.is_some_and(|failure| failure.step == Step::Hold as u8 && failure.errno != Errno::ENOENT) {
+    // What is stuck may have locked the device: Linux up to 6.11 does that to show the override too (drivers/pci/pci-sysfs.c, driver_override_show).
+    if device.stuck_at != Stage::Idle {
         return Outcome::Exposed;
     }
     match has_our_override(host, device.address) {

@@ -3,7 +3,7 @@
 use pciseize::{cli::Exit, host::Errno};
 
 use crate::{
-    dom0::{Arrival, Dom0, Mishap, What, Which},
+    dom0::{Arrival, Dom0, End, How, Mishap, What, Which},
     kernel::{Driver, E1000E, Event, Function, GREEDY, Kernel, MODULE, Module, NVME, PCIBACK, PORT, Why, XHCI},
     laws::{self, ask, run},
 };
@@ -215,6 +215,29 @@ fn any_call_may_fail() {
             }
         }
     }
+}
+
+/// A call of the first process fails, and then one of a child never comes back: every pair of such calls. The laws are the judge.
+#[test]
+fn any_call_may_fail_before_another_hangs() {
+    let mut dom0 = machine();
+    ask(&mut dom0, &ASKED[..1]);
+    dom0.register(E1000E);
+    let calls = run(&mut dom0.clone()).after.calls();
+    let mut hung = 0;
+    for errno in [Errno::ENOENT, Errno::EIO] {
+        for first in 0..calls {
+            for call in first + 1..calls {
+                for has_effect in [false, true] {
+                    let mut dom0 = dom0.clone();
+                    dom0.fate.mishaps.push(Mishap { call: Which::Number(first), errno, has_effect: false });
+                    dom0.fate.ends.push(End { call, how: How::Hangs { has_effect } });
+                    hung += run(&mut dom0).after.ends.len();
+                }
+            }
+        }
+    }
+    assert!(hung > 100, "only {hung} calls hung");
 }
 
 #[test]
