@@ -344,10 +344,18 @@ impl Run {
         Ok(())
     }
 
-    /// What pciback has initialised may be with a guest, and is never taken from it.
+    /// What pciback has initialised may be with a guest, and is never taken from it. What came back while the program ran is with nobody yet, and may have come since it was looked at: nothing in sysfs unbinds only
+    /// what is not initialised.
     fn what_pciback_has_stays_there(&self) -> Result<(), String> {
-        let taken = |event: &&Event| matches!(event, Event::Unbind { was_initialised: true, .. });
-        self.events().iter().find(taken).map_or(Ok(()), |event| Err(format!("{event:?}")))
+        let mut came: Vec<&str> = Vec::new();
+        for event in self.events() {
+            match event {
+                Event::Appears { address } => came.push(address),
+                Event::Unbind { address, was_initialised: true, .. } if !came.contains(&address.as_str()) => return Err(format!("{event:?}")),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// On pciback's list comes only what is asked for whatever it is, and cannot be one to keep. In the end no other device that was seized is there.

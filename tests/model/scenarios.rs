@@ -3,7 +3,7 @@
 //! A scenario has three runs: one in which drivers, devices and other people's pciback come and go, calls fail, and processes die or hang; a second one, undisturbed, that has to finish the job; and a third
 //! one that has to change nothing.
 //!
-//! `make check-model` plays 100,000, `PROPTEST_CASES=1000000 make check-model` a million, and `cargo test` some. One that fails is shrunk, shown, and kept in `scenarios.regressions` beside this file, to be
+//! `make check-model` plays 100,000, always the same ones, `PROPTEST_CASES=1000000 make check-model PROPTEST_RNG_SEED=$RANDOM` a million others, and `cargo test` some. One that fails is shrunk, shown, and kept in `scenarios.regressions` beside this file, to be
 //! played first from then on: commit it.
 
 use std::{env, rc::Rc};
