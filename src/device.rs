@@ -3,7 +3,9 @@
 use heapless::Vec;
 
 use crate::{
+    guests::Guest,
     host::{Errno, PLACES},
+    names,
     pci::{Address, Identity, bus::DriverName},
     plan::Action,
     put,
@@ -39,12 +41,16 @@ pub struct Device {
     pub is_pending: bool,
     /// Whether pciback had it, and could not initialise it.
     pub is_unready: bool,
+    /// Whether a guest has it.
+    pub guest: Guest,
     /// Whether its override is known to be one of ours.
     pub is_held: bool,
     /// Where its process was when nobody waited any longer. [`Stage::Idle`]: it came to its end.
     pub stuck_at: Stage,
     /// Whether pciback's list of addresses may have it: somebody asks for whatever is there, not for this device only.
     pub stays_listed: bool,
+    /// Where the names of its vendor and of itself stand, once they were looked for.
+    pub names: [names::Place; 2],
     /// The first step that failed, and how.
     pub failure: Option<Failure>,
     /// The driver that has it at the end. Empty: none.
@@ -69,9 +75,11 @@ impl Device {
             bound: false,
             is_pending: false,
             is_unready: false,
+            guest: Guest::None,
             is_held: false,
             stuck_at: Stage::Idle,
             stays_listed: false,
+            names: [0; 2],
             failure: None,
             driver: DriverName::new(),
             outcome: Outcome::Absent,
@@ -87,6 +95,12 @@ impl Device {
         }
     }
 
+    /// Whether it is known to be a bridge.
+    #[inline(never)]
+    pub fn is_bridge(&self) -> bool {
+        self.identity.is_some_and(|identity| identity.is_bridge())
+    }
+
     /// The item that asked for it.
     pub fn item<'r>(&self, request: &'r Request) -> Option<&'r Item> {
         request.items.get(usize::from(self.item))
@@ -98,22 +112,40 @@ impl Device {
     }
 }
 
-/// Brings devices into the order of their addresses; what has none comes last. Comb sort: small, and quick but for made-up cases.
+/// Brings devices into the order of their addresses; what has none comes last.
 pub fn sort(devices: &mut Devices) {
+    // An address has 48 bits.
+    comb(devices, &|device| device.address.bits() << 16 | u64::from(device.item));
+}
+
+/// Brings devices into the order of a number that each has. Comb sort: small, and quick but for made-up cases.
+#[inline(never)]
+pub fn comb(devices: &mut Devices, key: &dyn Fn(&Device) -> u64) {
     let mut gap = devices.len();
     let mut is_sorted = false;
     while !is_sorted {
-        gap = (gap * 3 / 4).max(1);
+        // By 1.3, as it is found to take the fewest passes: by 4/3 it takes a quarter more for some lengths.
+        gap = (gap * 10 / 13).max(1);
         is_sorted = gap == 1;
         for at in 0..devices.len() {
             if let Ok([one, other]) = devices.get_disjoint_mut([at, at + gap])
-                && one.address.bits() > other.address.bits()
+                && key(one) > key(other)
             {
                 core::mem::swap(one, other);
                 is_sorted = false;
             }
         }
     }
+}
+
+/// How many of the first of so many things in order are before something.
+pub fn count_before(count: usize, is_before: &dyn Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low.midpoint(high);
+        if is_before(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
 }
 
 /// What became of a device. The words are the contract's.
@@ -137,11 +169,13 @@ pub enum Outcome {
     Refused,
     /// Asked for, and kept by a `!` item.
     Kept,
+    /// pciback's, and a guest has it.
+    Assigned,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 9] = [
+    pub const ALL: [Outcome; 10] = [
         Outcome::Seized,
         Outcome::Held,
         Outcome::Unready,
@@ -151,10 +185,11 @@ impl Outcome {
         Outcome::Mismatch,
         Outcome::Refused,
         Outcome::Kept,
+        Outcome::Assigned,
     ];
 
     /// Their words, in that order.
-    const WORDS: &str = "seized held unready exposed lost absent mismatch refused kept";
+    const WORDS: &str = "seized held unready exposed lost absent mismatch refused kept assigned";
 
     /// The outcome with that word.
     pub fn from_word(word: &[u8]) -> Option<Outcome> {
@@ -163,7 +198,7 @@ impl Outcome {
 
     /// Whether the device is as it was asked to be.
     pub const fn is_as_asked(self) -> bool {
-        matches!(self, Outcome::Seized | Outcome::Kept)
+        matches!(self, Outcome::Seized | Outcome::Kept | Outcome::Assigned)
     }
 }
 
@@ -186,6 +221,9 @@ pub enum Step {
     Bind,
     Unlist,
     Enlist,
+    Unquarantine,
+    Clear,
+    Offer,
 }
 
 /// How a step failed.
@@ -207,7 +245,10 @@ unbinding its driver
 writing driver_override for pciback
 binding it to pciback
 taking it off pciback's list
-putting it on pciback's list";
+putting it on pciback's list
+asking xl to let go of it
+clearing driver_override
+offering it to dom0's drivers";
         line.push(part(STEPS, b'\n', self.step.into()));
         put!(line, ": ", self.errno)
     }

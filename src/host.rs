@@ -45,11 +45,11 @@ pub trait Host {
     /// Gives the module file at `path` to the kernel with `finit_module(2)`. `compressed`: the kernel is to unpack it itself (flag `MODULE_INIT_COMPRESSED_FILE`, Linux 5.17).
     fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno>;
 
-    /// Runs the program at `path` with one argument, and waits for its end.
+    /// Runs the program at `path` with one argument or two, the second not empty, and waits for its end. What it says is lost: what came of it is looked for.
     ///
     /// # Errors
     /// Why it could not be started; `ECHILD` where it ended otherwise than with status 0.
-    fn run(&mut self, path: Path, argument: &[u8]) -> Result<(), Errno>;
+    fn run(&mut self, path: Path, argument: &[u8], second: &[u8]) -> Result<(), Errno>;
 
     /// Does tasks side by side: each in a process of its own, with a copy of all that this one has, so that whatever a task does not write with [`Host::note`] is lost. A task is done in turns: `work` is called
     /// with its number until it answers [`Turn::Done`]. A host that can do but one thing at a time may do the turns of all tasks in any order.
@@ -65,11 +65,41 @@ pub trait Host {
     /// The number at a place: 0 as long as nobody has noted another.
     fn noted(&mut self, place: usize) -> u32;
 
+    /// What xenstore has at a path, which counts from dom0's own folder. Where it does not answer within some seconds, that is [`Errno::ETIMEDOUT`]. A host without one has nothing there.
+    ///
+    /// # Errors
+    /// `ENOENT` where there is nothing; why it cannot be asked.
+    fn xenstore<'b>(&mut self, _path: Path, _buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    /// The command line that Xen itself was booted with.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    fn xen_cmdline<'b>(&mut self, _buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    /// What standard output is.
+    fn terminal(&mut self) -> Terminal {
+        Terminal::default()
+    }
+
     /// Gives one line, without its end, to the people who watch: the kernel log in an initramfs, standard error elsewhere.
     fn say(&mut self, level: Level, line: &Line);
 
     /// Writes result text to standard output.
     fn print(&mut self, bytes: &[u8]) -> Result<(), Errno>;
+}
+
+/// Where results go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terminal {
+    /// Its width. 0: no terminal, or one that does not know.
+    pub columns: u16,
+    /// Whether it may be coloured.
+    pub has_colours: bool,
 }
 
 /// How many places there are to note something at: one for each device, and one for what all wait for.

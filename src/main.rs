@@ -20,7 +20,7 @@ use nix::{
 };
 use pciseize::{
     cli::{Exit, Invocation, Memory},
-    host::{Errno, Host, LATE, Level, PATH_SIZE, PLACES, Path, Turn},
+    host::{Errno, Host, LATE, Level, PATH_SIZE, PLACES, Path, Terminal, Turn},
     put,
     report::Stage,
     request::embedded::SECTION_SIZE,
@@ -67,20 +67,38 @@ core::arch::global_asm!(".globl _start", "_start:", "mov rdi, rsp", "and rsp, -1
 /// As the kernel does it: `stack` points to the number of words, that many pointers to strings, and a null pointer, and all of it lives as long as the process.
 #[cfg(alone)]
 unsafe extern "C" fn begin(stack: *const usize) -> ! {
-    // SAFETY: the caller's promise.
-    let exit = unsafe { run(words(*stack, stack.add(1).cast())) };
+    // SAFETY: the caller's promise. Behind the null pointer the environment begins (`create_elf_tables`).
+    let exit = unsafe { run(words(*stack, stack.add(1).cast()), has_no_color(stack.add(*stack + 2).cast())) };
     Machine::exit(exit as usize)
 }
 
 /// Where it begins otherwise: tests, and targets that bring their own C library.
 ///
 /// # Safety
-/// As for every C `main`: `pointers` points to `count` strings and a null pointer, all of which live as long as the process.
+/// As for every C `main`: `pointers` points to `count` strings and a null pointer, `environment` to strings and a null pointer, all of which live as long as the process.
 #[cfg(not(alone))]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn main(count: core::ffi::c_int, pointers: *const *const c_char) -> core::ffi::c_int {
+pub unsafe extern "C" fn main(count: core::ffi::c_int, pointers: *const *const c_char, environment: *const *const c_char) -> core::ffi::c_int {
     // SAFETY: the caller's promise.
-    run(unsafe { words(usize::try_from(count).unwrap_or_default(), pointers) }) as core::ffi::c_int
+    let (words, has_no_color) = unsafe { (words(usize::try_from(count).unwrap_or_default(), pointers), has_no_color(environment)) };
+    run(words, has_no_color) as core::ffi::c_int
+}
+
+/// Whether the environment has `NO_COLOR`, and something in it.
+///
+/// # Safety
+/// `environment` points to strings and a null pointer behind them.
+unsafe fn has_no_color(mut environment: *const *const c_char) -> bool {
+    // SAFETY: the caller's promise: nothing behind the null pointer is read.
+    unsafe {
+        while !(*environment).is_null() {
+            if behind(b"NO_COLOR=", word(*environment).to_bytes()).is_some_and(|value| !value.is_empty()) {
+                return true;
+            }
+            environment = environment.add(1);
+        }
+    }
+    false
 }
 
 /// The words behind the program's own name.
@@ -106,13 +124,13 @@ unsafe fn word(start: *const c_char) -> &'static CStr {
     unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(start.cast(), length + 1)) }
 }
 
-fn run(words: impl Iterator<Item = &'static CStr>) -> Exit {
+fn run(words: impl Iterator<Item = &'static CStr>, has_no_color: bool) -> Exit {
     // Who reads our messages may go away. That must not end a seizure.
     // The kernel's own `struct sigaction`: handler, flags, restorer, mask.
     let ignored = [libc::SIG_IGN, 0, 0, 0];
     // SAFETY: the kernel reads the structure; ignoring a signal runs no code of ours.
     let _ = unsafe { call(libc::SYS_rt_sigaction, libc::SIGPIPE as usize, ignored.as_ptr().expose_provenance(), 0, size_of::<usize>(), 0) };
-    let mut machine = Machine { is_rooted: false, log: Log::Stderr, shares: None };
+    let mut machine = Machine { is_rooted: false, log: Log::Stderr, shares: None, has_no_color };
     let mut invocation = Invocation::new();
     if let Err(usage) = invocation.read(words) {
         usage.tell(&mut machine);
@@ -125,7 +143,7 @@ fn run(words: impl Iterator<Item = &'static CStr>) -> Exit {
     if let Some(root) = invocation.root {
         // SAFETY: a word of the command line ends in NUL.
         if let Err(errno) = unsafe { call(libc::SYS_chdir, root.as_ptr().expose_provenance(), 0, 0, 0, 0) } {
-            pciseize::say!(machine, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
+            machine.has_no_root(root, errno);
             return Exit::Usage;
         }
         machine.is_rooted = true;
@@ -142,6 +160,8 @@ struct Machine {
     log: Log,
     /// Whether the board is shared with the processes that are begun here, once that was tried.
     shares: Option<bool>,
+    /// Nobody wants colours.
+    has_no_color: bool,
 }
 
 /// Where lines for people go.
@@ -214,6 +234,9 @@ impl Drop for File {
     }
 }
 
+/// Asks xenstore for what is at a path (`enum xsd_sockmsg_type`).
+const XS_READ: u32 = 2;
+
 /// Paths that do not begin with `/` count from the working folder.
 const AT_FDCWD: usize = libc::AT_FDCWD as isize as usize;
 
@@ -231,6 +254,12 @@ impl Machine {
         // SAFETY: the kernel has written it.
         let magic = FsType(unsafe { about.assume_init() }.f_type);
         magic == TMPFS_MAGIC || magic == RAMFS_MAGIC
+    }
+
+    /// Says that the root that was named cannot be had.
+    #[inline(never)]
+    fn has_no_root(&mut self, root: &CStr, errno: Errno) {
+        pciseize::say!(self, Level::Error, "--root ", pciseize::text::Shown(root.to_bytes()), ": ", errno);
     }
 
     /// Spells the path as the kernel is to see it.
@@ -430,15 +459,22 @@ impl Host for Machine {
         unsafe { call(libc::SYS_finit_module, file.0 as usize, line.address(), flags, 0, 0).map(drop) }
     }
 
-    fn run(&mut self, path: Path, argument: &[u8]) -> Result<(), Errno> {
-        let (mut program, mut word) = (Name::new(), Name::new());
+    fn run(&mut self, path: Path, argument: &[u8], second: &[u8]) -> Result<(), Errno> {
+        let (mut program, mut word, mut further) = (Name::new(), Name::new(), Name::new());
         self.spell(path, &mut program)?;
         word.fill(argument)?;
-        let words = [program.address(), word.address(), 0];
+        further.fill(second)?;
+        let words = [program.address(), word.address(), if second.is_empty() { 0 } else { further.address() }, 0];
         let process = Machine::copy()?;
         if process == 0 {
+            if let Ok(nowhere) = self.open(b"/dev/null", OFlag::O_WRONLY) {
+                for stream in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+                    // SAFETY: no memory is read. This process has nothing more to say.
+                    let _ = unsafe { call(libc::SYS_dup3, nowhere.0 as usize, stream as usize, 0, 0, 0) };
+                }
+            }
             // SAFETY: the strings end in NUL, the list of words in a null pointer; the list of the environment is that alone.
-            let _ = unsafe { call(libc::SYS_execve, program.address(), words.as_ptr().expose_provenance(), (&raw const words[2]).expose_provenance(), 0, 0) };
+            let _ = unsafe { call(libc::SYS_execve, program.address(), words.as_ptr().expose_provenance(), (&raw const words[3]).expose_provenance(), 0, 0) };
             Machine::exit(127);
         }
         let mut status = 0_i32;
@@ -501,6 +537,64 @@ impl Host for Machine {
         BOARD.0.get(place).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
+    fn xenstore<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        if self.is_rooted {
+            // Below another root it is a folder of files there.
+            return self.read(path, 0, buffer);
+        }
+        const HEADER: usize = 16;
+        let file = self.open(b"/dev/xen/xenbus", OFlag::O_RDWR)?;
+        // A message is its type, two numbers that are of no use here, the size of what follows, and that (`struct xsd_sockmsg`, xen/include/public/io/xs_wire.h).
+        let (mut name, mut message) = (Name::new(), Line::new());
+        name.fill(path)?;
+        for number in [XS_READ, 0, 0, name.0.len() as u32] {
+            message.push(&number.to_ne_bytes());
+        }
+        message.push(&name.0);
+        Machine::write_all(file.0, message.bytes())?;
+        // Nobody may be there to answer. The file was opened so that a read does not wait for that.
+        let (mut watched, mut left) = (libc::pollfd { fd: file.0 as i32, events: libc::POLLIN, revents: 0 }, [2, 0] as Time);
+        // SAFETY: the kernel reads and writes both structures, which are there.
+        if unsafe { call(libc::SYS_ppoll, (&raw mut watched).expose_provenance(), 1, left.as_mut_ptr().expose_provenance(), 0, 0)? } == 0 {
+            return Err(Errno::ETIMEDOUT);
+        }
+        let mut answer = [0; HEADER + 256];
+        // SAFETY: the kernel writes at most as many bytes as there are.
+        let length = unsafe { call(libc::SYS_read, file.0 as usize, answer.as_mut_ptr().expose_provenance(), answer.len(), 0, 0)? };
+        let (header, text) = answer.get(..length as usize).and_then(|answer| answer.split_at_checked(HEADER)).ok_or(Errno::EIO)?;
+        // Anything else is an error, by its name: that there is nothing, mostly.
+        if header.first_chunk() != Some(&XS_READ.to_ne_bytes()) {
+            return Err(if text.starts_with(b"ENOENT") { Errno::ENOENT } else { Errno::EIO });
+        }
+        copied(text, buffer)
+    }
+
+    fn xen_cmdline<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        if self.is_rooted {
+            return self.read(b"/dev/xen/cmdline", 0, buffer);
+        }
+        /// `struct privcmd_hypercall` (`include/uapi/xen/privcmd.h`): `__HYPERVISOR_xen_version` with `XENVER_commandline`, which fills 1,024 bytes.
+        const XEN_VERSION: u64 = 17;
+        const XENVER_COMMANDLINE: u64 = 9;
+        const IOCTL_PRIVCMD_HYPERCALL: usize = 0x30_5000;
+        // Xen writes it, and does not wait for a page to come: touched, it is there.
+        let mut text = [1_u8; 1024];
+        let hypercall = [XEN_VERSION, XENVER_COMMANDLINE, text.as_mut_ptr().expose_provenance() as u64, 0, 0, 0];
+        let file = self.open(b"/dev/xen/privcmd", OFlag::O_RDWR)?;
+        // SAFETY: the kernel reads the structure, and Xen writes the text, of which there is as much as it may have.
+        unsafe { call(libc::SYS_ioctl, file.0 as usize, IOCTL_PRIVCMD_HYPERCALL, hypercall.as_ptr().expose_provenance(), 0, 0)? };
+        let text = first_part(&text, 0);
+        copied(text, buffer)
+    }
+
+    fn terminal(&mut self) -> Terminal {
+        // Rows, columns, and two numbers of pixels (`struct winsize`).
+        let mut size = [0_u16; 4];
+        // SAFETY: the kernel writes the structure. What is no terminal has no size.
+        let asked = unsafe { call(libc::SYS_ioctl, libc::STDOUT_FILENO as usize, libc::TIOCGWINSZ as usize, size.as_mut_ptr().expose_provenance(), 0, 0) };
+        Terminal { columns: size[1], has_colours: asked.is_ok() && !self.has_no_color }
+    }
+
     fn say(&mut self, level: Level, line: &Line) {
         let (mut log, mut rest) = (self.log, line.bytes());
         let size = if log == Log::Kernel { RECORD_SIZE } else { rest.len() };
@@ -527,9 +621,18 @@ impl Host for Machine {
         }
     }
 
+    #[inline(never)]
     fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         Machine::write_all(libc::STDOUT_FILENO as u32, bytes)
     }
+}
+
+/// A text in somebody's buffer.
+#[inline(never)]
+fn copied<'b>(text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let value = buffer.get_mut(..text.len()).ok_or(Errno::ENAMETOOLONG)?;
+    value.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+    Ok(value)
 }
 
 /// Most bytes of a line in one record of the kernel log, its prefix not counted. Longer records fail with EINVAL (kernel/printk/printk.c, devkmsg_write).

@@ -26,7 +26,7 @@
 //! # What holds for every case
 //!
 //! A report and a plan are JSON, and say the same as the exit status. `plan` and `check` change nothing. What `plan` says, `seize` does: on a copy of the tree it writes the overrides of those devices and of no other.
-//! What `plan` prints as a table is a configuration that means the same.
+//! What `plan` prints as a table is a configuration that means the same. So is what `list` prints: it asks for every function that may be taken.
 //!
 //! `SNAPSHOTS=overwrite cargo test --test cases` writes `expected` anew: read the difference before you keep it.
 //!
@@ -99,9 +99,13 @@ fn transcript(run: &Path) -> Result<String> {
             if has("seize") {
                 mirror = None;
                 report_agrees(&root.join("run/pciseize/report"), &output)?;
+            } else if has("release") {
+                mirror = None;
             } else if before != after {
                 return Err(format!("{shown}: something was changed").into());
-            } else if has("plan") && output.status.code() != Some(2) {
+            } else if has("list") && !has("--json") && !has("--boot") && output.status.success() {
+                list_is_configuration(copy.path(), &words, &output)?;
+            } else if has("plan") && !has("--warnings") && output.status.code() != Some(2) {
                 if has("--json") {
                     let plan = plan_agrees(&output)?;
                     let mirror = match &mut mirror {
@@ -289,7 +293,8 @@ fn report_agrees(report: &Path, output: &Output) -> Result<()> {
     let is = |key: &str| report[key].as_bool().ok_or(format!("the report has no {key}"));
     let devices = report["devices"].as_array().ok_or("the report has no devices")?;
     let problems = report["problems"].as_array().ok_or("the report has no problems")?;
-    let is_as_asked = problems.iter().all(is_notice) && devices.iter().all(|device| device["latest"] == "seized" || device["latest"] == "kept");
+    let is_as_asked =
+        problems.iter().all(is_notice) && devices.iter().all(|device| ["seized", "assigned", "kept"].iter().any(|outcome| device["latest"] == *outcome));
     let expected = match (is_as_asked || !is("dom0")? || is("off")?, is("strict")?) {
         (true, _) => 0,
         (false, false) => 1,
@@ -318,13 +323,24 @@ fn plan_agrees(output: &Output) -> Result<Value> {
             return Err(format!("a device of the plan has {fields:?}").into());
         }
     }
-    // Of a device that is to be taken nothing is told but what failed already.
-    let is_well = |device: &Value| device["action"] == "keep" || device["action"] == "seize" && device["warnings"].as_array().is_some_and(Vec::is_empty);
+    // A device that is to be taken is not as asked where something has failed already. Warnings change nothing.
+    let has_failed = |device: &Value| pieces(device).any(|piece| piece.starts_with("reading "));
+    let is_well = |device: &Value| device["action"] == "keep" || device["action"] == "seize" && !has_failed(device);
     let is_as_asked = problems.iter().all(is_notice) && devices.iter().all(is_well);
     if output.status.code() != Some(i32::from(!is_as_asked)) {
         return Err(format!("by the plan as asked: {is_as_asked}, yet {}", output.status).into());
     }
     Ok(plan)
+}
+
+/// What is said of a device, in pieces.
+fn pieces(device: &Value) -> impl Iterator<Item = &str> {
+    device["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str).flat_map(|warning| warning.split("; "))
+}
+
+/// Whether dom0 uses a device: a boot takes it all the same, and `seize` on the running host leaves it.
+fn is_in_use(device: &Value) -> bool {
+    pieces(device).any(|piece| ["it holds ", "it carries ", "it is the boot display", "it has the last keyboard"].iter().any(|begin| piece.starts_with(begin)))
 }
 
 /// A copy of the tree of a case in which `seize` may do what the plans say. Made when it is first wanted, and after each use as it was.
@@ -338,7 +354,7 @@ impl Mirror {
         Ok(Mirror(mirror))
     }
 
-    /// What the plan says, `seize` does: the overrides that it writes are those of the devices that are to be taken.
+    /// What the plan says, `seize` does, but for what is in use: the overrides that it writes are those of the devices that are to be taken.
     fn agrees(&self, words: &[OsString], plan: &Value) -> Result<()> {
         let root = self.0.path().join("root");
         let cmdline = fs::read(root.join("proc/cmdline"));
@@ -351,7 +367,7 @@ impl Mirror {
         let written: BTreeSet<&str> = before.keys().filter(|device| before[*device] != after[*device]).map(String::as_str).collect();
 
         let is_done = plan["dom0"] == true && plan["off"] == false;
-        let is_taken = |device: &&Value| is_done && device["action"] == "seize";
+        let is_taken = |device: &&Value| is_done && device["action"] == "seize" && !is_in_use(device);
         let planned = plan["devices"].as_array().into_iter().flatten().filter(is_taken).filter_map(|device| device["address"].as_str());
         // Where there is no such file there is nothing to write.
         let planned: BTreeSet<&str> = planned.filter(|&device| before.contains_key(device)).collect();
@@ -374,6 +390,28 @@ impl Mirror {
 fn overrides(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let devices = fs::read_dir(root.join("sys/bus/pci/devices")).into_iter().flatten().flatten();
     devices.filter_map(|device| Some((device.file_name().into_string().ok()?, fs::read(device.path().join("driver_override")).ok()?))).collect()
+}
+
+/// What `list` prints can be pasted as it stands: on the same machine it asks for exactly the functions that are no comment, and all of them are taken, or kept by what the machine has for a configuration.
+fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
+    let pasted = folder.join("listed");
+    fs::create_dir_all(&pasted)?;
+    copy_tree(&folder.join("root"), &pasted.join("root")).ok();
+    let root = pasted.join("root");
+    for configuration in ["etc", "proc/cmdline", "proc/self", "proc/net", "proc/bus", "proc/swaps", "run"] {
+        let path = root.join(configuration);
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+    fs::create_dir_all(root.join("etc/xen"))?;
+    fs::write(root.join("etc/xen/pciback.conf"), &output.stdout)?;
+    let plan = plan_agrees(&run_in(&pasted, &[&words[1..3], &["plan".into(), "--cmdline".into(), "".into(), "--json".into()]].concat())?)?;
+    let taken = plan["devices"].as_array().into_iter().flatten().filter(|device| device["action"] == "seize").filter_map(|device| device["address"].as_str());
+    let addresses = str::from_utf8(&output.stdout)?.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once("# ")?.1.split(' ').next());
+    if !taken.eq(addresses) || plan["problems"].as_array().is_none_or(|problems| !problems.is_empty()) {
+        return Err(format!("pasted, the list means something else: {plan:#}").into());
+    }
+    fs::remove_dir_all(pasted)?;
+    Ok(())
 }
 
 /// What `plan` prints as a table is a configuration: no line of it is a mistake, and those that are no comment are the devices that are to be taken, and with `!` those that are to be kept.

@@ -69,7 +69,7 @@ fn becomes(text: &[u8]) -> Becomes {
     }
     let value = text[equals + 1..].trim_ascii().to_ascii_lowercase();
     let is_fine = match text[..equals].trim_ascii().to_ascii_lowercase().as_slice() {
-        b"off" | b"strict" | b"debug" => [&b"1"[..], b"y", b"yes", b"on", b"true", b"0", b"n", b"no", b"off", b"false"].contains(&value.as_slice()),
+        b"off" | b"strict" | b"debug" | b"force" => [&b"1"[..], b"y", b"yes", b"on", b"true", b"0", b"n", b"no", b"off", b"false"].contains(&value.as_slice()),
         b"timeout" => {
             let digits = str::from_utf8(&value).unwrap_or_default();
             digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.parse::<u64>().is_ok_and(|seconds| (1..=3600).contains(&seconds))

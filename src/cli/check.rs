@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// Reads the files, or where none is named all that `seize` would read, and prints the problems, one a line, then the count.
+#[inline(never)]
 pub fn run<H: Host>(host: &mut H, request: &mut Request, embedded: &[u8], files: &[&CStr]) -> Exit {
     if files.is_empty() {
         // An image may be made where /proc is not: for another root, in a build service.
@@ -28,7 +29,7 @@ pub fn run<H: Host>(host: &mut H, request: &mut Request, embedded: &[u8], files:
         printed &= host.print(line.bytes()).is_ok();
     }
     line.clear();
-    put!(&mut line, "items: ", Decimal(request.items.len() as u32), ", problems: ", Decimal(request.problems.count()), "\n");
+    put!(&mut line, "items: ", Decimal(request.wishes() as u32), ", problems: ", Decimal(request.problems.count()), "\n");
     printed &= host.print(line.bytes()).is_ok();
     // What nobody could read is not as asked.
     Exit::of(printed && request.problems.is_empty())

@@ -1,16 +1,22 @@
 //! The command line of pciseize itself: one file per command.
 
 pub mod check;
+pub mod list;
 pub mod plan;
+pub mod release;
 pub mod seize;
+pub mod status;
 
 use core::ffi::CStr;
 
 use heapless::Vec;
 
 use crate::{
-    device::Devices,
+    device::{Devices, Step},
     host::{Host, Level},
+    names::Names,
+    needs::Needs,
+    pci::bus,
     put,
     report::Stage,
     request::Request,
@@ -24,9 +30,15 @@ Usage: pciseize [--root DIR] COMMAND
 
 Takes PCI devices away from a Xen dom0, for guests to have them.
 
-  seize           hold the devices asked for and give them to xen-pciback
-  plan [--json] [--cmdline TEXT]
-                  show what seize would do; TEXT in place of /proc/cmdline
+  list [--json | --boot]
+                  show every device, and what dom0 needs it for
+  plan [--json | --warnings] [--cmdline TEXT]
+                  show what a boot would do; TEXT in place of /proc/cmdline
+  seize [--force] hold the devices asked for and give them to xen-pciback,
+                  with --force also those that are in use
+  status [--json] show what became of them, and whether the image is current
+  release ADDRESS...
+                  give devices back to dom0
   check [FILE...] read the configuration and report every problem in it;
                   without FILE: everything that seize would read
 
@@ -64,6 +76,19 @@ impl Exit {
     }
 }
 
+/// How a command tells what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs: `--json`.
+    Json,
+    /// Of a plan, what somebody may miss, a line for each device: `--warnings`.
+    Warnings,
+    /// Of a list, an item for each function that the system boots from: `--boot`.
+    Boot,
+}
+
 /// What the program was called for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -73,6 +98,12 @@ pub enum Command {
     Plan,
     /// `check`
     Check,
+    /// `list`
+    List,
+    /// `status`
+    Status,
+    /// `release`
+    Release,
     /// `--help`
     Help,
     /// `--version`
@@ -86,11 +117,13 @@ pub struct Invocation<'a> {
     pub root: Option<&'a CStr>,
     /// The command.
     pub command: Command,
-    /// `--json`
-    pub is_json: bool,
+    /// How it is to tell what it finds.
+    pub form: Form,
+    /// `--force`
+    pub is_forced: bool,
     /// `--cmdline`: what is to be read in place of the kernel's command line.
     pub cmdline: Option<&'a CStr>,
-    /// The words behind the command: the files for `check`.
+    /// The words behind the command: the files for `check`, the addresses for `release`.
     pub operands: Vec<&'a CStr, OPERANDS>,
 }
 
@@ -101,12 +134,16 @@ pub struct Memory {
     pub request: Request,
     /// What becomes of it.
     pub devices: Devices,
+    /// What dom0 uses.
+    pub needs: Needs,
+    /// How it is called.
+    pub names: Names,
 }
 
 impl Memory {
     /// Empty.
     pub const fn new() -> Memory {
-        Memory { request: Request::new(), devices: Devices::new() }
+        Memory { request: Request::new(), devices: Devices::new(), needs: Needs::new(), names: Names::new() }
     }
 }
 
@@ -138,10 +175,21 @@ impl Usage<'_> {
     }
 }
 
+/// The options, and behind them the commands in their order.
+const WORDS: &str = "--help -h --version -V --root --cmdline --json --warnings --boot --force seize plan check list status release";
+
+/// The commands that take each option: a bit for each.
+const TAKERS: [u8; 10] = {
+    const ALL: u8 = u8::MAX;
+    const PLAN: u8 = 1 << Command::Plan as u8;
+    const LIST: u8 = 1 << Command::List as u8;
+    [ALL, ALL, ALL, ALL, ALL, PLAN, PLAN | LIST | 1 << Command::Status as u8, PLAN, LIST, 1 << Command::Seize as u8]
+};
+
 impl<'a> Invocation<'a> {
     /// Not called for anything but help.
     pub const fn new() -> Invocation<'a> {
-        Invocation { root: None, command: Command::Help, is_json: false, cmdline: None, operands: Vec::new() }
+        Invocation { root: None, command: Command::Help, form: Form::Text, is_forced: false, cmdline: None, operands: Vec::new() }
     }
 
     /// Understands the words, the program's own name left out. `--help` and `--version` win wherever they stand.
@@ -151,27 +199,44 @@ impl<'a> Invocation<'a> {
     pub fn read(&mut self, mut words: impl Iterator<Item = &'a CStr>) -> Result<(), Usage<'a>> {
         let mut command = None;
         let mut wrong = None;
+        // The last option, and the commands that take all that there were.
+        let (mut option, mut takers) = (None, u8::MAX);
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
+            let number = word_number(WORDS, bytes);
+            if let Some(commands) = number.and_then(|number| TAKERS.get(number)) {
+                (option, takers) = (Some(word), takers & commands);
+            }
             // The arms go by the order of these words.
-            match word_number("seize plan check --help -h --version -V --root --cmdline --json", bytes) {
-                Some(number @ 3..=6) => {
-                    self.command = if number < 5 { Command::Help } else { Command::Version };
+            match number {
+                Some(number @ 0..=3) => {
+                    self.command = if number < 2 { Command::Help } else { Command::Version };
                     return Ok(());
                 }
-                Some(number @ 7..=8) => {
+                Some(number @ 4..=5) => {
                     let value = words.next();
                     if value.is_none() {
                         note(&mut wrong, "a value is missing behind", Some(word));
                     }
-                    *(if number == 7 { &mut self.root } else { &mut self.cmdline }) = value;
+                    *(if number == 4 { &mut self.root } else { &mut self.cmdline }) = value;
                 }
-                Some(9) => self.is_json = true,
+                Some(number @ 6..=9) => {
+                    self.is_forced |= number == 9;
+                    self.form = match number {
+                        6 => Form::Json,
+                        7 => Form::Warnings,
+                        8 => Form::Boot,
+                        _ => Form::Text,
+                    };
+                }
                 Some(number) if command.is_none() => {
                     command = Some(match number {
-                        0 => Command::Seize,
-                        1 => Command::Plan,
-                        _ => Command::Check,
+                        10 => Command::Seize,
+                        11 => Command::Plan,
+                        12 => Command::Check,
+                        13 => Command::List,
+                        14 => Command::Status,
+                        _ => Command::Release,
                     });
                 }
                 _ if bytes.first() == Some(&b'-') => note(&mut wrong, "no such option", Some(word)),
@@ -182,11 +247,13 @@ impl<'a> Invocation<'a> {
         }
         if let Some(command) = command {
             self.command = command;
-            if command != Command::Check && !self.operands.is_empty() {
-                note(&mut wrong, "this command takes no", self.operands.first().copied());
+            match self.operands.first() {
+                Some(word) if !matches!(command, Command::Check | Command::Release) => note(&mut wrong, "this command takes no", Some(word)),
+                None if command == Command::Release => note(&mut wrong, "which address?", None),
+                _ => {}
             }
-            if command != Command::Plan && (self.is_json || self.cmdline.is_some()) {
-                note(&mut wrong, "only 'plan' takes --json and --cmdline", None);
+            if let Some(option) = option.filter(|_| takers & 1 << command as u8 == 0) {
+                note(&mut wrong, "this command does not take", Some(option));
             }
         } else {
             note(&mut wrong, "which command?", None);
@@ -197,13 +264,25 @@ impl<'a> Invocation<'a> {
     /// Does what was asked for. `embedded` is the binary's own configuration section.
     pub fn run<H: Host>(&self, host: &mut H, memory: &mut Memory, stage: Stage, embedded: &[u8]) -> Exit {
         match self.command {
-            Command::Seize => seize::run(host, memory, stage, embedded),
-            Command::Plan => plan::run(host, memory, embedded, self.is_json, self.cmdline),
+            Command::Seize => seize::run(host, memory, stage, embedded, self.is_forced),
+            Command::Plan => plan::run(host, memory, embedded, self.form, self.cmdline),
+            Command::List => list::run(host, memory, embedded, self.form),
+            Command::Status => status::run(host, memory, embedded, self.form),
+            Command::Release => release::run(host, memory, embedded, &self.operands),
             Command::Check => check::run(host, &mut memory.request, embedded, &self.operands),
             Command::Help => print(host, HELP),
             Command::Version => print(host, VERSION),
         }
     }
+}
+
+/// Decides on every function, and reads which driver has it. Nothing is touched.
+#[inline(never)]
+fn survey<H: Host>(host: &mut H, request: &mut Request, needs: &mut Needs, devices: &mut Devices, is_whole: bool) {
+    crate::plan::make(host, request, needs, devices, is_whole, &mut |host, device| {
+        let read = bus::driver(host, device.address, &mut device.driver);
+        device.note(Step::Driver, read);
+    });
 }
 
 /// Whether `seize` has nothing to do here, whatever is asked for. Then that is said.

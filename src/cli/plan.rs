@@ -2,34 +2,36 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Memory, is_idle};
+use super::{Exit, Form, Memory, is_idle, survey};
 use crate::{
-    device::Step,
     host::{Host, Level},
-    pci::bus,
-    plan,
-    report::{self, Report, Stage},
-    say,
-    seize::{self, module::Answer},
+    needs::TO_BOOT,
+    plan::Action,
+    report::{self, Kind, Report},
+    say, seize,
+    text::Line,
 };
 
-/// Decides as `seize` does, up to the hold, and prints what comes out: as JSON, or as a table, with the problems told apart. `cmdline`, if given, stands in for `/proc/cmdline`.
-pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json: bool, cmdline: Option<&CStr>) -> Exit {
-    let Memory { request, devices } = memory;
+/// Decides as `seize` does in a boot, up to the hold, and prints what comes out: as JSON, or as a table, with the problems told apart. `cmdline`, if given, stands in for `/proc/cmdline`.
+#[inline(never)]
+pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Form, cmdline: Option<&CStr>) -> Exit {
+    let Memory { request, devices, needs, .. } = memory;
     let is_dom0 = seize::dom0::is_here(host);
     request.gather(host, embedded, cmdline.map(CStr::to_bytes));
-    plan::make(host, request, devices, &mut |host, device| {
-        let read = bus::driver(host, device.address, &mut device.driver);
-        device.note(Step::Driver, read);
-    });
+    // What the running host uses otherwise a boot takes all the same.
+    needs.gather(host, TO_BOOT, request.switches.force);
+    survey(host, request, needs, devices, true);
 
-    let report = Report { is_done: false, request, devices, is_dom0, stage: Stage::Host, pciback: Answer::READY };
-    let printed = if is_json {
+    let report = Report::new(Kind::Plan, request, devices, needs, is_dom0);
+    let printed = if form == Form::Json {
         report::json::write(host, None, &report)
     } else {
-        report::log::problems(host, request, 0);
-        if !is_idle(host, is_dom0, request) {
-            if request.items.is_empty() {
+        let is_whole = form != Form::Warnings;
+        if is_whole {
+            report::log::problems(host, request, 0);
+        }
+        if is_whole && !is_idle(host, is_dom0, request) {
+            if request.wishes() == 0 {
                 say!(host, Level::Notice, "nothing is asked for");
             }
             if request.switches.strict && !report.is_as_asked() {
@@ -37,6 +39,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], is_json:
             }
         }
         devices.iter().try_for_each(|device| {
+            if !is_whole {
+                let mut why = Line::new();
+                report::row::explain(host, &report, device, &mut why);
+                if why.bytes().is_empty() || !matches!(device.action, Action::Seize | Action::RefuseInUse) {
+                    return Ok(());
+                }
+            }
             let line = report::row::row(host, &report, device, true);
             host.print(line.bytes())
         })

@@ -31,11 +31,16 @@ pub fn walk<H: Host>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> Re
     })
 }
 
-/// The path of an attribute of the function: `/sys/bus/pci/devices/0000:03:00.0/modalias`.
+/// The path of an attribute: at most 37 bytes before its name.
+pub type Attribute = Vec<u8, 64>;
+
+/// The path of an attribute of the function: `/sys/bus/pci/devices/0000:03:00.0/modalias`. Much smaller than the line that it is made in: whoever reads one has little on the stack.
 #[inline(never)]
-pub fn attribute(address: Address, name: &str) -> Line {
-    let mut path = Line::new();
-    put!(&mut path, "/sys/bus/pci/devices/", address, Either(name));
+pub fn attribute(address: Address, name: &str) -> Attribute {
+    let mut line = Line::new();
+    put!(&mut line, "/sys/bus/pci/devices/", address, Either(name));
+    let mut path = Attribute::new();
+    let _ = path.extend_from_slice(line.bytes());
     path
 }
 
@@ -45,7 +50,7 @@ pub fn attribute(address: Address, name: &str) -> Line {
 /// Why `modalias` cannot be read; `EINVAL` when it does not have the form that the kernel writes.
 pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Errno> {
     let mut buffer = [0; MODALIAS_SIZE];
-    let text = host.read(attribute(address, "/modalias").bytes(), 0, &mut buffer)?;
+    let text = host.read(&attribute(address, "/modalias"), 0, &mut buffer)?;
     Identity::from_modalias(text).ok_or(Errno::EINVAL)
 }
 
@@ -56,7 +61,7 @@ pub fn identity<H: Host>(host: &mut H, address: Address) -> Result<Identity, Err
 pub fn driver<H: Host>(host: &mut H, address: Address, name: &mut DriverName) -> Result<(), Errno> {
     name.clear();
     let mut buffer = [0; LINK_SIZE];
-    let target = match host.link(attribute(address, "/driver").bytes(), &mut buffer) {
+    let target = match host.link(&attribute(address, "/driver"), &mut buffer) {
         Ok(target) => target,
         Err(Errno::ENOENT) => return Ok(()),
         Err(errno) => return Err(errno),
@@ -73,5 +78,5 @@ pub fn has_driver<H: Host>(host: &mut H, address: Address, wanted: &[u8]) -> boo
 /// The place of the function. `None` where the link to it cannot be read or understood.
 pub fn place<H: Host>(host: &mut H, address: Address) -> Option<Place> {
     let mut buffer = [0; LINK_SIZE];
-    Place::from_link(host.link(attribute(address, "").bytes(), &mut buffer).ok()?)
+    Place::from_link(host.link(&attribute(address, ""), &mut buffer).ok()?)
 }

@@ -25,6 +25,7 @@ const REPORT_SIZE: u64 = 4 << 20;
 ///
 /// # Errors
 /// The kernel's.
+#[inline(never)]
 pub fn write<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
     host.make_folder(b"/run")?;
     host.make_folder(FOLDER)?;
@@ -41,12 +42,22 @@ pub fn is_there<H: Host>(host: &mut H) -> bool {
     host.read(FILE.as_bytes(), 0, &mut [0]).is_ok()
 }
 
+/// What the image of this boot was configured with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The digest of its configuration, as it was shown.
+    pub digest: [u8; 16],
+}
+
 /// Takes over from an earlier report of this boot what only the first run can know: the first outcome of each device, and the driver that it was taken from. What is no longer
-/// asked for is forgotten.
-pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
-    let mut at = 0;
+/// asked for is forgotten. Gives back what the image was configured with, if it was there that `seize` first ran.
+pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) -> Option<Image> {
+    let (mut at, mut image) = (0, None);
     // Where there is none, there is nothing to remember.
     let _ = lines::each(host, FILE.as_bytes(), REPORT_SIZE, &mut |_, _, line, _| {
+        if let Some(digest) = value(line, b"\"stage\":\"initramfs\",\"config_digest\":\"").and_then(|text| text.first_chunk()) {
+            image = Some(Image { digest: *digest });
+        }
         let Some(address) = value(line, b"\"address\":\"").and_then(|text| Address::parse(text).ok()) else { return };
         // Both are in order.
         while devices.get(at).is_some_and(|device| device.address.bits() < address.bits()) {
@@ -59,6 +70,7 @@ pub fn remember<H: Host>(host: &mut H, devices: &mut Devices) {
             let _ = device.origin.extend_from_slice(origin);
         }
     });
+    image
 }
 
 /// What stands between `key` and the next `"` of a line that this program wrote.

@@ -2,7 +2,6 @@
 
 use super::{Report, row::row};
 use crate::{
-    device::Outcome,
     host::{Host, Level},
     put,
     request::{Found, Request},
@@ -11,6 +10,7 @@ use crate::{
 };
 
 /// Tells the problems of the request, but for the first ones, which were told before.
+#[inline(never)]
 pub fn problems<H: Host>(host: &mut H, request: &Request, told: usize) {
     for problem in request.problems.iter().skip(told) {
         say!(host, if problem.is_notice() { Level::Notice } else { Level::Error }, Found(request, problem));
@@ -21,6 +21,7 @@ pub fn problems<H: Host>(host: &mut H, request: &Request, told: usize) {
 }
 
 /// Tells what became of every device, then how many are as asked.
+#[inline(never)]
 pub fn devices<H: Host>(host: &mut H, report: &Report) {
     if !report.pciback.is_ready() {
         say!(host, Level::Error, report.pciback);
@@ -32,7 +33,7 @@ pub fn devices<H: Host>(host: &mut H, report: &Report) {
     }
     let level = if report.is_as_asked() { Level::Info } else { Level::Error };
     let mut line = Line::new();
-    put!(&mut line, Decimal(report.count(Outcome::Seized)), " of ", Decimal(report.devices.len() as u32), " devices seized");
+    put!(&mut line, Decimal(report.count_seized()), " of ", Decimal(report.devices.len() as u32), " devices seized");
     if !report.request.problems.is_empty() {
         put!(&mut line, "; problems in what is asked for: ", Decimal(report.request.problems.count()));
     }

@@ -2,15 +2,16 @@
 //!
 //! In a table each line may be pasted into `/etc/xen/pciback.conf`: what follows the address is a comment, and so is a line about what cannot be asked for.
 
-use super::Report;
+use super::{Kind, Report, warnings};
 use crate::{
     device::{Device, Outcome},
+    guests::Guest,
     host::Host,
     pci::{Address, bus},
     plan::Action,
     put,
     request::problem::At,
-    text::{Either, Line, Shown, behind, last_part, part, split},
+    text::{Decimal, Either, Line, Shown, behind, last_part, part, split},
 };
 
 /// Most columns of a line of a table, as far as its words allow.
@@ -20,6 +21,7 @@ const WIDTH: usize = 80;
 pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bool) -> Line {
     let mut line = Line::new();
     let Some(item) = device.item(report.request) else { return line };
+    let width = if is_table { WIDTH } else { 0 };
     if is_table {
         match device.action {
             Action::Seize => {}
@@ -34,7 +36,7 @@ pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bo
     }
     pad(&mut line, 14);
     put!(&mut line, Either(if is_table { "# " } else { "" }));
-    if report.is_done {
+    if report.is_done() {
         put!(&mut line, device.outcome);
     } else {
         put!(&mut line, device.action);
@@ -48,14 +50,16 @@ pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bo
     pad(&mut line, 52);
     let mut asked = Line::new();
     put!(&mut asked, At(report.request, item.origin));
-    wrap(&mut line, asked.bytes(), is_table);
+    wrap(&mut line, asked.bytes(), width);
     if !device.origin.is_empty() && device.outcome == Outcome::Seized {
         put!(&mut line, ", taken from ", Shown(&device.origin));
     }
-    let why = explain(host, report, device);
+    let why = &mut asked;
+    why.clear();
+    explain(host, report, device, why);
     if let Some(why) = behind(b"; ", why.bytes()) {
         put!(&mut line, Either(if is_table { "\n#  " } else { ":" }));
-        split(why, b' ').for_each(|word| wrap(&mut line, word, is_table));
+        split(why, b' ').for_each(|word| wrap(&mut line, word, width));
     }
     if is_table {
         put!(&mut line, "\n");
@@ -64,17 +68,16 @@ pub fn row<H: Host>(host: &mut H, report: &Report, device: &Device, is_table: bo
 }
 
 /// Fills the line with blanks up to a column, at least one.
-fn pad(line: &mut Line, column: usize) {
+pub fn pad(line: &mut Line, column: usize) {
     put!(line, " ");
     while line.bytes().len() < column {
         put!(line, " ");
     }
 }
 
-/// Adds a blank and a word; in a table, on a comment line of its own if there is no room for it.
-fn wrap(line: &mut Line, word: &[u8], is_table: bool) {
-    let used = last_part(line.bytes(), b'\n').len();
-    if is_table && used + word.len() >= WIDTH {
+/// Adds a blank and a word; on a comment line of its own if there is no room for it in the width, where that is not 0.
+pub fn wrap(line: &mut Line, word: &[u8], width: usize) {
+    if width != 0 && last_part(line.bytes(), b'\n').len() + word.len() >= width {
         line.trim_end();
         put!(line, "\n#   ");
     } else {
@@ -91,14 +94,13 @@ const MEANINGS: &str = "
 ; it has the driver 
 ";
 
-/// Why a device is not, or will not be, taken, and what failed: pieces of a sentence, each with `; ` in front.
+/// Adds why a device is not, or will not be, taken, and what failed: pieces of a sentence, each with `; ` in front.
 #[inline(never)]
-pub fn explain<H: Host>(host: &mut H, report: &Report, device: &Device) -> Line {
-    let mut line = Line::new();
-    if report.is_done {
+pub fn explain<H: Host>(host: &mut H, report: &Report, device: &Device, line: &mut Line) {
+    if report.is_done() {
         line.push(part(MEANINGS, b'\n', device.outcome as usize));
         if device.outcome == Outcome::Lost {
-            put!(&mut line, Shown(if device.driver.is_empty() { b"?" } else { &device.driver }));
+            put!(line, Shown(if device.driver.is_empty() { b"?" } else { &device.driver }));
         }
     }
     if device.action != Action::Absent || device.failure.is_none() {
@@ -110,18 +112,33 @@ pub fn explain<H: Host>(host: &mut H, report: &Report, device: &Device) -> Line 
         _ => None,
     };
     if let Some(item) = item.and_then(|item| report.request.items.get(usize::from(item))) {
-        put!(&mut line, item);
+        put!(line, item);
         if matches!(device.action, Action::Keep(_)) {
-            put!(&mut line, " at ", At(report.request, item.origin));
+            put!(line, " at ", At(report.request, item.origin));
         }
     }
+    match device.guest {
+        Guest::None => {}
+        Guest::Domain(domain) => put!(line, "; domain ", Decimal(domain), " has it"),
+        Guest::Unknown(errno) => put!(line, "; xenstore does not tell whose it is: ", errno),
+    }
+    if device.action == Action::RefuseInUse {
+        report.needs.show(device.address, report.needs.uses(device.address), "; it ", line);
+    }
+    if report.kind == Kind::Plan && device.action == Action::Seize {
+        warnings::show(host, report, device, line);
+    }
+    if report.kind == Kind::Status
+        && let Some(first) = device.first_outcome.filter(|first| *first != device.outcome)
+    {
+        put!(line, "; at boot: ", first);
+    }
     if device.action == Action::RefuseBridge {
-        show_behind(host, device.address, &mut line, &mut { MOST_BEHIND }, &mut "; behind it: ");
+        show_behind(host, device.address, line, &mut { MOST_BEHIND }, &mut "; behind it: ");
     }
     if let Some(failure) = device.failure {
-        put!(&mut line, "; ", failure);
+        put!(line, "; ", failure);
     }
-    line
 }
 
 /// Most functions that are looked at behind one bridge.
@@ -133,7 +150,7 @@ fn show_behind<H: Host>(host: &mut H, bridge: Address, line: &mut Line, left: &m
     loop {
         // In order. The folder is read anew each time, so that the number of functions needs no memory.
         let mut next: Option<Address> = None;
-        let _ = host.list(bus::attribute(bridge, "").bytes(), &mut |_, name| {
+        let _ = host.list(&bus::attribute(bridge, ""), &mut |_, name| {
             if let Ok(address) = Address::parse(name)
                 && address.bits() > last
                 && next.is_none_or(|next| address.bits() < next.bits())

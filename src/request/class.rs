@@ -20,15 +20,35 @@ pub fn names() -> impl Iterator<Item = &'static [u8]> {
     words(NAMES).filter_map(|entry| Some(split_once(entry, b'=')?.0))
 }
 
+/// The name that says most of a class.
+pub fn name(class: u32) -> Option<&'static [u8]> {
+    let (mut best, mut most) = (None, 0);
+    for (name, code) in words(NAMES).filter_map(|entry| split_once(entry, b'=')) {
+        if let Some((value, mask)) = of_code(code)
+            && class & mask == value
+            && mask > most
+        {
+            (best, most) = (Some(name), mask);
+        }
+    }
+    best
+}
+
 /// The class that `text` means, and the bits of it that count: a name in any case, or 2, 4 or 6 hexadecimal digits for class, subclass and programming interface. `None` for anything else.
 pub fn parse(text: &[u8]) -> Option<(u32, u32)> {
     let named = words(NAMES).filter_map(|entry| split_once(entry, b'=')).find(|&(name, _)| is_word(text, name));
-    let code = match named {
-        Some((_, b"~")) => return Some((0x04_0100, AUDIO_MASK)),
-        Some((_, code)) => code,
-        None => text,
-    };
+    // The mark of a code that digits cannot say is none of a text.
+    of_code(named.map_or(text, |(_, code)| code)).filter(|_| text != AUDIO_CODE)
+}
+
+/// What stands for a code of [`NAMES`] that digits cannot say.
+const AUDIO_CODE: &[u8] = b"~";
+
+/// The class of a code, and the bits of it that count.
+#[inline(never)]
+fn of_code(code: &[u8]) -> Option<(u32, u32)> {
     let below = match code.len() {
+        1 if code == AUDIO_CODE => return Some((0x04_0100, AUDIO_MASK)),
         2 => 16,
         4 => 8,
         6 => 0,

@@ -7,6 +7,7 @@
 //! | [`selector`], [`class`] | which functions an item means: the grammar |
 //! | [`embedded`] | the configuration inside the binary |
 //! | [`file`](mod@file) | `/etc/xen/pciback.conf` and its drop-ins |
+//! | [`guard`] | what an image knows to be needed to boot |
 //! | [`modprobe`] | options for the module in `modprobe.d` |
 //! | [`cmdline`] | the kernel's command line, by the kernel's rules, and what others write there |
 //! | [`folder`] | files of a folder, in order |
@@ -19,6 +20,7 @@ pub mod digest;
 pub mod embedded;
 pub mod file;
 pub mod folder;
+pub mod guard;
 pub mod index;
 pub mod modprobe;
 pub mod problem;
@@ -99,6 +101,8 @@ pub struct Switches {
     pub strict: bool,
     /// Also say when all is held, before anything slow begins.
     pub debug: bool,
+    /// Also take what is in use.
+    pub force: bool,
     /// How long a step of the kernel's may take, in seconds, 1 to [`LONGEST_TIMEOUT`]. 0: nobody said.
     pub timeout: u32,
 }
@@ -117,6 +121,8 @@ pub struct Request {
     pub problems: Problems,
     /// Whether something that may have been a keep could not be read. Then what is asked for only broadly is left alone: it may be what was to be kept.
     pub lacks_keep: bool,
+    /// How many of the items, the first ones, say what is needed to boot: see [`guard`](mod@guard).
+    guards: ItemId,
     /// By what something is kept: a bit for each [`By`].
     keeps: u8,
     /// Parameters of `xen-pciback` found in `modprobe.d` and on the command line, as `finit_module(2)` takes them: `passthrough=1 permissive=1`.
@@ -134,9 +140,10 @@ impl Request {
     pub const fn new() -> Request {
         Request {
             items: Vec::new(),
-            switches: Switches { off: false, strict: false, debug: false, timeout: 0 },
+            switches: Switches { off: false, strict: false, debug: false, force: false, timeout: 0 },
             problems: Problems::new(),
             lacks_keep: false,
+            guards: 0,
             keeps: 0,
             module_parameters: Vec::new(),
             module_parameters_at: Origin { source: SourceId(0), line: 0, column: 0 },
@@ -150,6 +157,7 @@ impl Request {
     pub fn gather<H: Host>(&mut self, host: &mut H, embedded: &[u8], cmdline: Option<&[u8]>) {
         // Entered first, though read last: no number of drop-ins may crowd out the source that can switch this boot off.
         let source = self.open(if cmdline.is_some() { cmdline::OPTION } else { cmdline::FILE }.as_bytes());
+        guard::read(self, host);
         embedded::read(self, embedded::NAME, embedded);
         file::read_all(self, host);
         modprobe::read_all(self, host);
@@ -215,6 +223,16 @@ impl Request {
         }
     }
 
+    /// How many items ask for nothing, but say what is needed to boot: the first ones.
+    pub const fn guards(&self) -> ItemId {
+        self.guards
+    }
+
+    /// How many items ask for something, or keep it.
+    pub fn wishes(&self) -> usize {
+        self.items.len().saturating_sub(self.guards.into())
+    }
+
     /// Whether something is kept.
     pub const fn keeps(&self) -> bool {
         self.keeps != 0
@@ -251,7 +269,9 @@ impl Request {
         let Some(item) = self.items.get(usize::from(id)) else { return false };
         let mut next = self.index.last(item.selector.shape(), item.selector.key());
         while let Some(other) = self.index.step(&mut next) {
-            if other < id && self.items.get(usize::from(other)).is_some_and(|other| other.is_keep == item.is_keep && other.selector == item.selector) {
+            if (self.guards..id).contains(&other)
+                && self.items.get(usize::from(other)).is_some_and(|other| other.is_keep == item.is_keep && other.selector == item.selector)
+            {
                 return true;
             }
         }
@@ -261,10 +281,11 @@ impl Request {
     /// Takes one switch. `value` is `None` where the name stands alone.
     pub(crate) fn switch(&mut self, origin: Origin, text: &[u8], name: &[u8], value: Option<&[u8]>) {
         let switches = &mut self.switches;
-        let flag = match word_number("off strict debug timeout", name) {
+        let flag = match word_number("off strict debug force timeout", name) {
             Some(0) => &mut switches.off,
             Some(1) => &mut switches.strict,
             Some(2) => &mut switches.debug,
+            Some(3) => &mut switches.force,
             Some(_) => {
                 return match seconds(value) {
                     Some(seconds) => switches.timeout = seconds,

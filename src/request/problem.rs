@@ -64,7 +64,7 @@ mistakes! {
     /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
     DeepPath = "more than 32 bridges",
     /// No such parameter or setting, or a line of another configuration.
-    UnknownName = "no such setting (off, strict, debug, timeout; on the kernel command line hide); a device stands alone on its line, options for xen-pciback belong in modprobe.d",
+    UnknownName = "no such setting (off, strict, debug, force, timeout; on the kernel command line hide); a device stands alone on its line, options for xen-pciback belong in modprobe.d",
     /// A keep that means no function. A notice: all is as asked.
     KeepsNothing = "keeps nothing: no device here is meant",
     /// The module did not take its parameters.

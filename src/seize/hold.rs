@@ -6,16 +6,18 @@
 use super::{HOLD, PCIBACK, PCIBACK_FOLDER, initialised, is_pciback, set_override};
 use crate::{
     device::{Device, Devices, Step},
+    guests::Guest,
     host::{Errno, Host},
+    needs::Needs,
     pci::bus,
     plan::{self, Action},
     request::Request,
 };
 
 /// Walks the bus and holds whatever is asked for and may be taken.
-pub fn everything<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices) {
+pub fn everything<H: Host>(host: &mut H, request: &mut Request, needs: &mut Needs, devices: &mut Devices) {
     let registered = is_registered(host);
-    plan::make(host, request, devices, &mut |host, device| {
+    plan::make(host, request, needs, devices, false, &mut |host, device| {
         if device.action == Action::Seize {
             hold(host, device, registered);
         }
@@ -33,7 +35,7 @@ pub fn is_registered<H: Host>(host: &mut H) -> bool {
 /// Holds what pciback has and could not initialise, to have it bound once more: that may go well now, and if not, there is an errno. Loaded with devices to hide, pciback keeps that one for itself.
 pub fn unready<H: Host>(host: &mut H, devices: &mut Devices) {
     for device in devices.iter_mut() {
-        let may_be = device.action == Action::Seize && !device.is_pending && is_pciback(&device.driver);
+        let may_be = device.action == Action::Seize && !device.is_pending && is_pciback(&device.driver) && device.guest == Guest::None;
         if may_be && device.identity.is_some() && initialised(host, device.address) == Some(false) {
             let held = set_override(host, device.address, HOLD);
             device.note(Step::Hold, held);

@@ -20,10 +20,12 @@ pub mod late;
 pub mod module;
 pub mod progress;
 pub mod proof;
+pub mod release;
 pub mod slot;
 
 use crate::{
     device::{DEVICES, Devices},
+    guests,
     host::{Errno, Host, Level, Turn},
     lines::{self, FILE_SIZE},
     pci::{Address, bus},
@@ -51,12 +53,14 @@ const OURS: &str = "pciseize pciback";
 const TIMEOUT: u32 = 30;
 
 /// Gives every pending device to pciback: steps 3 to 5. Gives back what came of pciback.
+#[inline(never)]
 pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices) -> Answer {
     if request.switches.debug {
         say!(host, Level::Info, "held; releasing drivers, loading xen-pciback, binding");
     }
     let is_registered = hold::is_registered(host);
     if is_registered {
+        guests::look(host, devices);
         host.note(0, Answer::READY.0);
         hold::unready(host, devices);
     }
@@ -122,18 +126,18 @@ fn initialised<H: Host>(host: &mut H, address: Address) -> Option<bool> {
 
 /// Whether this is pciback's name.
 #[inline(never)]
-fn is_pciback(driver: &[u8]) -> bool {
+pub(crate) fn is_pciback(driver: &[u8]) -> bool {
     driver == PCIBACK.as_bytes()
 }
 
 /// Whether the override of a device is one of ours. In another case it names no driver either.
 fn has_our_override<H: Host>(host: &mut H, address: Address) -> Result<bool, Errno> {
     let mut buffer = [0; 16];
-    let name = host.read(bus::attribute(address, "/driver_override").bytes(), 0, &mut buffer)?;
+    let name = host.read(&bus::attribute(address, "/driver_override"), 0, &mut buffer)?;
     Ok(word_number(OURS, name.trim_ascii_end()).is_some())
 }
 
 /// Writes the override of a device: the name of the one driver that may have it.
 fn set_override<H: Host>(host: &mut H, address: Address, driver: &str) -> Result<(), Errno> {
-    host.write(bus::attribute(address, "/driver_override").bytes(), driver.as_bytes())
+    host.write(&bus::attribute(address, "/driver_override"), driver.as_bytes())
 }

@@ -65,15 +65,19 @@ pub fn load<H: Host>(host: &mut H, parameters: &[u8]) -> Answer {
             return Answer::READY_WITHOUT_PARAMETERS;
         }
     }
-    for program in words("/sbin/modprobe /usr/sbin/modprobe") {
-        if !answer.is_ready() {
-            let _ = host.run(program, b"xen-pciback");
-            if is_registered(host) {
-                answer = Answer::READY;
-            }
+    if !answer.is_ready() {
+        modprobe(host, b"xen-pciback");
+        if is_registered(host) {
+            answer = Answer::READY;
         }
     }
     answer
+}
+
+/// Has modprobe load a module by its name, or what a device wants by its modalias, where there is one.
+#[inline(never)]
+pub fn modprobe<H: Host>(host: &mut H, name: &[u8]) {
+    let _ = words("/sbin/modprobe /usr/sbin/modprobe").any(|program| host.run(program, name, b"").is_ok());
 }
 
 /// Gives the module's file to the kernel.

@@ -3,6 +3,7 @@
 use super::{has_our_override, initialised, is_pciback, progress::Stage};
 use crate::{
     device::{Device, Devices, Outcome, Step},
+    guests::Guest,
     host::{Errno, Host},
     pci::bus,
     plan::Action,
@@ -22,9 +23,9 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
     let read = bus::driver(host, device.address, &mut device.driver);
     device.note(Step::Driver, read);
     match device.action {
-        Action::Seize | Action::Leave => {}
+        Action::Seize | Action::Leave | Action::Unasked => {}
         Action::Keep(_) => return Outcome::Kept,
-        Action::RefuseBridge | Action::RefuseDomain => return Outcome::Refused,
+        Action::RefuseBridge | Action::RefuseDomain | Action::RefuseBoot | Action::RefuseInUse => return Outcome::Refused,
         Action::Mismatch => return Outcome::Mismatch,
         Action::Absent | Action::Expect => return Outcome::Absent,
     }
@@ -36,7 +37,9 @@ fn outcome<H: Host>(host: &mut H, device: &mut Device) -> Outcome {
         unclaimed(host, device)
     } else if !is_pciback(&device.driver) {
         Outcome::Lost
-    } else if device.bound || was_seized(device) || initialised(host, device.address) == Some(true) {
+    } else if matches!(device.guest, Guest::Domain(_)) {
+        Outcome::Assigned
+    } else if device.bound || initialised(host, device.address).unwrap_or(was_seized(device)) {
         Outcome::Seized
     } else {
         Outcome::Unready

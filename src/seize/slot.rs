@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     device::{DEVICES, Device, Devices, Step},
+    guests::Guest,
     host::{Errno, Host, Turn},
     pci::bus,
     put,
@@ -22,7 +23,7 @@ use crate::{
 pub fn first_stage(device: &Device) -> Stage {
     if device.is_pending {
         if device.is_unready || !device.origin.is_empty() { Stage::Release } else { Stage::Await }
-    } else if is_pciback(&device.driver) && !device.stays_listed {
+    } else if is_pciback(&device.driver) && !device.stays_listed && device.guest == Guest::None {
         Stage::Unlist
     } else {
         Stage::Idle

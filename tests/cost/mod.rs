@@ -184,6 +184,8 @@ impl Bench {
             let up = "../".repeat(folder.matches('/').count());
             symlink(format!("{up}bus/pci/drivers/{driver}"), self.path(&format!("{folder}/driver"))).expect("a link");
         }
+        // On PCI Express, where nobody shares a bridge.
+        self.file(&format!("{folder}/max_link_speed"), "8.0 GT/s PCIe\n");
         symlink(format!("../../../{}", &folder["sys/".len()..]), self.path(&format!("sys/bus/pci/devices/{address}"))).expect("a link");
     }
 
@@ -322,10 +324,11 @@ fn resident(id: Pid) -> u64 {
     resident.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// The address of a device. Those with the lowest numbers are on every machine. Further functions of a device come last, so that a wildcard means no more devices on a machine that is a little larger.
+/// The address of a device. Those with the lowest numbers are on every machine. Where the buses are full it goes on in another domain: a wildcard means no more devices on a larger machine, and none is on a card with
+/// others, of which each would be told.
 fn address(at: usize) -> String {
-    let (bus, devfn) = (at % BUSES + 1, at / BUSES);
-    format!("0000:{bus:02x}:{:02x}.{:x}", devfn % 32, devfn / 32)
+    let (bus, device) = (at % BUSES + 1, at / BUSES);
+    format!("{:04x}:{bus:02x}:{:02x}.0", device / 32, device % 32)
 }
 
 /// Its path.

@@ -95,7 +95,7 @@ impl Host for Tree {
         Ok(())
     }
 
-    fn run(&mut self, path: Path, _: &[u8]) -> Result<(), Errno> {
+    fn run(&mut self, path: Path, _: &[u8], _: &[u8]) -> Result<(), Errno> {
         self.touch("run", path)
     }
 

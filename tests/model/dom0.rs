@@ -447,7 +447,7 @@ impl Host for Dom0 {
         self.call(Call { verb: "load", path, value: parameters }, |kernel| kernel.load(&text(path), parameters, compressed))
     }
 
-    fn run(&mut self, path: Path, argument: &[u8]) -> Result<(), Errno> {
+    fn run(&mut self, path: Path, argument: &[u8], _: &[u8]) -> Result<(), Errno> {
         self.call(Call { verb: "run", path, value: argument }, |kernel| if path == b"/sbin/modprobe" { kernel.modprobe() } else { Err(Errno::ENOENT) })
     }
 

@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    thread,
 };
 
 use pciseize::{
@@ -24,9 +25,14 @@ use crate::{
 
 pub const REPORT: &str = "/run/pciseize/report";
 
+/// How much stack it takes to make one: more than a test's thread has.
+const ROOM: usize = 64 << 20;
+
 thread_local! {
-    /// Too large for the stack of a test's thread.
-    static MEMORY: RefCell<Memory> = const { RefCell::new(Memory::new()) };
+    /// Too large for the stack of a test's thread, of which thread-local variables are a part.
+    static MEMORY: RefCell<Box<Memory>> = RefCell::new(
+        thread::Builder::new().stack_size(ROOM).spawn(|| Box::new(Memory::new())).expect("a thread").join().expect("it makes one")
+    );
 }
 
 /// What is asked for, and what that means for every function, found out without the program.
@@ -147,7 +153,7 @@ pub fn start<H: Inhabited>(host: &mut H, asked: Rc<Asked>) -> Run {
     let exit = MEMORY.with_borrow_mut(|memory| {
         memory.request = const { Request::new() };
         memory.devices.clear();
-        seize::run(host, memory, Stage::Initramfs, &section)
+        seize::run(host, memory, Stage::Initramfs, &section, false)
     });
     Run { exit, before, after: host.dom0().clone(), asked }
 }

@@ -251,8 +251,8 @@ impl Host for Mistaken {
         self.dom0.load_module(path, parameters, compressed)
     }
 
-    fn run(&mut self, path: Path, argument: &[u8]) -> Result<(), Errno> {
-        self.dom0.run(path, argument)
+    fn run(&mut self, path: Path, argument: &[u8], second: &[u8]) -> Result<(), Errno> {
+        self.dom0.run(path, argument, second)
     }
 
     fn side_by_side(&mut self, tasks: &mut dyn FnMut() -> Option<usize>, _: u32, work: &dyn Fn(&mut Self, usize) -> Turn) {
