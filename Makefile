@@ -13,6 +13,8 @@ PAGES = target/man/pciback.conf.5 target/man/pciseize.8
 INITRAMFS_TOOLS = $(DESTDIR)/usr/share/initramfs-tools
 DRACUT = $(DESTDIR)/usr/lib/dracut/modules.d/50pciseize
 # Beside the folder that udev reads: who wants the rule links it there.
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 RULES = $(DESTDIR)$(PREFIX)/share/pciseize/10-pciseize.rules
 DOC = $(DESTDIR)$(PREFIX)/share/doc/pciseize
 MAN = $(DESTDIR)$(PREFIX)/share/man
@@ -22,11 +24,11 @@ export PROPTEST_RNG_SEED = 20261125
 
 # What has to be there, as Debian packages. What is missing is installed by the targets that need it.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = groff-base mandoc shellcheck strace util-linux valgrind
+CHECK_PACKAGES = groff-base mandoc shellcheck strace systemd util-linux valgrind
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils zstd
 
-SHELL_SCRIPTS = .ci/run benches/guest/* dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/storm tests/vm/guest/test-init tests/vm/lab/make-initramfs
+SHELL_SCRIPTS = .ci/run benches/guest/* completions/pciseize dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/guest-init tests/vm/guest/passthrough tests/vm/guest/storm tests/vm/guest/test-init tests/vm/lab/make-initramfs
 
 .PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
 .DELETE_ON_ERROR:
@@ -120,6 +122,9 @@ install: $(PROGRAM) man
 	sed -i 's|^program=/usr/sbin/pciseize$$|program=$(PREFIX)/sbin/pciseize|' $(INITRAMFS_TOOLS)/hooks/pciseize $(DRACUT)/module-setup.sh
 	$(INSTALL) -D -m 644 udev/10-pciseize.rules $(RULES)
 	sed -i 's|/usr/sbin/pciseize|$(PREFIX)/sbin/pciseize|' $(RULES)
+	$(INSTALL) -D -m 644 systemd/pciseize.service $(UNITS)/pciseize.service
+	sed -i 's|/usr/sbin/pciseize|$(PREFIX)/sbin/pciseize|' $(UNITS)/pciseize.service
+	$(INSTALL) -D -m 644 completions/pciseize $(COMPLETIONS)/pciseize
 	$(INSTALL) -d $(DESTDIR)/etc/xen/pciback.conf.d $(DOC)
 	for page in $(PAGES); do \
 		[ ! -f $$page ] || $(INSTALL) -D -m 644 $$page $(MAN)/man$${page##*.}/$${page##*/} || exit; \

@@ -52,8 +52,12 @@ fn puts_everything_where_it_belongs() {
         let pages = [format!("{prefix}/share/man/man5/pciback.conf.5"), format!("{prefix}/share/man/man8/pciseize.8")];
         let files: Vec<(String, u32)> =
             installed(root.path(), make_install(root.path(), prefix)).into_iter().filter(|(path, _)| !path.contains("/share/doc/")).collect();
+        let unit = format!("{prefix}/lib/systemd/system/pciseize.service");
+        let completion = format!("{prefix}/share/bash-completion/completions/pciseize");
         let mut expected = [
             (program.as_str(), 0o755),
+            (unit.as_str(), 0o644),
+            (completion.as_str(), 0o644),
             (rules.as_str(), 0o644),
             (pages[0].as_str(), 0o644),
             (pages[1].as_str(), 0o644),
@@ -72,11 +76,29 @@ fn puts_everything_where_it_belongs() {
         }
         let text = fs::read_to_string(root.path().join("image").join(&rules[1..])).expect("the rule");
         assert!(text.contains(&format!(" {program} seize\"")), "the rule runs another program: {text}");
+        let text = fs::read_to_string(root.path().join("image").join(&unit[1..])).expect("the unit");
+        assert!(text.contains(&format!("\nExecStart={program} seize\n")), "the unit runs another program: {text}");
         for page in pages {
             let text = fs::read_to_string(root.path().join("image").join(&page[1..])).expect("the page");
             assert!(text.contains(".SH NAME"), "{page} is no manual page");
         }
     }
+}
+
+/// systemd itself has nothing to say against the unit. The program that it names is not on this machine: another stands in for it.
+#[test]
+fn the_unit_is_sound() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = folder.path().join("pciseize.service");
+    let text = fs::read_to_string(Path::new(release::PACKAGE).join("systemd/pciseize.service")).expect("the unit");
+    fs::write(&unit, text.replace("/usr/sbin/pciseize seize", "/bin/true")).expect("its copy");
+    let verify =
+        |unit: &Path| Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit).output().expect("systemd-analyze runs (make requirements)");
+    let output = verify(&unit);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    // The control.
+    fs::write(&unit, text.replace("oneshot", "once")).expect("another copy");
+    assert!(!verify(&unit).stderr.is_empty());
 }
 
 /// Who has no generator for the manual pages is told so in one sentence, and gets the rest.

@@ -39,6 +39,14 @@ install() {
         # Some hooks of this stage load drivers. In their order, the name's first character comes before every letter.
         inst_hook cmdline 00 "$moddir/0-pciseize.sh"
     fi
+    # What this host boots from: a slip in the configuration must not cost the boot of an image that is for this host.
+    if [[ ${hostonly-} && -z $root ]]; then
+        mkdir -p "$initdir/etc/xen"
+        "$program" list --boot > "$initdir/etc/xen/pciback.boot"
+        "$program" plan --warnings 2> /dev/null | while read -r line; do
+            dwarn "pciseize: $line"
+        done
+    fi
     # Now there is somebody to read what is wrong. It costs no more than itself, and never the image. The last line only counts.
     "$root$program" ${root:+--root "$root"} check 2>&1 | while read -r line; do
         [[ $line == items:* ]] || dwarn "pciseize: $line"
