@@ -5,13 +5,16 @@
 //! listed, shows in the same boot that its driver was there and working.
 
 mod boots;
+mod guest;
 mod lab;
+mod needs;
 mod replay;
 mod running;
 mod storm;
 mod strict;
 mod stuck;
 mod sweep;
+mod unit;
 
 use std::time::Duration;
 

@@ -37,9 +37,15 @@ pub const VIRTIO_DEVICE: &str = "virtio-rng-pci,addr=0xc";
 pub const UHCI: &str = "0000:00:0d.0";
 pub const UHCI_DEVICE: &str = "piix3-usb-uhci,addr=0xd";
 
+/// What guests need to be given devices.
+pub const IOMMU_DEVICE: &str = "intel-iommu";
+
+/// QEMU's argument for the listed device of `NETWORK`.
+pub const NETWORK_DEVICE: &str = "e1000e,addr=4,romfile=";
+
 /// QEMU's arguments for the pairs. No option ROMs: they only cost time.
 pub const DEVICES: [&str; 10] = [
-    "e1000e,addr=4,romfile=",
+    NETWORK_DEVICE,
     "e1000e,addr=5,romfile=",
     "pcie-root-port,id=port1,addr=6,chassis=1",
     "pcie-root-port,id=port2,addr=7,chassis=2",

@@ -21,6 +21,8 @@ pub enum Generator {
     DracutWithoutSystemd,
     /// dracut, with systemd and without any shell: nothing but native units and generators.
     DracutWithoutShell,
+    /// dracut, for the machine that makes the image: what it calls host-only.
+    DracutForThisHost,
 }
 
 impl Generator {
@@ -31,6 +33,7 @@ impl Generator {
             Self::Dracut => "dracut",
             Self::DracutWithoutSystemd => "dracut-without-systemd",
             Self::DracutWithoutShell => "dracut-without-shell",
+            Self::DracutForThisHost => "dracut-for-this-host",
         }
     }
 }

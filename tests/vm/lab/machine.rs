@@ -44,7 +44,9 @@ pub struct Machine<'a> {
     has_xen: bool,
     devices: Vec<String>,
     drives: Vec<String>,
+    has_network: bool,
     arguments: Vec<String>,
+    xen_arguments: Vec<String>,
     answers: Option<Vec<Answer>>,
     product: Option<Product>,
     files: Vec<(String, String)>,
@@ -60,7 +62,9 @@ impl<'a> Machine<'a> {
             has_xen: true,
             devices: board::DEVICES.map(str::to_owned).to_vec(),
             drives: Vec::new(),
+            has_network: false,
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
+            xen_arguments: Vec::new(),
             answers: None,
             product: None,
             files: Vec::new(),
@@ -87,6 +91,21 @@ impl<'a> Machine<'a> {
         self
     }
 
+    /// Has an IOMMU: without one xl gives no device to a guest. For QEMU it has to come before the others.
+    pub fn with_iommu(mut self) -> Self {
+        self.devices.insert(0, board::IOMMU_DEVICE.to_owned());
+        self
+    }
+
+    /// Connects the listed device of `NETWORK` to a network inside QEMU: its gateway answers, and nothing is behind it.
+    pub fn with_network(mut self) -> Self {
+        for device in self.devices.iter_mut().filter(|device| *device == board::NETWORK_DEVICE) {
+            device.push_str(",netdev=network");
+        }
+        self.has_network = true;
+        self
+    }
+
     /// Adds a drive for some device, as QEMU's `-drive` takes it.
     pub fn drive(mut self, drive: &str) -> Self {
         self.drives.push(drive.to_owned());
@@ -96,6 +115,12 @@ impl<'a> Machine<'a> {
     /// Adds to the kernel's command line.
     pub fn cmdline(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Adds to Xen's own command line.
+    pub fn xen_cmdline(mut self, argument: &str) -> Self {
+        self.xen_arguments.push(argument.to_owned());
         self
     }
 
@@ -209,7 +234,7 @@ impl<'a> Machine<'a> {
             let arguments = format!("console=hvc0 {arguments}").replace(',', ",,");
             let modules = format!("{} {arguments},{}", debian.vmlinux.display(), self.initramfs.file.display());
             qemu.arg("-kernel").arg(&debian.xen).arg("-initrd").arg(modules);
-            qemu.args(["-append", "console=com1 com1=115200 dom0_mem=1536M,max:1536M"]);
+            qemu.arg("-append").arg(format!("console=com1 com1=115200 dom0_mem=1536M,max:1536M {}", self.xen_arguments.join(" ")));
         } else {
             let arguments = format!("console=ttyS0 {arguments}");
             qemu.arg("-kernel").arg(&debian.vmlinuz).arg("-initrd").arg(&self.initramfs.file);
@@ -217,6 +242,9 @@ impl<'a> Machine<'a> {
         }
         for drive in &self.drives {
             qemu.args(["-drive", drive]);
+        }
+        if self.has_network {
+            qemu.args(["-netdev", "user,id=network,restrict=on"]);
         }
         for device in &self.devices {
             qemu.args(["-device", device]);
