@@ -12,6 +12,7 @@
 //! | `dracut` | lines of dracut's own configuration that name a file | what stands in that file counts |
 //! | `console` | `$ COMMAND`, and below it what that writes | it writes exactly this; the files of the blocks above it, as far as the next heading, are there |
 //! | `sh` | commands | each succeeds, with stand-ins for programs of other people's |
+//! | `seen` | what a real dom0 has shown | nothing here: `tests/vm/` does it on one |
 //!
 //! **Tables** are known by their headings.
 //!
@@ -147,6 +148,7 @@ fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
             // What they may have written.
             is_as_asked(&machine.plan(&[]))?;
         }
+        ("seen", _) => {}
         _ => return Err(format!("an example of no kind: '{}'", example.kind)),
     }
     Ok(None)
@@ -393,6 +395,13 @@ fn keys_are_those_that_there_are() {
     assert!(device.remove("action"));
     assert_eq!(&device | &device_only, keys(&report["devices"][0]));
     assert_eq!(own("Key of a problem"), keys(&report["problems"][0]));
+
+    let told = |words: &[&str]| -> Value { serde_json::from_slice(&machine.run(words).stdout).expect("JSON") };
+    let status = told(&["status", "--json"]);
+    assert_eq!(&own("Key") | &own("Key of the status"), keys(&status));
+    assert_eq!(&device | &own("Key of a device in the status"), keys(&status["devices"][0]));
+    assert!(device.remove("selector") && device.remove("source"));
+    assert_eq!(&device | &own("Key of a device in the list"), keys(&told(&["list", "--json"])[0]));
 }
 
 #[test]
@@ -400,7 +409,7 @@ fn limits_are_those_that_there_are() {
     let limits: BTreeMap<&str, usize> = BTreeMap::from([
         ("items", request::ITEMS),
         ("devices that are asked for, and items that mean none", device::DEVICES),
-        ("files for pciseize check", cli::OPERANDS),
+        ("files for pciseize check, addresses for pciseize release", cli::OPERANDS),
         ("sources", request::SOURCES),
         ("bytes of a file", lines::FILE_SIZE as usize),
         ("bytes of a line", lines::LINE_SIZE),
@@ -455,7 +464,8 @@ fn commands_are_those_that_there_are() {
 
     // Each with all its options, on one machine: whatever else comes of it, the usage is right.
     for line in &synopsis {
-        let words: Vec<&str> = line.split([' ', '[', ']']).filter(|word| !word.is_empty() && !word.contains("...")).collect();
+        let line = line.replace("ADDRESS...", "06:00.0");
+        let words: Vec<&str> = line.split([' ', '[', ']', '|']).filter(|word| !word.is_empty() && !word.contains("...")).collect();
         let status = machine().run(&words).status.code();
         assert_eq!(status, Some(0), "{words:?}");
     }
