@@ -339,10 +339,10 @@ fn is_gone(result: Result<()>) -> Result<bool> {
     }
 }
 
-/// The path of the open file with this number. A pipe has a number of its own in every run: it is called by its kind.
+/// The path of the open file with this number. A pipe has a number of its own in every run: it is called by its kind. So has a process, whose own files are called as it calls them itself.
 fn file(pid: Pid, number: u64) -> String {
     let Ok(path) = fs::read_link(format!("/proc/{pid}/fd/{number}")) else { return "?".to_owned() };
-    let path = path.display().to_string();
+    let path = path.display().to_string().replace(&format!("/proc/{pid}/"), "/proc/self/");
     if path.starts_with('/') { path } else { path.split(':').next().unwrap_or_default().to_owned() }
 }
 
