@@ -122,9 +122,12 @@ fn transcript(run: &Path) -> Result<String> {
     Ok(told)
 }
 
-/// Runs the program. If it waits for ever, it exits with 124.
+/// Runs the program. Where it waits for ever it is ended with status 124, in ten minutes: a run takes some
+/// milliseconds, and no machine is so slow that it needs that long.
 fn run_in(folder: &Path, words: &[OsString]) -> Result<Output> {
-    Ok(Command::new("timeout").args(["20", env!("CARGO_BIN_EXE_pciseize")]).args(words).current_dir(folder).output()?)
+    let mut command = Command::new("timeout");
+    command.args(["10m", env!("CARGO_BIN_EXE_pciseize")]).args(words).current_dir(folder);
+    Ok(command.output()?)
 }
 
 /// A command, and how it is told.

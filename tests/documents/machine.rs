@@ -30,6 +30,9 @@ pub struct Machine {
 /// What stands in the place of programs that an example may call. No others are found.
 const STAND_INS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/documents/stand-ins");
 
+/// How long `timeout` lets an example run: for ever, but for one that waits for what never comes.
+const PATIENCE: &str = "10m";
+
 impl Machine {
     /// The machine of the table in `page`: the one with addresses and drivers.
     pub fn of(page: &Page) -> Machine {
@@ -105,7 +108,7 @@ impl Machine {
     pub fn shell(&self, line: &str) -> (String, Option<i32>) {
         assert!(!line.contains('>'), "a stand-in cannot keep '{line}' from writing outside of its folder");
         let mut shell = Command::new("/usr/bin/timeout");
-        shell.args(["60", "/bin/sh", "-euc"]).arg(format!("exec 2>&1\n{line}")).current_dir(self.path("/"));
+        shell.args([PATIENCE, "/bin/sh", "-euc"]).arg(format!("exec 2>&1\n{line}")).current_dir(self.path("/"));
         shell.env("real_path", env::var_os("PATH").unwrap_or_default()).env("PATH", STAND_INS).env_remove("MAKEFLAGS");
         shell.env("program", env!("CARGO_BIN_EXE_pciseize")).env("root", self.path("/")).env("package", PACKAGE).env("cargo", env!("CARGO"));
         let output = shell.output().expect("a shell runs");
@@ -115,7 +118,7 @@ impl Machine {
     /// Runs the program.
     pub fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new("timeout");
-        command.arg("20").arg(env!("CARGO_BIN_EXE_pciseize")).arg("--root").arg(self.path("/")).args(words);
+        command.arg(PATIENCE).arg(env!("CARGO_BIN_EXE_pciseize")).arg("--root").arg(self.path("/")).args(words);
         command.output().expect("the program runs")
     }
 
