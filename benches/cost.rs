@@ -8,12 +8,16 @@ mod release;
 
 use std::{path::Path, process::ExitCode};
 
-use cost::{BRIDGES, Bench, Cost, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_PER_PAIR, Shape, calls_per_device, growth, instructions_per_pair};
+use cost::{
+    BRIDGES, Bench, Cost, LISTED, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_OF_A_LIST, MOST_PER_PAIR, Shape, calls_per_device, growth,
+    instructions_per_pair,
+};
 
 const FUNCTIONS: [usize; 3] = [64, 512, 4096];
 const ITEMS: [usize; 3] = [1, 16, 256];
 const NAMED: [usize; 3] = [1, 8, 16];
 const REFUSED: [usize; 3] = [16, 64, 128];
+const NAMES: [usize; 3] = [64, 512, LISTED];
 
 fn main() -> ExitCode {
     // The bench itself may be built in any profile: this is the finished program.
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
     for shape in [Shape::Ports, Shape::Switch] {
         is_fine &= bridges(&program, shape);
     }
+    is_fine &= lists(&program);
     is_fine &= seizures(&program);
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -82,6 +87,21 @@ fn bridges(program: &Path, shape: Shape) -> bool {
     let growth = growth(REFUSED.map(|bridges| shape.functions(bridges)), costs.map(|cost| cost.instructions));
     println!("in the larger machines a function costs {growth:.2} times as much (at most {MOST_GROWTH})");
     growth <= MOST_GROWTH
+}
+
+/// Measures lists with names and prints the table. Whether they take as few instructions as they may.
+fn lists(program: &Path) -> bool {
+    println!("\n{:<12} {:>9} {:>6} {:>13} {:>13}", "list", "functions", "", "instructions", "per function");
+    let instructions = NAMES.map(|functions| {
+        let instructions = Bench::new(program, functions).list();
+        let each = instructions / functions as u64;
+        println!("{:<12} {functions:>9} {:>6} {instructions:>13} {each:>13}", "", "");
+        instructions
+    });
+    let (most, growth) = (instructions[2], growth(NAMES, instructions));
+    println!("{LISTED} functions with their names take {most} instructions (at most {MOST_OF_A_LIST})");
+    println!("in the larger machines a function costs {growth:.2} times as much (at most {MOST_GROWTH})");
+    most <= MOST_OF_A_LIST && growth <= MOST_GROWTH
 }
 
 /// Measures seizures of named devices and prints the table. Whether each takes as little memory, and a device more as few system calls, as it may.

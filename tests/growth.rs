@@ -6,7 +6,10 @@ mod release;
 
 use std::path::{Path, PathBuf};
 
-use cost::{Bench, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_PER_PAIR, Seizure, Shape, calls_per_device, growth, instructions_per_pair};
+use cost::{
+    Bench, LISTED, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_OF_A_LIST, MOST_PER_PAIR, Seizure, Shape, calls_per_device, growth,
+    instructions_per_pair,
+};
 use tempfile::TempDir;
 
 fn program() -> (TempDir, PathBuf) {
@@ -44,6 +47,15 @@ fn no_function_costs_more_among_many() {
         bench.ask(16);
         bench.instructions(&["plan", "--json"])
     });
+    assert!(growth(FUNCTIONS, instructions) <= MOST_GROWTH, "{instructions:?}");
+}
+
+#[test]
+fn a_list_with_names_takes_few_instructions() {
+    const FUNCTIONS: [usize; 3] = [64, 512, LISTED];
+    let (_folder, program) = program();
+    let instructions = FUNCTIONS.map(|functions| Bench::new(&program, functions).list());
+    assert!(instructions[2] <= MOST_OF_A_LIST, "{instructions:?}");
     assert!(growth(FUNCTIONS, instructions) <= MOST_GROWTH, "{instructions:?}");
 }
 

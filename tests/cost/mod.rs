@@ -62,6 +62,11 @@ pub const BRIDGES: usize = 1 + BUSES / 2 + 1 + 1 + BUSES / 2;
 /// Devices that every machine has: those that items name. So a machine's size changes nothing of what its items mean.
 const NAMED: usize = 40;
 
+/// Vendors in a machine's pci.ids beside that of its devices, and models of each. It has some 32,000
+/// lines, as the real one has.
+const VENDORS: usize = 512;
+const MODELS: usize = 64;
+
 /// How the bridges of a machine stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -231,6 +236,19 @@ impl Bench {
         self.file("proc/cmdline", "quiet\n");
     }
 
+    /// Gives the machine a pci.ids, with the names of its devices among many others.
+    fn name_models(&self) {
+        let mut text = String::new();
+        for vendor in (0..VENDORS).map(|at| 0x1000 + at * 0x1d).chain([0x8086]) {
+            text += &format!("{vendor:04x}  Vendor of {vendor}\n");
+            for model in 0..MODELS {
+                let model = 0x1000 + model;
+                text += &format!("\t{model:04x}  Model {model} of many [with a name like others]\n");
+            }
+        }
+        self.file("usr/share/misc/pci.ids", &text);
+    }
+
     fn run(&self, command: &str, arguments: &[&str], words: &[&str]) -> String {
         let counted = self.path("counted");
         let output = Command::new(command)
@@ -308,6 +326,15 @@ impl Bench {
         count.trim().replace(',', "").parse().expect("a count")
     }
 
+    /// Only the instructions of a `list` that names every device.
+    pub fn list(&self) -> u64 {
+        self.name_models();
+        let listed = self.output(&["list"]);
+        let has_names = listed.matches("with a name like others").count() == self.functions().count() - BRIDGES;
+        assert!(has_names, "what is measured is not a list of names:\n{listed}");
+        self.instructions(&["list"])
+    }
+
     /// What the program prints.
     pub fn output(&self, words: &[&str]) -> String {
         let output = Command::new(&self.program).arg("--root").arg(self.folder.path()).args(words).output().expect("it runs");
@@ -373,6 +400,10 @@ pub fn instructions_per_pair(functions: (usize, usize), items: (usize, usize), c
     let pairs = (functions.1 - functions.0) * (items.1 - items.0);
     (both - more_functions - more_items + few) / pairs as f64
 }
+
+/// Functions of a large machine, and most instructions that a `list` of them may take with their names.
+pub const LISTED: usize = 4096;
+pub const MOST_OF_A_LIST: u64 = 280_000_000;
 
 /// Most system calls that a device more may cost, where each is named by its address.
 pub const MOST_CALLS_PER_DEVICE: f64 = 10.0;
