@@ -244,7 +244,8 @@ impl<'a> Machine<'a> {
             qemu.args(["-drive", drive]);
         }
         if self.has_network {
-            qemu.args(["-netdev", "user,id=network,restrict=on"]);
+            // QEMU offers a default route by IPv6, now and then, and dom0 needs what carries one.
+            qemu.args(["-netdev", "user,id=network,restrict=on,ipv6=off"]);
         }
         for device in &self.devices {
             qemu.args(["-device", device]);
