@@ -8,7 +8,7 @@
 #[allow(dead_code, unused_imports, reason = "the bench uses a part of the laboratory, and runs none of its tests")]
 mod lab;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{
@@ -44,9 +44,6 @@ const MOST_OF_MODPROBE: f64 = 0.40;
 /// Most that 16 such devices may take in terms of 8.
 const MOST_OF_HALF: f64 = 1.7;
 
-/// How long the boot may take. An undisturbed one takes a fraction of that.
-const LIMIT: Duration = Duration::from_secs(3600);
-
 /// The times of the runs in milliseconds, by situation, reset, devices and way.
 struct Times(BTreeMap<(String, String, usize, String), Vec<f64>>);
 
@@ -61,7 +58,6 @@ fn main() -> Result<()> {
         .file("lab/loop", include_str!("guest/loop"))
         .file("lab/xl-loop", include_str!("guest/xl-loop"))
         .script(&format!("exec bash /lab/seizure {REPETITIONS}"))
-        .limit(LIMIT)
         .boot("seizure")?;
 
     if let Some(failures) = seen.file("failures") {

@@ -1,7 +1,5 @@
 //! A guest of Xen that is given a seized device, and Xen's own tool beside pciseize. The scripts are `guest/passthrough`, for dom0, and `guest/guest-init`, for the guest.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use serde_json::Value;
 
@@ -79,7 +77,6 @@ fn a_guest_uses_a_seized_device_and_gives_it_back() -> Result<()> {
         .file("lab/guest.conf", &guest_configuration())
         .program("lab/vmlinux", &image.debian.vmlinux)
         .script(&format!("exec sh /lab/passthrough {}", NETWORK.listed))
-        .limit(Duration::from_secs(600))
         .boot("guest")?;
     let file = |name: &str| seen.file(name).with_context(|| format!("the script wrote no {name}: {:?}", seen.file("script.output")));
 

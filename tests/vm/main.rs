@@ -16,16 +16,16 @@ mod stuck;
 mod sweep;
 mod unit;
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use lab::board::{self, BEHIND_ROOT_PORT, NETWORK, NVME, PAIRS, PATH_BEHIND_ROOT_PORT, Pair, ROOT_DISK, UHCI, UHCI_DEVICE, USB};
 use lab::debian::Suite;
 use lab::evidence::Evidence;
 use lab::image::{Generator, Image, Initramfs};
 use lab::machine::Machine;
+use lab::pace;
 use lab::product::Product;
 use lab::progress;
+use lab::watch::Limits;
 
 /// Where the administrator's configuration is.
 const FILE: &str = "/etc/xen/pciback.conf";
@@ -273,9 +273,47 @@ fn a_crash_is_an_error_that_shows_the_console() -> Result<()> {
 #[test]
 fn a_boot_that_lasts_too_long_is_an_error_that_shows_the_console() -> Result<()> {
     let image = Image::stock(Generator::InitramfsTools).build()?;
-    let error = Machine::dom0(&image).limit(Duration::from_secs(5)).boot("too-long").err().context("no error")?;
-    assert!(format!("{error:#}").contains("still running after 5 s"), "{error:#}");
+    let stock = pace::stock_boot()?;
+    let limits = Limits { still: stock, most: stock / 2 };
+    let error = Machine::dom0(&image).limits(limits).boot("too-long").err().context("no error")?;
+    assert!(format!("{error:#}").contains("was still running after"), "{error:#}");
     assert!(format!("{error:#}").lines().count() > 10, "no console: {error:#}");
+    Ok(())
+}
+
+/// The laboratory itself: a machine whose console is silent is not ended for as long as it reads from a
+/// disk, and is ended once it does nothing any more.
+#[test]
+fn a_machine_that_stands_still_is_ended_and_one_that_reads_is_not() -> Result<()> {
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let stock = pace::stock_boot()?;
+    // The seconds are the guest's: they are at least as long as those of the limit.
+    let script = format!(
+        r#"
+        exec >/dev/console
+        for block in /sys/block/sd*; do
+            read -r model <"$block/device/model"
+            if [ "$model" = root ]; then
+                disk=/dev/${{block##*/}}
+            fi
+        done
+        number=0
+        while [ "$number" -lt {} ]; do
+            number=$((number + 1))
+            dd if="$disk" of=/dev/null bs=512 count=1 skip="$number" iflag=direct 2>dd.log
+            sleep 1
+        done
+        echo "lab: has read"
+        printf "lab: stands"
+        exec sleep 1000000"#,
+        stock.as_secs() * 3 / 2
+    );
+    let machine = Machine::dom0(&image).script(&script);
+    let limits = Limits { still: stock, ..pace::limits(1)? };
+    let error = machine.limits(limits).boot("still").err().context("no error")?;
+    let told = format!("{error:#}");
+    assert!(told.contains("stood still") && told.contains("lab: has read"), "{told}");
+    assert!(told.ends_with("lab: stands"), "an open line is shown too: {told}");
     Ok(())
 }
 

@@ -27,15 +27,15 @@ rescan() {
     found "$@"
 }
 
-# found NAME ADDRESS…: waits until each has a driver, and writes down which.
+# found NAME ADDRESS…: waits until each has a driver, and writes down which. Where one gets none the machine
+# stands still, and is ended.
 found() {
     name=$1
     shift
     for address; do
-        attempts=100
-        while [ ! -e "$devices/$address/driver" ] && [ "$attempts" -gt 0 ]; do
+        echo "lab: $name: a driver for $address" >/dev/console
+        while [ ! -e "$devices/$address/driver" ]; do
             sleep 0.1
-            attempts=$((attempts - 1))
         done
         driver=$(readlink "$devices/$address/driver")
         echo "$name $address ${driver##*/}" >>found

@@ -3,18 +3,16 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::console::{self, Answer, Console};
+use super::console::{self, Answer, Console, Terms};
+use super::disks::Disks;
 use super::evidence::Evidence;
 use super::image::Initramfs;
 use super::product::Product;
-use super::{board, progress, target_directory};
-
-/// How long a boot may take. An undisturbed one takes a third of that.
-const LIMIT: Duration = Duration::from_secs(300);
+use super::watch::Limits;
+use super::{board, pace, progress, target_directory};
 
 /// The size of the disk that the evidence is written to.
 const EVIDENCE_SIZE: u64 = 32 << 20;
@@ -39,6 +37,7 @@ const UNATTENDED: [&str; 4] = [
 ];
 
 /// A machine to be booted.
+#[derive(Clone)]
 pub struct Machine<'a> {
     initramfs: &'a Initramfs,
     has_xen: bool,
@@ -51,7 +50,9 @@ pub struct Machine<'a> {
     product: Option<Product>,
     files: Vec<(String, String)>,
     programs: Vec<(String, PathBuf)>,
-    limit: Duration,
+    /// As many usual machines' work it has to do.
+    work: u32,
+    limits: Option<Limits>,
 }
 
 impl<'a> Machine<'a> {
@@ -69,7 +70,8 @@ impl<'a> Machine<'a> {
             product: None,
             files: Vec::new(),
             programs: Vec::new(),
-            limit: LIMIT,
+            work: 1,
+            limits: None,
         }
     }
 
@@ -164,9 +166,15 @@ impl<'a> Machine<'a> {
         self.file("lab/locked", &format!("{address}\n"))
     }
 
-    /// How long the boot may take, where the usual time is not right.
-    pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+    /// Has as much to do as so many usual machines, and may last as long as they.
+    pub fn work(mut self, usual: u32) -> Self {
+        self.work = usual;
+        self
+    }
+
+    /// Is ended at these limits, not at those that follow from a stock boot.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
         self
     }
 
@@ -186,6 +194,10 @@ impl<'a> Machine<'a> {
     }
 
     fn run(&self, name: &str) -> Result<(Console, PathBuf)> {
+        let limits = match self.limits {
+            Some(limits) => limits,
+            None => pace::limits(self.work)?,
+        };
         let folder = target_directory().join("vm").join(name);
         fs::create_dir_all(&folder)?;
         let evidence = folder.join("evidence.tar");
@@ -193,9 +205,13 @@ impl<'a> Machine<'a> {
         let luggage = folder.join("luggage.tar");
         self.pack(&luggage)?;
 
-        let transcript = folder.join("console");
         let answers = self.answers.as_deref().unwrap_or_default();
-        let console = Console::follow(self.qemu(&luggage, &evidence), answers, self.limit, &transcript, |line| announce(name, line))?;
+        let terms = Terms { answers, limits, transcript: folder.join("console") };
+        let mut disks = Disks::new()?;
+        let mut qemu = self.qemu(&luggage, &evidence);
+        qemu.args(["-qmp", &disks.option()]);
+        let see = |line: &console::Line| announce(name, line);
+        let console = Console::follow(qemu, &terms, || disks.operations(), see)?;
         Ok((console, evidence))
     }
 
@@ -268,7 +284,8 @@ fn announce(name: &str, line: &console::Line) {
             progress::say(&format!("  {name}: {meaning}"));
         }
     }
-    if let Some(at) = line.text.find("pciseize: ") {
+    // What the program says, and where the guest's scripts are.
+    if let Some(at) = ["pciseize: ", "lab: "].into_iter().find_map(|who| line.text.find(who)) {
         progress::say(&format!("  {name}: {}", &line.text[at..]));
     }
 }

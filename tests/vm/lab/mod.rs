@@ -8,6 +8,7 @@
 //! | `board` | the devices of the standard machine |
 //! | `machine` | QEMU: a machine, booted to its end |
 //! | `console` | the serial console, read and answered while it runs |
+//! | `watch`, `disks`, `pace` | when a machine is ended: what of it moves, and how long boots take here |
 //! | `evidence` | what was brought out, and questions to it |
 //! | `cache`, `tool`, `progress` | what is slow to make is kept; programs of the host; what is going on |
 
@@ -18,12 +19,15 @@ pub mod board;
 mod cache;
 mod console;
 pub mod debian;
+mod disks;
 pub mod evidence;
 pub mod image;
 pub mod machine;
+pub mod pace;
 pub mod product;
 pub mod progress;
 mod tool;
+pub mod watch;
 
 /// The checkout.
 fn repository() -> &'static Path {

@@ -80,6 +80,17 @@ impl Device {
     }
 }
 
+/// Has the devices asked for, and steps that do not end given up after so many seconds.
+pub fn configure(devices: &[Device], timeout: u64) -> Result<()> {
+    let lines: String = devices.iter().map(|device| device.address.clone() + "\n").collect();
+    Ok(fs::write("/etc/xen/pciback.conf", format!("{lines}timeout = {timeout}\n"))?)
+}
+
+/// Shows a line on the console. The laboratory ends a machine whose console stands still.
+pub fn show(text: &str) -> Result<()> {
+    Ok(fs::write("/dev/console", format!("lab: {text}\n"))?)
+}
+
 /// Has the kernel log less: a line on the console for every probe takes longer than the probe.
 pub fn quiet() -> Result<()> {
     fs::write("/sys/module/printk/parameters/ignore_loglevel", "N")?;

@@ -14,13 +14,31 @@ mod judge;
 mod machine;
 mod trace;
 
-use std::{collections::BTreeMap, env, time::Instant};
+use std::{
+    collections::BTreeMap,
+    env,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use call::{Call, Fault};
 use judge::Verdict;
 use machine::{Device, State};
 use trace::{Break, End, Run};
+
+/// After so many points there is a line on the console.
+const SHOWN: usize = 10;
+
+/// The setting `timeout` while calls are broken, in seconds: as many times what the control takes, rounded
+/// up. And the least: what hangs is waited for at many points, so it is short.
+const TIMEOUT_OF_CONTROL: u32 = 4;
+const LEAST_TIMEOUT: u64 = 3;
+
+/// In the control nothing is given up: it takes what it takes on this machine.
+const NO_TIMEOUT: u64 = 3600;
+
+/// A run hangs that lasts as many times what the control takes, with the time that is waited for.
+const HANGS: u32 = 20;
 
 fn main() -> Result<()> {
     let mut words = env::args().skip(1);
@@ -31,8 +49,19 @@ fn main() -> Result<()> {
     machine::quiet()?;
 
     let begin = Instant::now();
-    let mut sweep =
-        Sweep { devices: &devices, is_full, part: &part, points: 0, in_children: 0, missed: 0, violations: 0, taken: 0, refused: 0, kinds: BTreeMap::new() };
+    let mut sweep = Sweep {
+        devices: &devices,
+        is_full,
+        part: &part,
+        limit: Duration::MAX,
+        points: 0,
+        in_children: 0,
+        missed: 0,
+        violations: 0,
+        taken: 0,
+        refused: 0,
+        kinds: BTreeMap::new(),
+    };
     let states: &[State] = if is_full { &State::ALL } else { &State::ALL[..2] };
     for (number, &state) in states.iter().enumerate() {
         sweep.state(state, number)?;
@@ -59,6 +88,8 @@ struct Sweep<'d> {
     is_full: bool,
     /// Only calls that contain this, as they are shown, are broken.
     part: &'d str,
+    /// A run that lasts longer hangs.
+    limit: Duration,
     points: usize,
     in_children: usize,
     /// Points that the broken run did not come to.
@@ -75,8 +106,13 @@ struct Sweep<'d> {
 impl Sweep<'_> {
     /// Sweeps everything that begins in this state.
     fn state(&mut self, state: State, number: usize) -> Result<()> {
+        machine::show(&format!("sweep: from {}", state.name()))?;
         machine::prepare(state, self.devices)?;
-        let whole = trace::run(None, self.devices)?;
+        machine::configure(self.devices, NO_TIMEOUT)?;
+        let whole = trace::run_whole(self.devices)?;
+        let timeout = (whole.time * TIMEOUT_OF_CONTROL).as_secs().saturating_add(1).max(LEAST_TIMEOUT);
+        machine::configure(self.devices, timeout)?;
+        self.limit = (whole.time + Duration::from_secs(timeout)) * HANGS;
         let control = judge::control(&whole, self.devices);
         self.tell(state, None, &whole, &control);
 
@@ -105,7 +141,11 @@ impl Sweep<'_> {
     fn point(&mut self, state: State, call: &Call, fault: Fault, is_rivalled: bool) -> Result<()> {
         machine::prepare(state, self.devices)?;
         let rivalled = if is_rivalled { self.devices } else { &[] };
-        let run = trace::run(Some(Break { call, fault, rivalled }), self.devices)?;
+        let run = trace::run_broken(Break { call, fault, rivalled }, self.devices, self.limit)?;
+        let tried = self.points + self.missed;
+        if tried.is_multiple_of(SHOWN) {
+            machine::show(&format!("sweep: {tried} points"))?;
+        }
         if !run.is_broken {
             // A wait that was over sooner this time, say. It is counted, and there may be few.
             self.missed += 1;

@@ -37,9 +37,6 @@ const PROGRAM: &str = "/usr/sbin/pciseize";
 /// Where the program's words for people go.
 const SAID: &str = "/run/sweep.said";
 
-/// How long a run may take. What hangs longer is ended, and that is wrong.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// Most bytes of a path.
 const PATH_SIZE: usize = 256;
 
@@ -104,8 +101,17 @@ fn command() -> Result<Command> {
     Ok(command)
 }
 
-/// Runs `seize`, and breaks a call if so asked.
-pub fn run(broken: Option<Break>, devices: &[Device]) -> Result<Run> {
+/// Runs `seize` undisturbed. Nothing ends it: where it hangs the machine stands still.
+pub fn run_whole(devices: &[Device]) -> Result<Run> {
+    run(None, devices, Duration::MAX)
+}
+
+/// Runs `seize`, and breaks a call. What lasts longer than `limit` is ended, and has hung.
+pub fn run_broken(broken: Break, devices: &[Device], limit: Duration) -> Result<Run> {
+    run(Some(broken), devices, limit)
+}
+
+fn run(broken: Option<Break>, devices: &[Device], limit: Duration) -> Result<Run> {
     let begin = Instant::now();
     let mut command = command()?;
     // SAFETY: between fork and exec one call of the kernel is made, and no memory allocated.
@@ -137,7 +143,7 @@ pub fn run(broken: Option<Break>, devices: &[Device]) -> Result<Run> {
     let alive = Arc::clone(&tracer.alive);
     let (done, is_done) = mpsc::channel::<()>();
     let watch = thread::spawn(move || {
-        let is_late = is_done.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+        let is_late = is_done.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
         if is_late {
             for &process in alive.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 let _ = signal::kill(Pid::from_raw(process), Signal::SIGKILL);
