@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lab::{
     image::{Generator, Image},
     machine::Machine,
+    many,
     product::Product,
 };
 
@@ -44,12 +45,15 @@ const MOST_OF_MODPROBE: f64 = 0.40;
 /// Most that 16 such devices may take in terms of 8.
 const MOST_OF_HALF: f64 = 1.7;
 
+/// Most seconds that a `list` of thousands of functions may take.
+const MOST_OF_A_LIST: f64 = 2.0;
+
 /// The times of the runs in milliseconds, by situation, reset, devices and way.
 struct Times(BTreeMap<(String, String, usize, String), Vec<f64>>);
 
 fn main() -> Result<()> {
     let image = Image::stock(Generator::InitramfsTools).build()?;
-    let seen = Machine::dom0(&image)
+    let machine = Machine::dom0(&image)
         .devices(devices())
         // The drivers are there, but come only when they are called by name.
         .cmdline("modprobe.blacklist=nvme,e1000e")
@@ -57,8 +61,10 @@ fn main() -> Result<()> {
         .file("lab/seizure", include_str!("guest/seizure"))
         .file("lab/loop", include_str!("guest/loop"))
         .file("lab/xl-loop", include_str!("guest/xl-loop"))
-        .script(&format!("exec bash /lab/seizure {REPETITIONS}"))
-        .boot("seizure")?;
+        .file("lab/names", many::NAMES)
+        .file("lab/list", many::LIST)
+        .script(&format!("exec bash /lab/seizure {REPETITIONS}"));
+    let seen = many::files().fold(machine, |machine, (path, text)| machine.file(&path, &text)).boot("seizure")?;
 
     if let Some(failures) = seen.file("failures") {
         bail!("a way did not do its job:\n{failures}\nWhat the programs said:\n{}", seen.file("log").unwrap_or_default());
@@ -73,7 +79,30 @@ fn main() -> Result<()> {
     for situation in SITUATIONS {
         times.tell(situation)?;
     }
-    times.tell_targets()
+    times.tell_targets()?;
+    tell_lists(seen.file("lists").context("the guest has listed nothing")?)
+}
+
+/// Tells how long the lists took, of which the guest wrote down the microseconds.
+fn tell_lists(results: &str) -> Result<()> {
+    let mut seconds = Vec::new();
+    for line in results.lines() {
+        seconds.push(line.parse::<f64>()? / 1e6);
+    }
+    ensure!(seconds.len() == REPETITIONS, "{} lists", seconds.len());
+    seconds.sort_by(f64::total_cmp);
+    let (least, median, most) = (seconds[0], seconds[REPETITIONS / 2], seconds[REPETITIONS - 1]);
+    println!(
+        "a list of {} functions with their names takes {median:.2} s ({least:.2} to {most:.2}; target: at most {MOST_OF_A_LIST:.1}, {})",
+        many::FUNCTIONS,
+        met(median <= MOST_OF_A_LIST)
+    );
+    Ok(())
+}
+
+/// Whether a target is met, in a word.
+fn met(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "MISSED" }
 }
 
 /// QEMU's devices: each has a slot for itself. The root bus has too few for all, so those with function-level reset are behind root ports. They need no I/O ports, of which each root port would take
@@ -135,7 +164,6 @@ impl Times {
     fn tell_targets(&self) -> Result<()> {
         let [eight, sixteen] = [8, 16].map(|count| self.median("none", "flr", count, "pciseize"));
         let (eight, sixteen) = (eight?, sixteen?);
-        let met = |is_met: bool| if is_met { "met" } else { "MISSED" };
         let ratio = eight / self.median("none", "flr", 8, "modprobe")?;
         println!(
             "\n8 devices with function-level reset take {ratio:.2} of what modprobe takes (target: at most {MOST_OF_MODPROBE:.2}, {})",

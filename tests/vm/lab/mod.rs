@@ -6,6 +6,7 @@
 //! | `product` | pciseize, as `make install` lays it out |
 //! | `image` | an initramfs, by generator and content |
 //! | `board` | the devices of the standard machine |
+//! | `many` | a machine of thousands of functions, in files |
 //! | `machine` | QEMU: a machine, booted to its end |
 //! | `console` | the serial console, read and answered while it runs |
 //! | `watch`, `disks`, `pace` | when a machine is ended: what of it moves, and how long boots take here |
@@ -23,6 +24,7 @@ mod disks;
 pub mod evidence;
 pub mod image;
 pub mod machine;
+pub mod many;
 pub mod pace;
 pub mod product;
 pub mod progress;
