@@ -1,6 +1,6 @@
 //! The program on small trees of files: one folder a case, no code for a new one.
 //!
-//! | in `tests/cases/NN-name/` | |
+//! | in `tests/cases/TOPIC/NAME/` | |
 //! | --- | --- |
 //! | `run` | the commands, one a line, in words as a shell has them, with `--root root`; `#` begins a comment that says what the case is about |
 //! | `machine` | if it is there, the PCI functions of the machine, or the name of a machine in `tests/machines/` |
@@ -51,13 +51,14 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() {
     // A harness that finds nothing to do would be content with it.
-    assert!(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/01-nothing-asked/run")).exists(), "the cases are not where they belong");
-    Harness::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases"), case, transcript).select(["/*/run"]).test();
+    assert!(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/seize/nothing-asked/run")).exists(), "the cases are not where they belong");
+    Harness::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases"), case, transcript).select(["/*/*/run"]).test();
 }
 
 fn case(run: PathBuf) -> Case {
     let folder = run.parent().expect("the case's folder");
-    let name = folder.file_name().expect("its name").to_string_lossy().into_owned();
+    let name = folder.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")).expect("a folder of cases");
+    let name = name.to_string_lossy().into_owned();
     // Raw: without it, `...` and `[..]` in the expectation would match anything.
     let expected = Data::read_from(&folder.join("expected"), None).raw();
     Case { name, fixture: run, expected }
