@@ -1,19 +1,26 @@
 //! The program on small trees of files: one folder a case, no code for a new one.
 //!
+//! `tests/README.md` says how a case is added, and which topic is for what.
+//!
 //! | in `tests/cases/TOPIC/NAME/` | |
 //! | --- | --- |
-//! | `run` | the commands, one a line, in words as a shell has them, with `--root root`; `#` begins a comment that says what the case is about |
-//! | `machine` | if it is there, the PCI functions of the machine, or the name of a machine in `tests/machines/` |
-//! | `root/` | the tree, as the machine would show it; where there is a `machine`, what the case has besides, or otherwise |
-//! | `prepare` | if it is there, a shell script that runs in a copy of the tree: for what git cannot keep (a fifo, an empty folder) and what is too large to keep |
-//! | `expected` | for each command its exit status, what it wrote, and which files of the tree it made, changed or removed |
+//! | `run` | `# ` and one sentence: the rule that the case proves; then the commands, one a line |
+//! | `machine` | optional: the PCI functions of the machine, or a name from `tests/machines/` |
+//! | `root/` | the tree as the machine shows it; with a `machine`, what is added or replaced |
+//! | `prepare` | optional: a shell script that runs in a copy of the tree |
+//! | `expected` | for each command: exit status, output, and what has changed in the tree |
 //!
-//! In a command, `{NAME}` stands for every line of the case's file NAME, one after another: a command with it is many. Empty lines and comments of that file are left out.
+//! A command is written as in a shell, with `--root root`. Further lines that begin with `#` are
+//! comments. `{NAME}` in a command stands for every line of the case's file NAME: the command runs
+//! once for each. Empty lines and comments of that file are left out.
+//!
+//! `prepare` makes what git cannot keep (a fifo, an empty folder) and what is too large to keep.
 //!
 //! # A machine
 //!
-//! One text says in thirty lines what sysfs says in two hundred files. A line is a folder below `/sys/devices`, indented below the folder that it is in; a function has its ids, its class and, if one has it, its
-//! driver. `#` begins a comment.
+//! One text says in thirty lines what sysfs says in two hundred files. A line is a folder below
+//! `/sys/devices`, indented below the folder that holds it. A function has its ids, its class and,
+//! if a driver has the function, the driver. `#` begins a comment.
 //!
 //! ```text
 //! pci0000:00
@@ -21,16 +28,20 @@
 //!     0000:03:00.0    1b21:1242:1043:8675 0c0330 xhci_hcd
 //! ```
 //!
-//! From this come the folders with `modalias` and `driver_override`, the links from `/sys/bus/pci/devices` and to the drivers, a Xen dom0 and a command line that asks for nothing.
+//! The harness makes from it the folders with `modalias` and `driver_override`, the links from
+//! `/sys/bus/pci/devices` and to the drivers, a Xen dom0, and a command line that asks for nothing.
 //!
 //! # What holds for every case
 //!
-//! A report and a plan are JSON, and say the same as the exit status. `plan` and `check` change nothing. What `plan` says, `seize` does: on a copy of the tree it writes the overrides of those devices and of no other.
-//! What `plan` prints as a table is a configuration that means the same. So is what `list` prints: it asks for every function that may be taken.
+//! - A report and a plan are JSON, and say the same as the exit status.
+//! - `plan`, `check`, `list` and `status` change nothing.
+//! - `seize` does what `plan` says: on a copy of the tree it writes the overrides of the planned
+//!   devices and of no other.
+//! - What `plan` prints as a table is a configuration that means the same.
+//! - What `list` prints is a configuration that asks for every function that may be taken.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test cases` writes `expected` anew: read the difference before you keep it.
-//!
-//! A tree is no kernel: what is written into `bind` has no effect. What follows from effects is told in `tests/model.rs`.
+//! A tree is no kernel: what is written into `bind` has no effect. `tests/model.rs` tells what
+//! follows from effects.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -49,78 +60,173 @@ use tryfn::{Case, Data, Harness};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
+
+/// The text that says how cases are added. It has the only table of topics.
+const README: &str = include_str!("README.md");
+
 fn main() {
-    // A harness that finds nothing to do would be content with it.
-    assert!(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/seize/nothing-asked/run")).exists(), "the cases are not where they belong");
-    Harness::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases"), case, transcript).select(["/*/*/run"]).test();
+    // Check the folders first: the harness passes over a `run` that lies elsewhere, and would be
+    // content with no case at all.
+    let faults = layout_faults(Path::new(CASES), README).expect("the folders of cases are read");
+    assert!(faults.is_empty(), "tests/cases:\n{}", faults.join("\n"));
+    Harness::new(CASES, case, transcript).select(["/*/*/run"]).test();
 }
 
 fn case(run: PathBuf) -> Case {
     let folder = run.parent().expect("the case's folder");
-    let name = folder.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")).expect("a folder of cases");
-    let name = name.to_string_lossy().into_owned();
+    let name = folder.strip_prefix(CASES).expect("a folder of tests/cases").display().to_string();
     // Raw: without it, `...` and `[..]` in the expectation would match anything.
     let expected = Data::read_from(&folder.join("expected"), None).raw();
     Case { name, fixture: run, expected }
 }
 
-/// Runs the commands of a case, one after another on the same copy of its tree, and tells all that is to be seen of them.
+/// What is wrong with the folders: every topic stands in the table and has its folder, every
+/// folder in a topic is a case, and no name begins with a number.
+fn layout_faults(cases: &Path, readme: &str) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    let mut missing = topics_of_table(readme);
+    for topic in names_in(cases)? {
+        if !missing.remove(topic.as_str()) {
+            faults.push(format!("{topic}: not in the table of topics in tests/README.md"));
+        }
+        if has_number(&topic) {
+            faults.push(format!("{topic}: begins with a number"));
+        }
+        for name in names_in(&cases.join(&topic))? {
+            if has_number(&name) {
+                faults.push(format!("{topic}/{name}: begins with a number"));
+            }
+            let run = fs::read_to_string(cases.join(&topic).join(&name).join("run"));
+            let fault = match &run {
+                Ok(text) => rule_fault(text.lines().next().unwrap_or_default()),
+                Err(_) => Some("is no case: it has no file `run`"),
+            };
+            faults.extend(fault.map(|fault| format!("{topic}/{name}: {fault}")));
+        }
+    }
+    faults.extend(missing.iter().map(|topic| format!("{topic}: in the table, but no folder")));
+    Ok(faults)
+}
+
+fn has_number(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The topics in the table below the heading `## Topics`.
+fn topics_of_table(readme: &str) -> BTreeSet<&str> {
+    let lines = readme.lines().skip_while(|line| *line != "## Topics").skip(1);
+    let section = lines.take_while(|line| !line.starts_with('#'));
+    section.filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect()
+}
+
+fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into());
+    fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?.map(name).collect()
+}
+
+/// What is wrong with the first line of a `run`.
+fn rule_fault(line: &str) -> Option<&'static str> {
+    let Some(rule) = line.strip_prefix("# ") else {
+        return Some("`run` does not begin with `# ` and its rule");
+    };
+    if line.chars().count() > 100 {
+        return Some("the rule in `run` has more than 100 columns");
+    }
+    let has_inner_end = [". ", "? ", "! "].iter().any(|end| rule.contains(end));
+    (has_inner_end || !rule.ends_with('.')).then_some("the rule in `run` is not one sentence")
+}
+
+/// Runs the commands of a case, one after another on the same copy of its tree, and tells all that
+/// is to be seen of them.
 fn transcript(run: &Path) -> Result<String> {
     let folder = run.parent().ok_or("no folder")?;
     let copy = tempfile::tempdir()?;
     let root = copy.path().join("root");
     fs::create_dir(&root)?;
-    if folder.join("machine").exists() {
-        make_machine(&description(&folder.join("machine"))?, &root)?;
-    }
-    if folder.join("root").exists() {
-        copy_tree(&folder.join("root"), &root)?;
-    }
-    if folder.join("prepare").exists() {
-        let status = Command::new("sh").arg("-eu").arg(folder.join("prepare")).current_dir(&root).status()?;
-        if !status.success() {
-            return Err("the case's script 'prepare' failed".into());
-        }
-    }
+    make_tree(folder, &root)?;
 
     let mut told = String::new();
     let mut mirror = None;
-    for line in fs::read_to_string(run)?.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    let text = fs::read_to_string(run)?;
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         for Words { shown, words } in commands(folder, line)? {
             let before = files(&root)?;
             touch_nothing_real(&words, &before)?;
             let output = run_in(copy.path(), &words[1..])?;
             let after = files(&root)?;
 
-            writeln!(told, "$ {shown}\n[exit {}]", output.status.code().ok_or("ended by a signal")?)?;
+            let status = output.status.code().ok_or("ended by a signal")?;
+            writeln!(told, "$ {shown}\n[exit {status}]")?;
             tell(&mut told, "stdout", &output.stdout)?;
             tell(&mut told, "stderr", &output.stderr)?;
             tell_changes(&mut told, &before, &after)?;
-            let has = |word: &str| words.iter().any(|own| own == word);
-            if has("seize") {
-                mirror = None;
-                report_agrees(&root.join("run/pciseize/report"), &output)?;
-            } else if has("release") {
-                mirror = None;
-            } else if before != after {
-                return Err(format!("{shown}: something was changed").into());
-            } else if has("list") && !has("--json") && !has("--boot") && output.status.success() {
-                list_is_configuration(copy.path(), &words, &output)?;
-            } else if has("plan") && !has("--warnings") && output.status.code() != Some(2) {
-                if has("--json") {
-                    let plan = plan_agrees(&output)?;
-                    let mirror = match &mut mirror {
-                        Some(mirror) => mirror,
-                        None => mirror.insert(Mirror::of(&root)?),
-                    };
-                    mirror.agrees(&words, &plan).map_err(|e| format!("{shown}: {e}"))?;
-                } else {
-                    table_is_configuration(copy.path(), &words, &output)?;
-                }
-            }
+            let done = Done { words: &words, output: &output, has_changed: before != after };
+            done.agrees(copy.path(), &mut mirror).map_err(|e| format!("{shown}: {e}"))?;
         }
     }
     Ok(told)
+}
+
+/// Makes the tree of a case: its machine, its files, and what its script prepares.
+fn make_tree(folder: &Path, root: &Path) -> Result<()> {
+    if folder.join("machine").exists() {
+        make_machine(&description(&folder.join("machine"))?, root)?;
+    }
+    if folder.join("root").exists() {
+        copy_tree(&folder.join("root"), root)?;
+    }
+    let script = folder.join("prepare");
+    if script.exists() {
+        let status = Command::new("sh").arg("-eu").arg(script).current_dir(root).status()?;
+        if !status.success() {
+            return Err("the case's script 'prepare' failed".into());
+        }
+    }
+    Ok(())
+}
+
+/// A command that has run.
+struct Done<'a> {
+    words: &'a [OsString],
+    output: &'a Output,
+    has_changed: bool,
+}
+
+impl Done<'_> {
+    fn has(&self, word: &str) -> bool {
+        self.words.iter().any(|own| own == word)
+    }
+
+    /// What holds for every case holds here. The mirror lasts until a command changes the tree.
+    fn agrees(&self, folder: &Path, mirror: &mut Option<Mirror>) -> Result<()> {
+        let root = folder.join("root");
+        let status = self.output.status.code();
+        if self.has("seize") {
+            *mirror = None;
+            report_agrees(&root.join("run/pciseize/report"), self.output)?;
+        } else if self.has("release") {
+            *mirror = None;
+        } else if self.has_changed {
+            return Err("something was changed".into());
+        } else if self.has("list") && !self.has("--json") && !self.has("--boot") {
+            if status == Some(0) {
+                list_is_configuration(folder, self.words, self.output)?;
+            }
+        } else if self.has("plan") && !self.has("--warnings") && status != Some(2) {
+            if self.has("--json") {
+                let plan = plan_agrees(self.output)?;
+                let mirror = match mirror {
+                    Some(mirror) => mirror,
+                    None => mirror.insert(Mirror::of(&root)?),
+                };
+                mirror.agrees(self.words, &plan)?;
+            } else {
+                table_is_configuration(folder, self.words, self.output)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Runs the program. Where it waits for ever it is ended with status 124, in ten minutes: a run takes some
@@ -140,18 +246,22 @@ struct Words {
 /// The commands that a line means: one, or with `{NAME}` one for each line of that file.
 fn commands(folder: &Path, line: &str) -> Result<Vec<Words>> {
     let words = shlex::split(line).ok_or_else(|| format!("{line}: an open quote"))?;
-    let Some((place, name)) = words.iter().enumerate().find_map(|(place, word)| Some((place, word.strip_prefix('{')?.strip_suffix('}')?))) else {
-        return Ok(vec![Words { shown: line.into(), words: words.into_iter().map(OsString::from).collect() }]);
+    let place = words.iter().position(|word| word.starts_with('{') && word.ends_with('}'));
+    let Some(place) = place else {
+        let words = words.into_iter().map(OsString::from).collect();
+        return Ok(vec![Words { shown: line.into(), words }]);
     };
+    let name = words[place].trim_matches(['{', '}']);
     let text = fs::read(folder.join(name)).map_err(|e| format!("{name}: {e}"))?;
-    let lines = text.split(|&b| b == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));
-    Ok(lines
-        .map(|text| {
-            let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
-            words[place] = OsStr::from_bytes(text).into();
-            Words { shown: line.replace(&format!("{{{name}}}"), &String::from_utf8_lossy(text)), words }
-        })
-        .collect())
+    let lines = text.split(|&b| b == b'\n');
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+    let command = |text| {
+        let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        words[place] = OsStr::from_bytes(text).into();
+        let shown = line.replace(&format!("{{{name}}}"), &String::from_utf8_lossy(text));
+        Words { shown, words }
+    };
+    Ok(lines.map(command).collect())
 }
 
 /// The text that describes the machine of a case, which may stand in `tests/machines/`.
@@ -160,20 +270,16 @@ fn description(machine: &Path) -> Result<String> {
     if text.trim().contains(char::is_whitespace) {
         return Ok(text);
     }
-    let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machines")).join(text.trim());
+    let machines = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machines"));
+    let shared = machines.join(text.trim());
     fs::read_to_string(&shared).map_err(|e| format!("{}: {e}", shared.display()).into())
 }
 
-/// Makes the tree of a machine.
+/// Makes the files of a machine.
 fn make_machine(description: &str, root: &Path) -> Result<()> {
-    let write = |path: &str, text: &str| -> io::Result<()> {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(root))?;
-        fs::write(path, text)
-    };
-    write("sys/hypervisor/properties/features", "00000800\n")?;
-    write("proc/cmdline", "root=/dev/sda1 ro quiet\n")?;
-    write("proc/sys/kernel/osrelease", "6.1.0-test\n")?;
+    write_below(root, "sys/hypervisor/properties/features", "00000800\n")?;
+    write_below(root, "proc/cmdline", "root=/dev/sda1 ro quiet\n")?;
+    write_below(root, "proc/sys/kernel/osrelease", "6.1.0-test\n")?;
     fs::create_dir_all(root.join("sys/bus/pci/devices"))?;
 
     // The folders around the next line, each with its indentation.
@@ -186,34 +292,70 @@ fn make_machine(description: &str, root: &Path) -> Result<()> {
         around.retain(|&(outer, _)| outer < indentation);
         around.push((indentation, name));
         let Some(ids) = words.next() else { continue };
-        let (class, driver) = (words.next().ok_or_else(|| format!("{line}: no class"))?, words.next());
-
-        let names: Vec<&str> = around.iter().map(|&(_, name)| name).collect();
-        let device = format!("devices/{}", names.join("/"));
-        let [vendor, model, subvendor, submodel] =
-            ids.split(':').map(str::to_uppercase).collect::<Vec<_>>().try_into().map_err(|_| format!("{line}: not four ids"))?;
-        let [base, sub, interface] = [0, 2, 4].map(|at| class[at..at + 2].to_uppercase());
-        let modalias = format!("pci:v0000{vendor}d0000{model}sv0000{subvendor}sd0000{submodel}bc{base}sc{sub}i{interface}\n");
-        write(&format!("sys/{device}/modalias"), &modalias)?;
-        write(&format!("sys/{device}/driver_override"), "(null)\n")?;
-        symlink(format!("../../../{device}"), root.join("sys/bus/pci/devices").join(name))?;
-        if let Some(driver) = driver {
-            write(&format!("sys/bus/pci/drivers/{driver}/bind"), "")?;
-            write(&format!("sys/bus/pci/drivers/{driver}/unbind"), "")?;
-            symlink(format!("{}bus/pci/drivers/{driver}", "../".repeat(names.len() + 1)), root.join("sys").join(&device).join("driver"))?;
-        }
+        let class = words.next().ok_or_else(|| format!("{line}: no class"))?;
+        let folders: Vec<&str> = around.iter().map(|&(_, name)| name).collect();
+        let function = Function { folders: &folders, ids, class, driver: words.next() };
+        function.make(root).map_err(|e| format!("{line}: {e}"))?;
     }
     Ok(())
 }
 
-/// A test may run on a real dom0, as root. It must neither seize that machine's devices nor load a module into its kernel.
+/// A function of a machine.
+struct Function<'a> {
+    /// The folders from `/sys/devices` down to its own.
+    folders: &'a [&'a str],
+    ids: &'a str,
+    class: &'a str,
+    driver: Option<&'a str>,
+}
+
+impl Function<'_> {
+    fn make(&self, root: &Path) -> Result<()> {
+        let device = format!("devices/{}", self.folders.join("/"));
+        write_below(root, &format!("sys/{device}/modalias"), &self.modalias()?)?;
+        write_below(root, &format!("sys/{device}/driver_override"), "(null)\n")?;
+        let name = self.folders.last().ok_or("no folder")?;
+        let link = root.join("sys/bus/pci/devices").join(name);
+        symlink(format!("../../../{device}"), link)?;
+        let Some(driver) = self.driver else { return Ok(()) };
+        write_below(root, &format!("sys/bus/pci/drivers/{driver}/bind"), "")?;
+        write_below(root, &format!("sys/bus/pci/drivers/{driver}/unbind"), "")?;
+        let up = "../".repeat(self.folders.len() + 1);
+        let link = root.join("sys").join(&device).join("driver");
+        symlink(format!("{up}bus/pci/drivers/{driver}"), link)?;
+        Ok(())
+    }
+
+    fn modalias(&self) -> Result<String> {
+        let ids: Vec<String> = self.ids.split(':').map(str::to_uppercase).collect();
+        let [vendor, model, subvendor, submodel] = ids.as_slice() else {
+            return Err("not four ids".into());
+        };
+        let [base, sub, interface] = [0, 2, 4].map(|at| self.class[at..at + 2].to_uppercase());
+        let ids = format!("v0000{vendor}d0000{model}sv0000{subvendor}sd0000{submodel}");
+        Ok(format!("pci:{ids}bc{base}sc{sub}i{interface}\n"))
+    }
+}
+
+/// Writes a file below a folder, and makes the folders on the way.
+fn write_below(root: &Path, path: &str, text: &str) -> io::Result<()> {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap_or(root))?;
+    fs::write(path, text)
+}
+
+/// A test may run on a real dom0, as root. It must neither seize that machine's devices nor load a
+/// module into its kernel.
 fn touch_nothing_real(words: &[OsString], files: &Files) -> Result<()> {
     let is_rooted = words.windows(2).any(|pair| pair == ["--root", "root"]);
-    if words.first().is_none_or(|word| word != "pciseize") || words.iter().any(|word| word == "seize") && !is_rooted {
+    let is_ours = words.first().is_some_and(|word| word == "pciseize");
+    let is_seize = words.iter().any(|word| word == "seize");
+    if !is_ours || is_seize && !is_rooted {
         return Err("a command is 'pciseize …', and 'seize' needs '--root root'".into());
     }
     if let Some(module) = files.keys().find(|path| path.to_string_lossy().contains(".ko")) {
-        return Err(format!("{} would be loaded into the kernel of this machine", module.display()).into());
+        let module = module.display();
+        return Err(format!("{module} would be loaded into the kernel of this machine").into());
     }
     Ok(())
 }
@@ -280,32 +422,41 @@ fn tell_changes(told: &mut String, before: &Files, after: &Files) -> Result<()> 
             (None, Some(content)) => tell(told, &format!("new {shown}"), content)?,
             (Some(_), None) => writeln!(told, "[removed {shown}]")?,
             // Devices are worked on side by side: whose address was written last is chance.
-            (Some(old), Some(new)) if old != new && path.parent().is_some_and(|folder| folder.ends_with("drivers/pciback")) => {
-                tell(told, &format!("changed {shown}"), b"an address")?;
+            (Some(old), Some(new)) if old != new => {
+                let is_of_pciback = path.parent().is_some_and(|of| of.ends_with("drivers/pciback"));
+                let content: &[u8] = if is_of_pciback { b"an address" } else { new };
+                tell(told, &format!("changed {shown}"), content)?;
             }
-            (Some(old), Some(new)) if old != new => tell(told, &format!("changed {shown}"), new)?,
             _ => {}
         }
     }
     Ok(())
 }
 
+fn json(name: &str, text: &[u8]) -> Result<Value> {
+    serde_json::from_slice(text).map_err(|e| format!("the {name} is not JSON: {e}").into())
+}
+
 /// The report, where there is one, is JSON, and says the same as the exit status.
 fn report_agrees(report: &Path, output: &Output) -> Result<()> {
     let Ok(text) = fs::read(report) else { return Ok(()) };
-    let report: Value = serde_json::from_slice(&text).map_err(|e| format!("the report is not JSON: {e}"))?;
+    let report = json("report", &text)?;
     let is = |key: &str| report[key].as_bool().ok_or(format!("the report has no {key}"));
     let devices = report["devices"].as_array().ok_or("the report has no devices")?;
     let problems = report["problems"].as_array().ok_or("the report has no problems")?;
-    let is_as_asked =
-        problems.iter().all(is_notice) && devices.iter().all(|device| ["seized", "assigned", "kept"].iter().any(|outcome| device["latest"] == *outcome));
+    let is_well = |device: &Value| {
+        let latest = device["latest"].as_str();
+        matches!(latest, Some("seized" | "assigned" | "kept"))
+    };
+    let is_as_asked = problems.iter().all(is_notice) && devices.iter().all(is_well);
     let expected = match (is_as_asked || !is("dom0")? || is("off")?, is("strict")?) {
         (true, _) => 0,
         (false, false) => 1,
         (false, true) => 3,
     };
     if output.status.code() != Some(expected) {
-        return Err(format!("by the report the exit status is {expected}, not {:?}", output.status.code()).into());
+        let status = output.status;
+        return Err(format!("by the report the exit status is {expected}, not {status}").into());
     }
     Ok(())
 }
@@ -315,21 +466,30 @@ fn is_notice(problem: &Value) -> bool {
     problem["message"].as_str().is_some_and(|message| message.starts_with("keeps nothing"))
 }
 
+/// The fields of a device of the plan, in the order of the alphabet.
+const PLAN_FIELDS: &str = "action address class device driver path selector source \
+    subdevice subvendor vendor warnings";
+
 /// A plan is JSON with the fields that the contract names, and says the same as the exit status.
 fn plan_agrees(output: &Output) -> Result<Value> {
-    const FIELDS: &str = "action address class device driver path selector source subdevice subvendor vendor warnings";
-    let plan: Value = serde_json::from_slice(&output.stdout).map_err(|e| format!("the plan is not JSON: {e}"))?;
+    let plan = json("plan", &output.stdout)?;
     let devices = plan["devices"].as_array().ok_or("the plan has no devices")?;
     let problems = plan["problems"].as_array().ok_or("the plan has no problems")?;
     for device in devices {
-        let fields: BTreeSet<&str> = device.as_object().ok_or("a device is no object")?.keys().map(String::as_str).collect();
-        if !fields.iter().copied().eq(FIELDS.split(' ')) {
+        let device = device.as_object().ok_or("a device is no object")?;
+        let fields: BTreeSet<&str> = device.keys().map(String::as_str).collect();
+        if !fields.iter().copied().eq(PLAN_FIELDS.split(' ')) {
             return Err(format!("a device of the plan has {fields:?}").into());
         }
     }
-    // A device that is to be taken is not as asked where something has failed already. Warnings change nothing.
+    // A device that is to be taken is not as asked if something has failed already. Warnings
+    // change nothing.
     let has_failed = |device: &Value| pieces(device).any(|piece| piece.starts_with("reading "));
-    let is_well = |device: &Value| device["action"] == "keep" || device["action"] == "seize" && !has_failed(device);
+    let is_well = |device: &Value| match device["action"].as_str() {
+        Some("keep") => true,
+        Some("seize") => !has_failed(device),
+        _ => false,
+    };
     let is_as_asked = problems.iter().all(is_notice) && devices.iter().all(is_well);
     if output.status.code() != Some(i32::from(!is_as_asked)) {
         return Err(format!("by the plan as asked: {is_as_asked}, yet {}", output.status).into());
@@ -339,15 +499,23 @@ fn plan_agrees(output: &Output) -> Result<Value> {
 
 /// What is said of a device, in pieces.
 fn pieces(device: &Value) -> impl Iterator<Item = &str> {
-    device["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str).flat_map(|warning| warning.split("; "))
+    let warnings = device["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    warnings.flat_map(|warning| warning.split("; "))
 }
 
-/// Whether dom0 uses a device: a boot takes it all the same, and `seize` on the running host leaves it.
+/// Whether dom0 uses a device: a boot takes it all the same, and `seize` on the running host
+/// leaves it.
 fn is_in_use(device: &Value) -> bool {
-    pieces(device).any(|piece| ["it holds ", "it carries ", "it is the boot display", "it has the last keyboard"].iter().any(|begin| piece.starts_with(begin)))
+    let is_use = |piece: &str| {
+        let begins = |begin| piece.starts_with(begin);
+        let is_held = begins("it holds ") || begins("it carries ");
+        is_held || begins("it is the boot display") || begins("it has the last keyboard")
+    };
+    pieces(device).any(is_use)
 }
 
-/// A copy of the tree of a case in which `seize` may do what the plans say. Made when it is first wanted, and after each use as it was.
+/// A copy of the tree of a case in which `seize` may do what the plans say. Made when it is first
+/// wanted, and after each use as it was.
 struct Mirror(TempDir);
 
 impl Mirror {
@@ -358,7 +526,8 @@ impl Mirror {
         Ok(Mirror(mirror))
     }
 
-    /// What the plan says, `seize` does, but for what is in use: the overrides that it writes are those of the devices that are to be taken.
+    /// `seize` does what the plan says, but for what is in use: it writes the overrides of those
+    /// devices that are to be taken.
     fn agrees(&self, words: &[OsString], plan: &Value) -> Result<()> {
         let root = self.0.path().join("root");
         let cmdline = fs::read(root.join("proc/cmdline"));
@@ -368,19 +537,20 @@ impl Mirror {
         let before = overrides(&root);
         run_in(self.0.path(), &["--root".into(), "root".into(), "seize".into()])?;
         let after = overrides(&root);
-        let written: BTreeSet<&str> = before.keys().filter(|device| before[*device] != after[*device]).map(String::as_str).collect();
+        let has_changed = |device: &&str| before[*device] != after[*device];
+        let devices = before.keys().map(String::as_str);
+        let written: BTreeSet<&str> = devices.filter(has_changed).collect();
 
-        let is_done = plan["dom0"] == true && plan["off"] == false;
-        let is_taken = |device: &&Value| is_done && device["action"] == "seize" && !is_in_use(device);
-        let planned = plan["devices"].as_array().into_iter().flatten().filter(is_taken).filter_map(|device| device["address"].as_str());
-        // Where there is no such file there is nothing to write.
-        let planned: BTreeSet<&str> = planned.filter(|&device| before.contains_key(device)).collect();
+        // A device without such a file has nothing to write.
+        let mut planned = planned_to_take(plan);
+        planned.retain(|device| before.contains_key(*device));
         if planned != written {
             return Err(format!("planned were {planned:?}, written {written:?}").into());
         }
 
+        let devices = root.join("sys/bus/pci/devices");
         for device in written {
-            fs::write(root.join("sys/bus/pci/devices").join(device).join("driver_override"), &before[device])?;
+            fs::write(devices.join(device).join("driver_override"), &before[device])?;
         }
         if let Ok(cmdline) = cmdline {
             fs::write(root.join("proc/cmdline"), cmdline)?;
@@ -390,49 +560,76 @@ impl Mirror {
     }
 }
 
+/// The devices that `seize` takes on the running host, by the plan.
+fn planned_to_take(plan: &Value) -> BTreeSet<&str> {
+    if plan["dom0"] != true || plan["off"] != false {
+        return BTreeSet::new();
+    }
+    let is_taken = |device: &&Value| device["action"] == "seize" && !is_in_use(device);
+    let taken = plan["devices"].as_array().into_iter().flatten().filter(is_taken);
+    taken.filter_map(|device| device["address"].as_str()).collect()
+}
+
 /// The overrides of all devices that have one.
 fn overrides(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let devices = fs::read_dir(root.join("sys/bus/pci/devices")).into_iter().flatten().flatten();
-    devices.filter_map(|device| Some((device.file_name().into_string().ok()?, fs::read(device.path().join("driver_override")).ok()?))).collect()
+    let with_override = devices.filter_map(|device| {
+        let content = fs::read(device.path().join("driver_override")).ok()?;
+        Some((device.file_name().into_string().ok()?, content))
+    });
+    with_override.collect()
 }
 
-/// What `list` prints can be pasted as it stands: on the same machine it asks for exactly the functions that are no comment, and all of them are taken, or kept by what the machine has for a configuration.
+/// What `list` prints can be pasted as it stands: on the same machine, without its configuration,
+/// it asks for exactly the functions that are no comment, and all of them are taken.
 fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
     let pasted = folder.join("listed");
-    fs::create_dir_all(&pasted)?;
-    copy_tree(&folder.join("root"), &pasted.join("root")).ok();
     let root = pasted.join("root");
-    for configuration in ["etc", "proc/cmdline", "proc/self", "proc/net", "proc/bus", "proc/swaps", "run"] {
-        let path = root.join(configuration);
+    fs::create_dir_all(&pasted)?;
+    copy_tree(&folder.join("root"), &root).ok();
+    for known in ["etc", "proc/cmdline", "proc/self", "proc/net", "proc/bus", "proc/swaps", "run"] {
+        let path = root.join(known);
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
     fs::create_dir_all(root.join("etc/xen"))?;
     fs::write(root.join("etc/xen/pciback.conf"), &output.stdout)?;
-    let plan = plan_agrees(&run_in(&pasted, &[&words[1..3], &["plan".into(), "--cmdline".into(), "".into(), "--json".into()]].concat())?)?;
-    let taken = plan["devices"].as_array().into_iter().flatten().filter(|device| device["action"] == "seize").filter_map(|device| device["address"].as_str());
-    let addresses = str::from_utf8(&output.stdout)?.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once("# ")?.1.split(' ').next());
-    if !taken.eq(addresses) || plan["problems"].as_array().is_none_or(|problems| !problems.is_empty()) {
+
+    let plan = ["plan", "--cmdline", "", "--json"].map(OsString::from);
+    let plan = plan_agrees(&run_in(&pasted, &[&words[1..3], &plan].concat())?)?;
+    let devices = plan["devices"].as_array().into_iter().flatten();
+    let taken = devices.filter(|device| device["action"] == "seize");
+    let taken = taken.filter_map(|device| device["address"].as_str());
+    let lines = str::from_utf8(&output.stdout)?.lines().filter(|line| !line.starts_with('#'));
+    let listed = lines.filter_map(|line| line.split_once("# ")?.1.split(' ').next());
+    let has_problem = plan["problems"].as_array().is_none_or(|problems| !problems.is_empty());
+    if !taken.eq(listed) || has_problem {
         return Err(format!("pasted, the list means something else: {plan:#}").into());
     }
     fs::remove_dir_all(pasted)?;
     Ok(())
 }
 
-/// What `plan` prints as a table is a configuration: no line of it is a mistake, and those that are no comment are the devices that are to be taken, and with `!` those that are to be kept.
+/// What `plan` prints as a table is a configuration: no line of it is a mistake. The lines that are
+/// no comment are the devices that are to be taken and, with `!`, those that are to be kept.
 fn table_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
     fs::write(folder.join("pasted.conf"), &output.stdout)?;
     let checked = run_in(folder, &["check".into(), "pasted.conf".into()])?;
     if checked.status.code() != Some(0) {
-        return Err(format!("the table cannot be pasted: {}", String::from_utf8_lossy(&checked.stdout)).into());
+        let mistakes = String::from_utf8_lossy(&checked.stdout);
+        return Err(format!("the table cannot be pasted: {mistakes}").into());
     }
     let plan = plan_agrees(&run_in(folder, &[&words[1..], &["--json".into()]].concat())?)?;
-    let planned = plan["devices"].as_array().into_iter().flatten().filter_map(|device| match (device["action"].as_str()?, device["address"].as_str()?) {
-        ("seize", address) => Some(address.to_owned()),
-        ("keep", address) => Some(format!("!{address}")),
-        _ => None,
+    let devices = plan["devices"].as_array().into_iter().flatten();
+    let planned = devices.filter_map(|device| {
+        let address = device["address"].as_str()?;
+        match device["action"].as_str()? {
+            "seize" => Some(address.to_owned()),
+            "keep" => Some(format!("!{address}")),
+            _ => None,
+        }
     });
-    let pasted = str::from_utf8(&output.stdout)?.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next());
-    if !planned.eq(pasted) {
+    let lines = str::from_utf8(&output.stdout)?.lines().filter(|line| !line.starts_with('#'));
+    if !planned.eq(lines.filter_map(|line| line.split_whitespace().next())) {
         return Err("pasted, the table would mean other devices than the plan".into());
     }
     Ok(())
