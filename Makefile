@@ -28,7 +28,7 @@ CHECK_PACKAGES = groff-base mandoc shellcheck strace systemd util-linux valgrind
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils zstd
 
-SHELL_SCRIPTS = .ci/run benches/guest/* completions/pciseize dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/vm/guest/guest-init tests/vm/guest/passthrough tests/vm/guest/storm tests/vm/guest/test-init tests/vm/lab/make-initramfs
+SHELL_SCRIPTS = .ci/run benches/guest/* completions/pciseize dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/summary.sh tests/vm/guest/guest-init tests/vm/guest/passthrough tests/vm/guest/storm tests/vm/guest/test-init tests/vm/lab/make-initramfs
 
 .PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
 .DELETE_ON_ERROR:
@@ -52,8 +52,9 @@ target/man/%: man/%.scd
 demo: requirements requirements-vm
 	$(CARGO) run --quiet --locked --example demo
 
-# All tests.
-check: check-fast check-model check-fuzz check-vm
+# All tests, and at the end a line for each part.
+check:
+	@tests/summary.sh check-fast check-model check-fuzz check-vm
 
 # All but the long ones: no fuzzing, no virtual machines.
 check-fast: requirements
