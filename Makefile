@@ -1,6 +1,7 @@
-# pciseize: build, test, try, install. Each command gets what it needs.
+# pciseize: build, test, try, install.
 
 PREFIX = /usr
+SBINDIR = $(PREFIX)/sbin
 DESTDIR =
 CARGO = cargo
 INSTALL = install
@@ -8,67 +9,116 @@ INSTALL = install
 PROGRAM = target/release/pciseize
 TOOLS = target/tools
 CARGO_FUZZ = $(TOOLS)/bin/cargo-fuzz
-PAGES = target/man/pciback.conf.5 target/man/pciseize.8
-# Neither generator looks anywhere else, whatever PREFIX is.
-INITRAMFS_TOOLS = $(DESTDIR)/usr/share/initramfs-tools
-DRACUT = $(DESTDIR)/usr/lib/dracut/modules.d/50pciseize
-# Beside the folder that udev reads: who wants the rule links it there.
-UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
-COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-RULES = $(DESTDIR)$(PREFIX)/share/pciseize/10-pciseize.rules
-DOC = $(DESTDIR)$(PREFIX)/share/doc/pciseize
-MAN = $(DESTDIR)$(PREFIX)/share/man
 
-# Generated cases are the same at every `make check`: what stops a change there is its own doing. Others: make check PROPTEST_RNG_SEED=$$(date +%s), or `cargo test`, which takes new ones each time.
+# Where the templates and manual pages go once @PREFIX@ and @SBINDIR@ are filled in. Each pair of
+# paths has its own folder: a second `make install` with other paths takes no file of the first.
+READY = target/ready/$(subst /,_,$(PREFIX)$(SBINDIR))
+TEMPLATES = dracut/50pciseize/0-pciseize.sh dracut/50pciseize/module-setup.sh \
+	dracut/50pciseize/pciseize.service initramfs-hooks/hook initramfs-hooks/init-top \
+	systemd/pciseize.service udev/10-pciseize.rules
+PAGES = $(READY)/man/pciback.conf.5 $(READY)/man/pciseize.8
+
+# The two generators look in these folders only, whatever PREFIX is.
+INITRAMFS_TOOLS = /usr/share/initramfs-tools
+DRACUT = /usr/lib/dracut/modules.d/50pciseize
+MAN = $(PREFIX)/share/man
+DOC = $(PREFIX)/share/doc/pciseize
+DOCUMENTS = $(wildcard *.md docs/*.md docs/*.svg) LICENSE-APACHE LICENSE-MIT
+
+# What is installed, one file a line: its mode, its source, its place. `make uninstall` reads the
+# same table. udev does not read the rule where it is: a user who wants it links it.
+define FILES
+755 $(PROGRAM) $(SBINDIR)/pciseize
+755 $(READY)/initramfs-hooks/hook $(INITRAMFS_TOOLS)/hooks/pciseize
+755 $(READY)/initramfs-hooks/init-top $(INITRAMFS_TOOLS)/scripts/init-top/00-pciseize
+755 $(READY)/dracut/50pciseize/0-pciseize.sh $(DRACUT)/0-pciseize.sh
+755 $(READY)/dracut/50pciseize/module-setup.sh $(DRACUT)/module-setup.sh
+644 $(READY)/dracut/50pciseize/pciseize.service $(DRACUT)/pciseize.service
+644 $(READY)/systemd/pciseize.service $(PREFIX)/lib/systemd/system/pciseize.service
+644 $(READY)/udev/10-pciseize.rules $(PREFIX)/share/pciseize/10-pciseize.rules
+644 completions/pciseize $(PREFIX)/share/bash-completion/completions/pciseize
+644 examples/pciback.conf.example $(DOC)/pciback.conf.example
+$(foreach page,$(PAGES),644 $(page) $(MAN)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
+)$(foreach file,$(DOCUMENTS),644 $(file) $(DOC)/$(file)
+)
+endef
+export FILES
+
+# Folders that `make uninstall` removes if nothing else is in them.
+FOLDERS = $(DRACUT) $(PREFIX)/share/pciseize $(DOC)/docs $(DOC) /etc/xen/pciback.conf.d
+
+# Generated cases are the same at every `make check`, so that only the change under test can break
+# it. For other cases: make check PROPTEST_RNG_SEED=$$(date +%s). `cargo test` always takes others.
 export PROPTEST_RNG_SEED = 20261125
 
-# What has to be there, as Debian packages. What is missing is installed by the targets that need it.
+# What has to be there, as Debian packages.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = groff-base mandoc shellcheck strace systemd util-linux valgrind
+CHECK_PACKAGES = groff-base man-db mandoc python3-minimal shellcheck strace systemd util-linux \
+	valgrind
 FUZZ_PACKAGES = g++
-VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux xz-utils zstd
+VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux \
+	xz-utils zstd
 
-SHELL_SCRIPTS = .ci/run benches/guest/* completions/pciseize dracut/50pciseize/*.sh fuzz/run initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/summary.sh tests/vm/guest/guest-init tests/vm/guest/passthrough tests/vm/guest/storm tests/vm/guest/test-init tests/vm/lab/make-initramfs
+SHELL_SCRIPTS = .ci/run benches/guest/* completions/pciseize dracut/50pciseize/*.sh.in fuzz/run \
+	initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/summary.sh \
+	tests/vm/guest/guest-init tests/vm/guest/passthrough tests/vm/guest/storm tests/vm/guest/test-init \
+	tests/vm/lab/make-initramfs
 
-.PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install man no-scdoc requirements requirements-fuzz requirements-vm
+.PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install \
+	man no-scdoc requirements requirements-fuzz requirements-vm uninstall
 .DELETE_ON_ERROR:
 
-build: man
+build: man $(addprefix $(READY)/,$(TEMPLATES))
 	$(CARGO) build --release --locked
 
-# The manual pages. Nobody has to do without the program for want of them.
+# Fills a template. Written beside its place and renamed: another make may be reading the file.
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
+
+$(addprefix $(READY)/,$(TEMPLATES)): $(READY)/%: %.in Makefile
+	@mkdir -p $(@D)
+	@$(FILL) $< >$@.$$$$ && mv $@.$$$$ $@
+
+# The manual pages. The program is built and installed without them where there is no scdoc.
 man: $(if $(shell command -v scdoc 2>/dev/null),$(PAGES),no-scdoc)
 
 no-scdoc:
-	@echo 'There are no manual pages without scdoc (Debian: apt install scdoc); the program does not need them.' >&2
+	@echo 'There are no manual pages without scdoc: make requirements installs it (or your' \
+		'package manager). The program does not need them.' >&2
 
-# What scdoc says against hyphenation stands before .TH, which groff takes as a new start. Written \- a hyphen can be copied into a shell, and no line breaks behind it.
-target/man/%: man/%.scd
+# scdoc turns hyphenation off above .TH, where groff starts anew: the request is repeated below.
+# With \- in place of - an option can be copied into a shell, and no line breaks behind it.
+# The first line tells man(1) that the page has tables.
+$(READY)/man/%: man/%.scd Makefile
 	@mkdir -p $(@D)
-	scdoc <$< >$@
-	sed -i -e '/^\.TH/a .nh' -e '/^\(\.\|\\h\)/!s/-/\\-/g' $@
+	@$(FILL) $< | scdoc >$@.$$$$ && \
+		sed -i -e "1i '\\\\\" t" -e '/^\.TH/a .nh' -e '/^\(\.\|\\h\)/!s/-/\\-/g' $@.$$$$ && \
+		mv $@.$$$$ $@
 
-# Boots a real Xen dom0 twice, stock and with pciseize, and shows who has the devices.
-demo: requirements requirements-vm
+# Boots a real Xen dom0 twice, stock and with pciseize, and shows which driver has each device.
+demo: requirements-vm
 	$(CARGO) run --quiet --locked --example demo
 
-# All tests, and at the end a line for each part.
-check:
+# All tests, and at the end a line for each part. What a fresh machine lacks is installed first.
+check: requirements
 	@tests/summary.sh check-fast check-model check-fuzz check-vm
 
-# All but the long ones: no fuzzing, no virtual machines.
-check-fast: requirements
+# All tests but the long ones: no fuzzing, no virtual machines.
+check-fast:
+	$(REQUIRE) $(BUILD_PACKAGES) $(CHECK_PACKAGES)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --quiet --locked --all-targets --test vm -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --quiet --locked --no-deps
 	shellcheck $(SHELL_SCRIPTS)
 	$(CARGO) test --locked
 
-# The seizure on a kernel in memory, with a hundred thousand generated scenarios, optimised: more with PROPTEST_CASES=1000000 make check-model.
-check-model: requirements
-	PROPTEST_CASES=$${PROPTEST_CASES:-100000} $(CARGO) test --locked --profile model --test model -- scenarios
+# The seizure on a kernel in memory, with a hundred thousand generated scenarios, optimised.
+# More: PROPTEST_CASES=1000000 make check-model.
+check-model:
+	$(REQUIRE) $(BUILD_PACKAGES)
+	PROPTEST_CASES=$${PROPTEST_CASES:-100000} $(CARGO) test --locked --profile model \
+		--test model -- scenarios
 
-# Inputs that nobody thought of, some hundred thousand for each target.
+# Some hundred thousand generated inputs for each fuzz target.
 check-fuzz:
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(MAKE) fuzz RUNS=200000
@@ -83,54 +133,64 @@ fuzz: $(FUZZ_TARGETS)
 $(FUZZ_TARGETS): fuzz-%: $(CARGO_FUZZ)
 	PATH="$(CURDIR)/$(dir $(CARGO_FUZZ)):$$PATH" fuzz/run $* $(RUNS)
 
-# It only calls cargo and what was built: unoptimised it is there in half the time.
-$(CARGO_FUZZ): | requirements-fuzz
+# cargo-fuzz only starts cargo and the targets, so it is built without optimisation.
+$(CARGO_FUZZ):
+	$(REQUIRE) $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 	$(CARGO) install --quiet --locked --debug --root $(TOOLS) --version 0.13.2 cargo-fuzz
 
-# What a run costs as machines and requests grow: fails where that is more than functions plus items. Then how long the seizure takes in a real dom0, beside other ways.
-bench: requirements requirements-vm
+# What a run costs as machines and requests grow: fails where the cost grows faster than functions
+# plus items. Then how long the seizure takes in a real dom0, beside other ways.
+bench:
+	$(REQUIRE) $(BUILD_PACKAGES) $(CHECK_PACKAGES) $(VM_PACKAGES)
 	$(CARGO) bench --quiet --locked --profile dev --bench cost
 	$(CARGO) bench --quiet --locked --profile dev --bench seizure
 
-# Those in virtual machines: real Xen, real kernels. Two at a time, which is what two processors can do.
-check-vm: requirements requirements-vm
+# The tests in virtual machines: real Xen, real kernels. Two at a time, for two processors.
+check-vm:
+	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES)
 	$(CARGO) test --locked --test vm -- --test-threads=2 --nocapture
 
+# Names the packages that are missing, and `make requirements`; installs nothing.
+REQUIRE = @tests/requirements.sh
+
+# Installs all that building and testing need.
 requirements:
-	tests/requirements.sh $(BUILD_PACKAGES) $(CHECK_PACKAGES)
+	tests/requirements.sh --install $(BUILD_PACKAGES) $(CHECK_PACKAGES) $(FUZZ_PACKAGES) \
+		$(VM_PACKAGES)
 
 requirements-fuzz:
-	tests/requirements.sh $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
+	tests/requirements.sh --install $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 
 requirements-vm:
-	tests/requirements.sh $(VM_PACKAGES)
+	tests/requirements.sh --install $(BUILD_PACKAGES) $(VM_PACKAGES)
 
 $(PROGRAM):
 	$(MAKE) build
 
-# Puts another configuration into a finished program: make embed CONFIG=my.conf BINARY=/usr/sbin/pciseize
+# Puts a configuration into a finished program: make embed CONFIG=my.conf BINARY=/usr/sbin/pciseize
 embed:
 	$(CARGO) run --quiet --locked --example embed -- "$(CONFIG)" "$(BINARY)"
 
-# The hooks and the rule name the program where it is installed.
-install: $(PROGRAM) man
-	$(INSTALL) -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/pciseize
-	$(INSTALL) -D -m 755 initramfs-hooks/hook $(INITRAMFS_TOOLS)/hooks/pciseize
-	$(INSTALL) -D -m 755 initramfs-hooks/init-top $(INITRAMFS_TOOLS)/scripts/init-top/00-pciseize
-	$(INSTALL) -D -m 755 dracut/50pciseize/module-setup.sh $(DRACUT)/module-setup.sh
-	$(INSTALL) -m 755 dracut/50pciseize/0-pciseize.sh $(DRACUT)/0-pciseize.sh
-	$(INSTALL) -m 644 dracut/50pciseize/pciseize.service $(DRACUT)/pciseize.service
-	sed -i 's|^program=/usr/sbin/pciseize$$|program=$(PREFIX)/sbin/pciseize|' $(INITRAMFS_TOOLS)/hooks/pciseize $(DRACUT)/module-setup.sh
-	$(INSTALL) -D -m 644 udev/10-pciseize.rules $(RULES)
-	sed -i 's|/usr/sbin/pciseize|$(PREFIX)/sbin/pciseize|' $(RULES)
-	$(INSTALL) -D -m 644 systemd/pciseize.service $(UNITS)/pciseize.service
-	sed -i 's|/usr/sbin/pciseize|$(PREFIX)/sbin/pciseize|' $(UNITS)/pciseize.service
-	$(INSTALL) -D -m 644 completions/pciseize $(COMPLETIONS)/pciseize
-	$(INSTALL) -d $(DESTDIR)/etc/xen/pciback.conf.d $(DOC)
-	for page in $(PAGES); do \
-		[ ! -f $$page ] || $(INSTALL) -D -m 644 $$page $(MAN)/man$${page##*.}/$${page##*/} || exit; \
+# A manual page may be missing, see `man`; nothing else may.
+install: $(PROGRAM) man $(addprefix $(READY)/,$(TEMPLATES))
+	@echo "$$FILES" | while read -r mode source place; do \
+		case $$place in '') continue ;; */share/man/*) [ -f "$$source" ] || continue ;; esac; \
+		echo "$(DESTDIR)$$place"; \
+		$(INSTALL) -D -m "$$mode" "$$source" "$(DESTDIR)$$place" || exit; \
 	done
-	$(INSTALL) -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(DOC)
+	@$(INSTALL) -d "$(DESTDIR)/etc/xen/pciback.conf.d"
+
+# Removes what `make install` with the same PREFIX, SBINDIR and DESTDIR has installed. The
+# configuration stays, and so do images that have pciseize in them.
+uninstall:
+	@echo "$$FILES" | while read -r mode source place; do \
+		[ -z "$$place" ] || rm -f "$(DESTDIR)$$place" || exit; \
+	done
+	@for folder in $(FOLDERS); do \
+		[ ! -d "$(DESTDIR)$$folder" ] || \
+			rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$folder" || exit; \
+	done
+	@echo 'The next initramfs image is made without pciseize; the present one still has it.'
 
 clean:
 	$(CARGO) clean

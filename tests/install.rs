@@ -1,4 +1,5 @@
-//! `make install`: everything where a distribution expects it.
+//! `make install` puts every file where a distribution expects it, `make uninstall` takes exactly
+//! these files away, and no other target installs anything.
 
 mod release;
 
@@ -7,115 +8,254 @@ use std::{
     env, fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
-    process::Command,
+    process::{Command, Output},
 };
 
-/// `make install` into the folder `image` below `root`.
-fn make_install(root: &Path, prefix: &str) -> Command {
-    // Installing builds nothing where the program is there already.
-    let program = release::install(&release::program(), root);
+use tempfile::TempDir;
+
+/// The paths that a user of `make install` may set.
+#[derive(Clone, Copy)]
+struct Paths {
+    prefix: &'static str,
+    /// Empty: not set.
+    sbindir: &'static str,
+    /// Where the program is then.
+    program: &'static str,
+}
+
+const DEBIAN: Paths = Paths { prefix: "/usr", sbindir: "", program: "/usr/sbin/pciseize" };
+/// Fedora since 42: `/usr/sbin` is a link to `/usr/bin`.
+const MERGED_SBIN: Paths = Paths { prefix: "/usr", sbindir: "/usr/bin", program: "/usr/bin/pciseize" };
+const LOCAL: Paths = Paths { prefix: "/usr/local", sbindir: "", program: "/usr/local/sbin/pciseize" };
+
+/// A target of the Makefile on the folder `image` below `root`.
+fn make(root: &Path, paths: Paths, target: &str) -> Command {
     let mut make = Command::new("/usr/bin/make");
-    make.args(["--no-print-directory", "-C", release::PACKAGE, "install"]);
-    make.args([format!("DESTDIR={}", root.join("image").display()), format!("PREFIX={prefix}"), format!("PROGRAM={}", program.display())]);
+    make.args(["--no-print-directory", "-C", release::PACKAGE, target]);
+    make.arg(format!("DESTDIR={}", root.join("image").display()));
+    make.arg(format!("PREFIX={}", paths.prefix));
+    make.args((!paths.sbindir.is_empty()).then(|| format!("SBINDIR={}", paths.sbindir)));
+    // Installing builds nothing if the program is there already.
+    make.arg(format!("PROGRAM={}", root.join("pciseize").display()));
     make.env_remove("MAKEFLAGS");
     make
 }
 
-/// The installed files below `root` by their path, with their modes.
-fn installed(root: &Path, mut make: Command) -> BTreeMap<String, u32> {
-    let output = make.output().expect("make runs");
+fn succeed(mut command: Command) -> Output {
+    let output = command.output().expect("the command runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut files = BTreeMap::new();
-    list(&root.join("image"), "", &mut files);
-    files
+    output
 }
 
-fn list(folder: &Path, below: &str, files: &mut BTreeMap<String, u32>) {
+/// A folder with the finished program in it, and an empty image.
+fn workplace() -> TempDir {
+    let root = tempfile::tempdir().expect("a folder");
+    release::install(&release::program(), root.path());
+    fs::create_dir(root.path().join("image")).expect("the image");
+    root
+}
+
+/// The files and folders in the image by their path, with their modes. A folder's mode is 0.
+fn content(root: &Path) -> BTreeMap<String, u32> {
+    let mut found = BTreeMap::new();
+    list(&root.join("image"), "", &mut found);
+    found
+}
+
+fn list(folder: &Path, below: &str, found: &mut BTreeMap<String, u32>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let entry = entry.expect("its entry");
         let path = format!("{below}/{}", entry.file_name().to_string_lossy());
         if entry.path().is_dir() {
-            list(&entry.path(), &path, files);
+            list(&entry.path(), &path, found);
+            found.insert(path, 0);
         } else {
-            files.insert(path, entry.metadata().expect("its mode").permissions().mode() & 0o777);
+            found.insert(path, entry.metadata().expect("its mode").permissions().mode() & 0o777);
         }
     }
 }
 
-/// The paths of the contract. The hooks stay where their generators look, whatever the prefix is. They and the rule name the program where that is.
+/// The files that have to be there, but for those in the folder of documents.
+fn expected(paths: Paths) -> BTreeMap<String, u32> {
+    let generators = [
+        ("/usr/lib/dracut/modules.d/50pciseize/0-pciseize.sh", 0o755),
+        ("/usr/lib/dracut/modules.d/50pciseize/module-setup.sh", 0o755),
+        ("/usr/lib/dracut/modules.d/50pciseize/pciseize.service", 0o644),
+        ("/usr/share/initramfs-tools/hooks/pciseize", 0o755),
+        ("/usr/share/initramfs-tools/scripts/init-top/00-pciseize", 0o755),
+    ];
+    let below_prefix = [
+        "/lib/systemd/system/pciseize.service",
+        "/share/bash-completion/completions/pciseize",
+        "/share/man/man5/pciback.conf.5",
+        "/share/man/man8/pciseize.8",
+        "/share/pciseize/10-pciseize.rules",
+    ];
+    let mut files = BTreeMap::from([(paths.program.to_owned(), 0o755)]);
+    files.extend(generators.map(|(path, mode)| (path.to_owned(), mode)));
+    files.extend(below_prefix.map(|path| (format!("{}{path}", paths.prefix), 0o644)));
+    files
+}
+
+/// The paths of the contract. The generators look in one place only, whatever the prefix is.
 #[test]
 fn puts_everything_where_it_belongs() {
-    for prefix in ["/usr", "/usr/local"] {
-        let root = tempfile::tempdir().expect("a folder");
-        let program = format!("{prefix}/sbin/pciseize");
-        let rules = format!("{prefix}/share/pciseize/10-pciseize.rules");
-        let pages = [format!("{prefix}/share/man/man5/pciback.conf.5"), format!("{prefix}/share/man/man8/pciseize.8")];
-        let files: Vec<(String, u32)> =
-            installed(root.path(), make_install(root.path(), prefix)).into_iter().filter(|(path, _)| !path.contains("/share/doc/")).collect();
-        let unit = format!("{prefix}/lib/systemd/system/pciseize.service");
-        let completion = format!("{prefix}/share/bash-completion/completions/pciseize");
-        let mut expected = [
-            (program.as_str(), 0o755),
-            (unit.as_str(), 0o644),
-            (completion.as_str(), 0o644),
-            (rules.as_str(), 0o644),
-            (pages[0].as_str(), 0o644),
-            (pages[1].as_str(), 0o644),
-            ("/usr/lib/dracut/modules.d/50pciseize/0-pciseize.sh", 0o755),
-            ("/usr/lib/dracut/modules.d/50pciseize/module-setup.sh", 0o755),
-            ("/usr/lib/dracut/modules.d/50pciseize/pciseize.service", 0o644),
-            ("/usr/share/initramfs-tools/hooks/pciseize", 0o755),
-            ("/usr/share/initramfs-tools/scripts/init-top/00-pciseize", 0o755),
-        ]
-        .map(|(path, mode)| (path.to_owned(), mode));
-        expected.sort();
-        assert_eq!(files, expected);
-        for hook in ["usr/share/initramfs-tools/hooks/pciseize", "usr/lib/dracut/modules.d/50pciseize/module-setup.sh"] {
-            let text = fs::read_to_string(root.path().join("image").join(hook)).expect("the hook");
-            assert!(text.lines().any(|line| line == format!("program={program}")), "{hook} names another program");
-        }
-        let text = fs::read_to_string(root.path().join("image").join(&rules[1..])).expect("the rule");
-        assert!(text.contains(&format!(" {program} seize\"")), "the rule runs another program: {text}");
-        let text = fs::read_to_string(root.path().join("image").join(&unit[1..])).expect("the unit");
-        assert!(text.contains(&format!("\nExecStart={program} seize\n")), "the unit runs another program: {text}");
-        for page in pages {
-            let text = fs::read_to_string(root.path().join("image").join(&page[1..])).expect("the page");
-            assert!(text.contains(".SH NAME"), "{page} is no manual page");
+    for paths in [DEBIAN, MERGED_SBIN, LOCAL] {
+        let root = workplace();
+        succeed(make(root.path(), paths, "install"));
+        let (documents, files): (BTreeMap<_, _>, _) =
+            content(root.path()).into_iter().filter(|(_, mode)| *mode != 0).partition(|(path, _)| path.contains("/share/doc/"));
+        assert_eq!(files, expected(paths));
+        for name in ["README.md", "LICENSE-MIT", "pciback.conf.example"] {
+            let path = format!("{}/share/doc/pciseize/{name}", paths.prefix);
+            assert_eq!(documents.get(&path), Some(&0o644), "{path}");
         }
     }
 }
 
-/// systemd itself has nothing to say against the unit. The program that it names is not on this machine: another stands in for it.
+/// Whatever runs the program, or names it, names the one that was installed.
+#[test]
+fn every_file_names_the_installed_program() {
+    for paths in [DEBIAN, MERGED_SBIN, LOCAL] {
+        let root = workplace();
+        succeed(make(root.path(), paths, "install"));
+        let program = paths.program;
+        let units = format!("{}/lib/systemd/system/pciseize.service", paths.prefix);
+        let rules = format!("{}/share/pciseize/10-pciseize.rules", paths.prefix);
+        let lines = [
+            ("/usr/share/initramfs-tools/hooks/pciseize", format!("program={program}")),
+            ("/usr/share/initramfs-tools/scripts/init-top/00-pciseize", format!("{program} seize")),
+            ("/usr/lib/dracut/modules.d/50pciseize/module-setup.sh", format!("program={program}")),
+            ("/usr/lib/dracut/modules.d/50pciseize/0-pciseize.sh", format!("{program} seize")),
+            ("/usr/lib/dracut/modules.d/50pciseize/pciseize.service", format!("ExecStart={program} seize")),
+            (units.as_str(), format!("ExecStart={program} seize")),
+            (rules.as_str(), format!("  RUN+=\"/usr/bin/flock /run/pciseize.lock {program} seize\"")),
+        ];
+        let image = root.path().join("image");
+        for (file, line) in lines {
+            let text = fs::read_to_string(image.join(&file[1..])).expect(file);
+            assert!(text.lines().any(|own| own == line), "{file} has no line '{line}':\n{text}");
+        }
+        for (file, mode) in content(root.path()) {
+            if mode != 0 && file != program {
+                let text = fs::read_to_string(image.join(&file[1..])).expect(&file);
+                let left = text.lines().find(|line| line.contains("@PREFIX@") || line.contains("@SBINDIR@"));
+                assert!(left.is_none() || file.contains("/share/doc/"), "{file}: {left:?}");
+            }
+        }
+        let page = image.join(&format!("{}/share/man/man8/pciseize.8", paths.prefix)[1..]);
+        let page = fs::read_to_string(page).expect("the page").replace("\\-", "-").replace("\\&", "");
+        for name in [program, &units, &rules] {
+            assert!(page.lines().any(|line| line == name), "the manual page does not name {name}");
+        }
+    }
+}
+
+/// Other packages' files, the user's configuration and their folders stay; all else goes.
+#[test]
+fn uninstall_takes_away_what_install_has_put_there() {
+    for paths in [DEBIAN, MERGED_SBIN, LOCAL] {
+        let root = workplace();
+        let image = root.path().join("image");
+        let folders = expected(paths).into_keys().filter(|path| !path.contains("50pciseize"));
+        let folders = folders.filter(|path| !path.contains("/share/pciseize/"));
+        for file in folders.chain([format!("{}/share/doc/pciseize", paths.prefix)]) {
+            let other = image.join(&file[1..]).with_file_name("other");
+            fs::create_dir_all(other.parent().expect("a folder")).expect("a folder");
+            fs::write(other, "another package's").expect("a file");
+        }
+        fs::create_dir_all(image.join("usr/lib/dracut/modules.d")).expect("a folder");
+        fs::create_dir_all(image.join("etc/xen")).expect("a folder");
+        fs::write(image.join("etc/xen/pciback.conf"), "03:00.0\n").expect("the configuration");
+
+        let before = content(root.path());
+        succeed(make(root.path(), paths, "install"));
+        assert!(content(root.path()).len() > before.len() + 12);
+        succeed(make(root.path(), paths, "uninstall"));
+        assert_eq!(content(root.path()), before);
+
+        // A drop-in of the user's keeps its folder, and a second time is no error.
+        succeed(make(root.path(), paths, "install"));
+        fs::write(image.join("etc/xen/pciback.conf.d/mine.conf"), "04:00.0\n").expect("a drop-in");
+        succeed(make(root.path(), paths, "uninstall"));
+        succeed(make(root.path(), paths, "uninstall"));
+        assert!(image.join("etc/xen/pciback.conf.d/mine.conf").exists());
+        assert_eq!(content(root.path()).len(), before.len() + 2);
+    }
+}
+
+/// systemd itself has nothing to say against the unit. Another program stands in for pciseize, which
+/// is not on this machine.
 #[test]
 fn the_unit_is_sound() {
     let folder = tempfile::tempdir().expect("a folder");
     let unit = folder.path().join("pciseize.service");
-    let text = fs::read_to_string(Path::new(release::PACKAGE).join("systemd/pciseize.service")).expect("the unit");
-    fs::write(&unit, text.replace("/usr/sbin/pciseize seize", "/bin/true")).expect("its copy");
-    let verify =
-        |unit: &Path| Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit).output().expect("systemd-analyze runs (make requirements)");
+    let template = Path::new(release::PACKAGE).join("systemd/pciseize.service.in");
+    let text = fs::read_to_string(template).expect("the unit");
+    let text = text.replace("@SBINDIR@/pciseize seize", "/bin/true");
+    fs::write(&unit, &text).expect("its copy");
+    let verify = |unit: &Path| {
+        let mut systemd = Command::new("systemd-analyze");
+        systemd.args(["verify", "--man=no"]).arg(unit).output().expect("systemd-analyze runs")
+    };
     let output = verify(&unit);
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stderr.is_empty(), "{said}");
     // The control.
     fs::write(&unit, text.replace("oneshot", "once")).expect("another copy");
     assert!(!verify(&unit).stderr.is_empty());
 }
 
-/// Who has no generator for the manual pages is told so in one sentence, and gets the rest.
+/// Without scdoc, which makes the manual pages, everything else is installed, and one line says so.
 #[test]
 fn goes_without_manual_pages() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = workplace();
     let tools = root.path().join("tools");
     fs::create_dir(&tools).expect("a folder");
-    for tool in ["sh", "install", "sed", "mkdir"] {
-        let found = env::split_paths(&env::var_os("PATH").expect("a path")).map(|folder| folder.join(tool)).find(|path| path.exists());
+    for tool in ["sh", "install", "sed", "mkdir", "mv"] {
+        let path = env::var_os("PATH").expect("a path");
+        let found = env::split_paths(&path).map(|folder| folder.join(tool)).find(|p| p.exists());
         symlink(found.expect(tool), tools.join(tool)).expect("a link");
     }
-    let mut make = make_install(root.path(), "/usr");
-    make.arg(format!("PAGES={}", root.path().join("pciseize.8").display())).env("PATH", &tools);
-    let output = make.output().expect("make runs");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!((output.status.code(), said.lines().count(), said.contains("apt install scdoc")), (Some(0), 1, true), "{said}");
-    let files = installed(root.path(), make);
-    assert!(files.contains_key("/usr/sbin/pciseize") && !files.keys().any(|path| path.contains("/share/man/")), "{files:?}");
+    let ready = format!("READY={}", root.path().join("ready").display());
+    let mut install = make(root.path(), DEBIAN, "install");
+    install.arg(ready).env("PATH", &tools);
+    let said = String::from_utf8(succeed(install).stderr).expect("UTF-8");
+    assert_eq!((said.lines().count(), said.contains("make requirements")), (1, true), "{said}");
+    let files = content(root.path());
+    assert!(files.contains_key("/usr/sbin/pciseize"), "{files:?}");
+    assert!(!files.keys().any(|path| path.contains("/share/man")), "{files:?}");
+}
+
+/// Only `requirements`, and the two that a newcomer types first, may install packages.
+#[test]
+fn no_other_target_installs_a_package() {
+    let installs = |target: &str| {
+        let mut make = Command::new("/usr/bin/make");
+        make.args(["--dry-run", "-C", release::PACKAGE, target]).env_remove("MAKEFLAGS");
+        String::from_utf8(succeed(make).stdout).expect("UTF-8").contains("--install")
+    };
+    for target in ["requirements", "check", "demo"] {
+        assert!(installs(target), "{target} needs more than a fresh machine has");
+    }
+    for target in ["build", "man", "install", "uninstall", "embed"] {
+        assert!(!installs(target), "{target} installs packages");
+    }
+    for target in ["check-fast", "check-model", "check-fuzz", "check-vm", "bench", "fuzz"] {
+        assert!(!installs(target), "{target} installs packages");
+    }
+}
+
+/// A missing package is named, with the command that installs all of them.
+#[test]
+fn a_missing_package_is_named() {
+    let script = Path::new(release::PACKAGE).join("tests/requirements.sh");
+    let run = |package: &str| {
+        let output = Command::new(&script).arg("coreutils").arg(package).output().expect("it runs");
+        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    assert_eq!(run("coreutils"), (Some(0), String::new()));
+    let (status, said) = run("no-such-package");
+    assert_eq!((status, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains(" no-such-package;") && said.contains("make requirements"), "{said}");
 }

@@ -1,7 +1,23 @@
 #!/bin/sh
-# requirements.sh PACKAGE…: installs with apt those that are missing. Does nothing, quickly, where all are there.
+# requirements.sh PACKAGE…: names the Debian packages that are missing, and the command that
+# installs them. Exit status 1 if one is missing.
+# requirements.sh --install PACKAGE…: installs those that are missing with apt.
+# Both do nothing, quickly, if all are there.
 
 set -eu
+
+install=
+if [ "$1" = --install ]; then
+	install=yes
+	shift
+fi
+
+# Another distribution has other names for them. A missing program then names itself when it is run.
+if ! command -v dpkg-query >/dev/null; then
+	[ -n "$install" ] || exit 0
+	echo "requirements: this is no Debian; install what these packages have: $*" >&2
+	exit 1
+fi
 
 # as_root COMMAND…: through sudo, unless we are root already.
 as_root() {
@@ -20,12 +36,20 @@ for package; do
 	esac
 done
 
-# The virtual machines are made from apt's lists too, so they are needed even where no package is missing.
-if [ -n "$missing" ] || ! apt-cache show --no-all-versions xen-hypervisor-4.17-amd64 >/dev/null 2>&1; then
+if [ -z "$install" ]; then
+	[ -n "$missing" ] || exit 0
+	echo "missing packages:$missing; to install all that is needed: make requirements" >&2
+	exit 1
+fi
+
+# The virtual machines are made from apt's lists, so these are needed even if no package is missing.
+if [ -n "$missing" ] ||
+	! apt-cache show --no-all-versions xen-hypervisor-4.17-amd64 >/dev/null 2>&1; then
 	as_root apt-get update
 fi
 if [ -n "$missing" ]; then
 	echo "requirements: installing$missing"
 	# shellcheck disable=SC2086 # a list of words
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install --yes --no-install-recommends $missing
 fi

@@ -102,7 +102,7 @@ impl Page {
                 } else {
                     let example: &mut Example = example;
                     example.range.end = at;
-                    example.text += &without_escapes(line);
+                    example.text += &installed(&without_escapes(line));
                     example.text.push('\n');
                 }
                 continue;
@@ -202,6 +202,11 @@ fn without_escapes(text: &str) -> String {
             !escaped
         })
         .collect()
+}
+
+/// The text as `make install` leaves it: with the usual paths filled in.
+fn installed(text: &str) -> String {
+    text.replace("@PREFIX@", "/usr").replace("@SBINDIR@", "/usr/sbin")
 }
 
 /// Reads a line of scdoc: `*bold*`, `_underlined_`, `\*`.
