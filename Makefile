@@ -85,14 +85,10 @@ no-scdoc:
 	@echo 'There are no manual pages without scdoc: make requirements installs it (or your' \
 		'package manager). The program does not need them.' >&2
 
-# scdoc turns hyphenation off above .TH, where groff starts anew: the request is repeated below.
-# With \- in place of - an option can be copied into a shell, and no line breaks behind it.
-# The first line tells man(1) that the page has tables.
-$(READY)/man/%: man/%.scd Makefile
+$(READY)/man/%: man/%.scd man/finish.awk Makefile
 	@mkdir -p $(@D)
 	@$(FILL) $< | scdoc >$@.$$$$ && \
-		sed -i -e "1i '\\\\\" t" -e '/^\.TH/a .nh' -e '/^\(\.\|\\h\)/!s/-/\\-/g' $@.$$$$ && \
-		mv $@.$$$$ $@
+		awk -f man/finish.awk $@.$$$$ >$@.$$$$.page && mv $@.$$$$.page $@ && rm $@.$$$$
 
 # Boots a real Xen dom0 twice, stock and with pciseize, and shows which driver has each device.
 demo: requirements-vm

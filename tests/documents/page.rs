@@ -180,6 +180,12 @@ impl Table {
         let (begin, text) = line.split_at(2);
         let cell = cell(text.trim_start());
         match begin.chars().next() {
+            // The last cell goes on.
+            Some(' ') => {
+                let last = self.rows.last_mut().and_then(|row| row.last_mut()).expect("a cell");
+                last.text += &format!(" {}", cell.text);
+                last.code.extend(cell.code);
+            }
             Some(':') if self.rows.is_empty() => self.header.push(cell.text),
             Some(':') => self.rows.last_mut().expect("a row has begun").push(cell),
             _ if self.header.is_empty() => self.header.push(cell.text),
