@@ -53,19 +53,23 @@ export PROPTEST_RNG_SEED = 20261125
 
 # What has to be there, as Debian packages.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = groff-base man-db mandoc python3-minimal shellcheck strace systemd util-linux \
+CHECK_PACKAGES = groff-base man-db mandoc python3 shellcheck strace systemd util-linux \
 	valgrind
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux \
 	xz-utils zstd
 
-SHELL_SCRIPTS = .ci/run benches/guest/* completions/pciseize dracut/50pciseize/*.sh.in fuzz/run \
-	initramfs-hooks/* tests/documents/stand-ins/* tests/requirements.sh tests/summary.sh \
-	tests/vm/guest/guest-init tests/vm/guest/passthrough tests/vm/guest/storm tests/vm/guest/test-init \
-	tests/vm/lab/make-initramfs
+SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
+	dracut/50pciseize/*.sh.in fuzz/run initramfs-hooks/* \
+	tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
+	tests/summary.sh tests/vm/guest/guest-init tests/vm/guest/passthrough tests/vm/guest/storm \
+	tests/vm/guest/test-init tests/vm/lab/make-initramfs tests/width.sh
+
+# The program with its symbols, and without the tripwires of static.ld.
+WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked
 
 .PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install \
-	man no-scdoc requirements requirements-fuzz requirements-vm uninstall
+	man no-scdoc picture requirements requirements-fuzz requirements-vm size uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -77,6 +81,16 @@ FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 $(addprefix $(READY)/,$(TEMPLATES)): $(READY)/%: %.in Makefile
 	@mkdir -p $(@D)
 	@$(FILL) $< >$@.$$$$ && mv $@.$$$$ $@
+
+# What takes the place in the program, room by room.
+size: $(PROGRAM)
+	$(WITH_SYMBOLS) --target-dir target/symbols
+	@tests/release/size.sh target/symbols/release/pciseize $(PROGRAM)
+
+# Who has pulled a panic path or an allocation in: for a link that the tripwires have failed.
+why-panic:
+	PCISEIZE_TRIPWIRES=off $(WITH_SYMBOLS) --target-dir target/why-panic
+	@tests/release/why-panic.sh target/why-panic/release/pciseize
 
 # The manual pages. The program is built and installed without them where there is no scdoc.
 man: $(if $(shell command -v scdoc 2>/dev/null),$(PAGES),no-scdoc)
@@ -94,6 +108,12 @@ $(READY)/man/%: man/%.scd man/finish.awk Makefile
 demo: requirements-vm
 	$(CARGO) run --quiet --locked --example demo
 
+# Draws the README's picture from two such boots.
+picture:
+	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES)
+	$(CARGO) run --quiet --locked --example demo -- docs/who-has-the-device.log
+	docs/draw-boots <docs/who-has-the-device.log >docs/who-has-the-device.svg
+
 # All tests, and at the end a line for each part. What a fresh machine lacks is installed first.
 check: requirements
 	@tests/summary.sh check-fast check-model check-fuzz check-vm
@@ -105,6 +125,7 @@ check-fast:
 	$(CARGO) clippy --quiet --locked --all-targets --test vm -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --quiet --locked --no-deps
 	shellcheck $(SHELL_SCRIPTS)
+	tests/width.sh
 	$(CARGO) test --locked
 
 # The seizure on a kernel in memory, with a hundred thousand generated scenarios, optimised.
@@ -121,7 +142,7 @@ check-fuzz:
 
 # Many more: make fuzz RUNS=50000000. With -j3 the targets run side by side.
 RUNS = 1000000
-FUZZ_TARGETS = fuzz-tokenizer fuzz-file fuzz-selector
+FUZZ_TARGETS = fuzz-tokenizer fuzz-file fuzz-selector fuzz-parsers
 .PHONY: $(FUZZ_TARGETS)
 
 fuzz: $(FUZZ_TARGETS)
@@ -135,11 +156,13 @@ $(CARGO_FUZZ):
 	$(CARGO) install --quiet --locked --debug --root $(TOOLS) --version 0.13.2 cargo-fuzz
 
 # What a run costs as machines and requests grow: fails where the cost grows faster than functions
-# plus items. Then how long the seizure takes in a real dom0, beside other ways.
+# plus items. Then how long the seizure takes in a real dom0, beside other ways. To show new times
+# in docs/measurements.md: cp target/bench/seizure.* docs/
 bench:
 	$(REQUIRE) $(BUILD_PACKAGES) $(CHECK_PACKAGES) $(VM_PACKAGES)
 	$(CARGO) bench --quiet --locked --profile dev --bench cost
 	$(CARGO) bench --quiet --locked --profile dev --bench seizure
+	docs/draw-times <target/bench/seizure.txt >target/bench/seizure.svg
 
 # The tests in virtual machines: real Xen, real kernels. Two at a time, for two processors.
 check-vm:

@@ -1,36 +1,41 @@
 //! Everything that pciseize decides.
 //!
-//! Data flows one way, and the rooms are in that order:
+//! Data flows one way: sources, request, plan, seizure, report. A room imports only rooms below it,
+//! and only those that this table names; `text` and `host` are open to all.
+//! `tests/architecture.rs` holds the table.
 //!
-//! | room | purpose |
-//! | --- | --- |
-//! | [`host`] | the machine, seen through one trait: the only way in or out |
-//! | [`pci`] | what is there: addresses, identities, places, the bus |
-//! | [`names`] | how vendors and devices are called |
-//! | [`needs`] | what dom0 itself needs its devices for |
-//! | [`request`] | what is asked for, from every source, and what is wrong with it |
-//! | [`plan`] | request and bus together: what is to be done with each function |
-//! | [`device`] | a function that is asked for: what is to be done with it, and what became of it |
-//! | [`guests`] | which devices guests have |
-//! | [`seize`] | doing it: hold, release, module, bind, proof; and undoing it |
-//! | [`report`] | telling it: log, JSON, the file in `/run` |
-//! | [`cli`] | one file per command; `cli::seize::run` is the story of the boot |
-//! | [`text`], [`lines`] | showing any bytes; reading any file in constant memory |
+//! | room | what it is for | imports |
+//! | --- | --- | --- |
+//! | [`cli`] | one file per command; `cli/seize.rs` is the story of the boot | `report`, `seize`, `release`, `plan`, `facts`, `request`, `device`, `pciback`, `pci` |
+//! | [`report`] | what became of it, as text: data in, text out; `store.rs` alone keeps it | `plan`, `facts`, `request`, `device`, `pciback`, `pci` |
+//! | [`release`] | the way back: devices are given to dom0 again | `device`, `pciback`, `pci` |
+//! | [`seize`] | the seizure: hold, module, bind, proof | `plan`, `facts`, `request`, `device`, `pciback`, `pci` |
+//! | [`plan`] | request and bus together: what is to be done with each function | `facts`, `request`, `device`, `pci` |
+//! | [`facts`] | what is so on this host: dom0, guests, names, what dom0 uses | `device`, `pciback`, `pci` |
+//! | [`device`] | the record of a device, phase by phase: data and its words | `request`, `pciback`, `pci` |
+//! | [`request`] | what is asked for, from every source, and what is wrong with it | `pci` |
+//! | [`pciback`] | the driver xen-pciback as sysfs shows it | `pci` |
+//! | [`pci`] | addresses, identities, places, the walk over the bus | |
+//! | [`host`] | the machine, seen through narrow traits | `text` |
+//! | [`text`] | text in and out of fixed memory | |
 //!
-//! No heap, no panic: the link of the program fails where either gets in (`build.rs`). Every capacity is a constant with a name. What exceeds it is told, never silently cut.
+//! The program (`src/main.rs`, `src/machine/`) implements the traits of [`host`] with system calls.
+//! It has the only `unsafe`, and decides nothing.
+//!
+//! No heap, no panic: the link of the program fails where either gets in (`static.ld`). Every
+//! capacity is a constant with a name. What exceeds it is told, never silently cut.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod cli;
 pub mod device;
-pub mod guests;
+pub mod facts;
 pub mod host;
-pub mod lines;
-pub mod names;
-pub mod needs;
 pub mod pci;
+pub mod pciback;
 pub mod plan;
+pub mod release;
 pub mod report;
 pub mod request;
 pub mod seize;

@@ -1,24 +1,25 @@
-//! The program on small trees of files: one folder a case, no code for a new one.
+//! Runs the program on small trees of files. Each case is one folder, and a new case needs no code.
 //!
-//! `tests/README.md` says how a case is added, and which topic is for what.
+//! `tests/README.md` tells how to add a case, and which topic has which cases.
 //!
 //! | in `tests/cases/TOPIC/NAME/` | |
 //! | --- | --- |
 //! | `run` | `# ` and one sentence: the rule that the case proves; then the commands, one a line |
 //! | `machine` | optional: the PCI functions of the machine, or a name from `tests/machines/` |
-//! | `root/` | the tree as the machine shows it; with a `machine`, what is added or replaced |
+//! | `root/` | the tree as the machine shows it; with a `machine`, the files to add or replace |
 //! | `prepare` | optional: a shell script that runs in a copy of the tree |
-//! | `expected` | for each command: exit status, output, and what has changed in the tree |
+//! | `expected` | for each command: exit status, output, and the changes in the tree |
 //!
 //! A command is written as in a shell, with `--root root`. Further lines that begin with `#` are
 //! comments. `{NAME}` in a command stands for every line of the case's file NAME: the command runs
 //! once for each. Empty lines and comments of that file are left out.
 //!
-//! `prepare` makes what git cannot keep (a fifo, an empty folder) and what is too large to keep.
+//! `prepare` makes files that git cannot keep (a fifo, an empty folder) and files that are too
+//! large to keep.
 //!
 //! # A machine
 //!
-//! One text says in thirty lines what sysfs says in two hundred files. A line is a folder below
+//! One text describes in thirty lines the two hundred files of sysfs. A line is a folder below
 //! `/sys/devices`, indented below the folder that holds it. A function has its ids, its class and,
 //! if a driver has the function, the driver. `#` begins a comment.
 //!
@@ -28,20 +29,20 @@
 //!     0000:03:00.0    1b21:1242:1043:8675 0c0330 xhci_hcd
 //! ```
 //!
-//! The harness makes from it the folders with `modalias` and `driver_override`, the links from
-//! `/sys/bus/pci/devices` and to the drivers, a Xen dom0, and a command line that asks for nothing.
+//! From the text the harness makes the folders with `modalias` and `driver_override`, the links
+//! from `/sys/bus/pci/devices` and to the drivers, a Xen dom0, and a command line without requests.
 //!
-//! # What holds for every case
+//! # Checks after every command
 //!
-//! - A report and a plan are JSON, and say the same as the exit status.
+//! - A report and a plan are JSON, and agree with the exit status.
 //! - `plan`, `check`, `list` and `status` change nothing.
 //! - `seize` does what `plan` says: on a copy of the tree it writes the overrides of the planned
 //!   devices and of no other.
-//! - What `plan` prints as a table is a configuration that means the same.
-//! - What `list` prints is a configuration that asks for every function that may be taken.
+//! - The table that `plan` prints is a configuration with the same meaning.
+//! - The output of `list` is a configuration that asks for every function that may be seized.
 //!
-//! A tree is no kernel: what is written into `bind` has no effect. `tests/model.rs` tells what
-//! follows from effects.
+//! A tree is no kernel: a write to `bind` has no effect. The tests in `tests/model/` cover the
+//! effects.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,33 +63,45 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 
-/// The text that says how cases are added. It has the only table of topics.
+/// The text that tells how to add cases. It has the only table of topics.
 const README: &str = include_str!("README.md");
 
 fn main() {
-    // Check the folders first: the harness passes over a `run` that lies elsewhere, and would be
-    // content with no case at all.
+    // Check the folders first: the harness passes over a `run` in any other place, and would be
+    // content without a single case.
     let faults = layout_faults(Path::new(CASES), README).expect("the folders of cases are read");
     assert!(faults.is_empty(), "tests/cases:\n{}", faults.join("\n"));
-    Harness::new(CASES, case, transcript).select(["/*/*/run"]).test();
+    Harness::new(CASES, case, transcript)
+        .select(["/*/*/run"])
+        .test();
 }
 
 fn case(run: PathBuf) -> Case {
     let folder = run.parent().expect("the case's folder");
-    let name = folder.strip_prefix(CASES).expect("a folder of tests/cases").display().to_string();
+    let name = folder
+        .strip_prefix(CASES)
+        .expect("a folder of tests/cases")
+        .display()
+        .to_string();
     // Raw: without it, `...` and `[..]` in the expectation would match anything.
     let expected = Data::read_from(&folder.join("expected"), None).raw();
-    Case { name, fixture: run, expected }
+    Case {
+        name,
+        fixture: run,
+        expected,
+    }
 }
 
-/// What is wrong with the folders: every topic stands in the table and has its folder, every
-/// folder in a topic is a case, and no name begins with a number.
+/// The faults of the folders: every topic needs a row in the table and a folder, every folder in a
+/// topic must be a case, and no name may begin with a number.
 fn layout_faults(cases: &Path, readme: &str) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     let mut missing = topics_of_table(readme);
     for topic in names_in(cases)? {
         if !missing.remove(topic.as_str()) {
-            faults.push(format!("{topic}: not in the table of topics in tests/README.md"));
+            faults.push(format!(
+                "{topic}: not in the table of topics in tests/README.md"
+            ));
         }
         if has_number(&topic) {
             faults.push(format!("{topic}: begins with a number"));
@@ -105,7 +118,11 @@ fn layout_faults(cases: &Path, readme: &str) -> Result<Vec<String>> {
             faults.extend(fault.map(|fault| format!("{topic}/{name}: {fault}")));
         }
     }
-    faults.extend(missing.iter().map(|topic| format!("{topic}: in the table, but no folder")));
+    faults.extend(
+        missing
+            .iter()
+            .map(|topic| format!("{topic}: in the table, but no folder")),
+    );
     Ok(faults)
 }
 
@@ -115,17 +132,25 @@ fn has_number(name: &str) -> bool {
 
 /// The topics in the table below the heading `## Topics`.
 fn topics_of_table(readme: &str) -> BTreeSet<&str> {
-    let lines = readme.lines().skip_while(|line| *line != "## Topics").skip(1);
+    let lines = readme
+        .lines()
+        .skip_while(|line| *line != "## Topics")
+        .skip(1);
     let section = lines.take_while(|line| !line.starts_with('#'));
-    section.filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect()
+    section
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0))
+        .collect()
 }
 
 fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into());
-    fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?.map(name).collect()
+    fs::read_dir(folder)
+        .map_err(|e| format!("{}: {e}", folder.display()))?
+        .map(name)
+        .collect()
 }
 
-/// What is wrong with the first line of a `run`.
+/// The fault of the first line of a `run`, if it has one.
 fn rule_fault(line: &str) -> Option<&'static str> {
     let Some(rule) = line.strip_prefix("# ") else {
         return Some("`run` does not begin with `# ` and its rule");
@@ -137,8 +162,8 @@ fn rule_fault(line: &str) -> Option<&'static str> {
     (has_inner_end || !rule.ends_with('.')).then_some("the rule in `run` is not one sentence")
 }
 
-/// Runs the commands of a case, one after another on the same copy of its tree, and tells all that
-/// is to be seen of them.
+/// Runs the commands of a case, one after another on the same copy of its tree, and records their
+/// effects.
 fn transcript(run: &Path) -> Result<String> {
     let folder = run.parent().ok_or("no folder")?;
     let copy = tempfile::tempdir()?;
@@ -149,7 +174,10 @@ fn transcript(run: &Path) -> Result<String> {
     let mut told = String::new();
     let mut mirror = None;
     let text = fs::read_to_string(run)?;
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         for Words { shown, words } in commands(folder, line)? {
             let before = files(&root)?;
             touch_nothing_real(&words, &before)?;
@@ -161,14 +189,19 @@ fn transcript(run: &Path) -> Result<String> {
             tell(&mut told, "stdout", &output.stdout)?;
             tell(&mut told, "stderr", &output.stderr)?;
             tell_changes(&mut told, &before, &after)?;
-            let done = Done { words: &words, output: &output, has_changed: before != after };
-            done.agrees(copy.path(), &mut mirror).map_err(|e| format!("{shown}: {e}"))?;
+            let done = Done {
+                words: &words,
+                output: &output,
+                has_changed: before != after,
+            };
+            done.agrees(copy.path(), &mut mirror)
+                .map_err(|e| format!("{shown}: {e}"))?;
         }
     }
     Ok(told)
 }
 
-/// Makes the tree of a case: its machine, its files, and what its script prepares.
+/// Makes the tree of a case from its machine, its files, and its script.
 fn make_tree(folder: &Path, root: &Path) -> Result<()> {
     if folder.join("machine").exists() {
         make_machine(&description(&folder.join("machine"))?, root)?;
@@ -178,7 +211,11 @@ fn make_tree(folder: &Path, root: &Path) -> Result<()> {
     }
     let script = folder.join("prepare");
     if script.exists() {
-        let status = Command::new("sh").arg("-eu").arg(script).current_dir(root).status()?;
+        let status = Command::new("sh")
+            .arg("-eu")
+            .arg(script)
+            .current_dir(root)
+            .status()?;
         if !status.success() {
             return Err("the case's script 'prepare' failed".into());
         }
@@ -186,7 +223,7 @@ fn make_tree(folder: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A command that has run.
+/// A finished command.
 struct Done<'a> {
     words: &'a [OsString],
     output: &'a Output,
@@ -198,7 +235,7 @@ impl Done<'_> {
         self.words.iter().any(|own| own == word)
     }
 
-    /// What holds for every case holds here. The mirror lasts until a command changes the tree.
+    /// Runs the checks for every case. The mirror is dropped when a command changes the tree.
     fn agrees(&self, folder: &Path, mirror: &mut Option<Mirror>) -> Result<()> {
         let root = folder.join("root");
         let status = self.output.status.code();
@@ -229,27 +266,35 @@ impl Done<'_> {
     }
 }
 
-/// Runs the program. Where it waits for ever it is ended with status 124, in ten minutes: a run takes some
-/// milliseconds, and no machine is so slow that it needs that long.
+/// Runs the program. After ten minutes a hanging program is ended with status 124. A run takes some
+/// milliseconds, so no machine is slow enough to reach that limit.
 fn run_in(folder: &Path, words: &[OsString]) -> Result<Output> {
     let mut command = Command::new("timeout");
-    command.args(["10m", env!("CARGO_BIN_EXE_pciseize")]).args(words).current_dir(folder);
+    command
+        .args(["10m", env!("CARGO_BIN_EXE_pciseize")])
+        .args(words)
+        .current_dir(folder);
     Ok(command.output()?)
 }
 
-/// A command, and how it is told.
+/// A command, and its text in the transcript.
 struct Words {
     shown: String,
     words: Vec<OsString>,
 }
 
-/// The commands that a line means: one, or with `{NAME}` one for each line of that file.
+/// The commands of a line: one, or with `{NAME}` one for each line of that file.
 fn commands(folder: &Path, line: &str) -> Result<Vec<Words>> {
     let words = shlex::split(line).ok_or_else(|| format!("{line}: an open quote"))?;
-    let place = words.iter().position(|word| word.starts_with('{') && word.ends_with('}'));
+    let place = words
+        .iter()
+        .position(|word| word.starts_with('{') && word.ends_with('}'));
     let Some(place) = place else {
         let words = words.into_iter().map(OsString::from).collect();
-        return Ok(vec![Words { shown: line.into(), words }]);
+        return Ok(vec![Words {
+            shown: line.into(),
+            words,
+        }]);
     };
     let name = words[place].trim_matches(['{', '}']);
     let text = fs::read(folder.join(name)).map_err(|e| format!("{name}: {e}"))?;
@@ -264,7 +309,7 @@ fn commands(folder: &Path, line: &str) -> Result<Vec<Words>> {
     Ok(lines.map(command).collect())
 }
 
-/// The text that describes the machine of a case, which may stand in `tests/machines/`.
+/// The description of the machine of a case, which may be in `tests/machines/`.
 fn description(machine: &Path) -> Result<String> {
     let text = fs::read_to_string(machine)?;
     if text.trim().contains(char::is_whitespace) {
@@ -282,7 +327,7 @@ fn make_machine(description: &str, root: &Path) -> Result<()> {
     write_below(root, "proc/sys/kernel/osrelease", "6.1.0-test\n")?;
     fs::create_dir_all(root.join("sys/bus/pci/devices"))?;
 
-    // The folders around the next line, each with its indentation.
+    // The enclosing folders of the next line, each with its indentation.
     let mut around: Vec<(usize, &str)> = Vec::new();
     for line in description.lines() {
         let line = line.split('#').next().unwrap_or_default();
@@ -294,7 +339,12 @@ fn make_machine(description: &str, root: &Path) -> Result<()> {
         let Some(ids) = words.next() else { continue };
         let class = words.next().ok_or_else(|| format!("{line}: no class"))?;
         let folders: Vec<&str> = around.iter().map(|&(_, name)| name).collect();
-        let function = Function { folders: &folders, ids, class, driver: words.next() };
+        let function = Function {
+            folders: &folders,
+            ids,
+            class,
+            driver: words.next(),
+        };
         function.make(root).map_err(|e| format!("{line}: {e}"))?;
     }
     Ok(())
@@ -317,7 +367,9 @@ impl Function<'_> {
         let name = self.folders.last().ok_or("no folder")?;
         let link = root.join("sys/bus/pci/devices").join(name);
         symlink(format!("../../../{device}"), link)?;
-        let Some(driver) = self.driver else { return Ok(()) };
+        let Some(driver) = self.driver else {
+            return Ok(());
+        };
         write_below(root, &format!("sys/bus/pci/drivers/{driver}/bind"), "")?;
         write_below(root, &format!("sys/bus/pci/drivers/{driver}/unbind"), "")?;
         let up = "../".repeat(self.folders.len() + 1);
@@ -353,14 +405,18 @@ fn touch_nothing_real(words: &[OsString], files: &Files) -> Result<()> {
     if !is_ours || is_seize && !is_rooted {
         return Err("a command is 'pciseize …', and 'seize' needs '--root root'".into());
     }
-    if let Some(module) = files.keys().find(|path| path.to_string_lossy().contains(".ko")) {
+    if let Some(module) = files
+        .keys()
+        .find(|path| path.to_string_lossy().contains(".ko"))
+    {
         let module = module.display();
         return Err(format!("{module} would be loaded into the kernel of this machine").into());
     }
     Ok(())
 }
 
-/// Every file below a folder, by its path from there. Links and fifos are told by what they are.
+/// Every file below a folder, by its path from there. The content of a link or fifo is a
+/// description.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 fn files(root: &Path) -> Result<Files> {
@@ -404,7 +460,7 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells a text under a title. What is empty is not told; the program writes nothing but UTF-8.
+/// Adds a titled section to the transcript, unless the text is empty. The text must be UTF-8.
 fn tell(told: &mut String, title: &str, text: &[u8]) -> Result<()> {
     if !text.is_empty() {
         let text = str::from_utf8(text).map_err(|e| format!("{title}: {e}"))?;
@@ -421,9 +477,11 @@ fn tell_changes(told: &mut String, before: &Files, after: &Files) -> Result<()> 
         match (before.get(path), after.get(path)) {
             (None, Some(content)) => tell(told, &format!("new {shown}"), content)?,
             (Some(_), None) => writeln!(told, "[removed {shown}]")?,
-            // Devices are worked on side by side: whose address was written last is chance.
+            // Children work on the devices side by side, so the address written last varies.
             (Some(old), Some(new)) if old != new => {
-                let is_of_pciback = path.parent().is_some_and(|of| of.ends_with("drivers/pciback"));
+                let is_of_pciback = path
+                    .parent()
+                    .is_some_and(|of| of.ends_with("drivers/pciback"));
                 let content: &[u8] = if is_of_pciback { b"an address" } else { new };
                 tell(told, &format!("changed {shown}"), content)?;
             }
@@ -437,13 +495,23 @@ fn json(name: &str, text: &[u8]) -> Result<Value> {
     serde_json::from_slice(text).map_err(|e| format!("the {name} is not JSON: {e}").into())
 }
 
-/// The report, where there is one, is JSON, and says the same as the exit status.
+/// The report, if there is one, is JSON and agrees with the exit status.
 fn report_agrees(report: &Path, output: &Output) -> Result<()> {
-    let Ok(text) = fs::read(report) else { return Ok(()) };
+    let Ok(text) = fs::read(report) else {
+        return Ok(());
+    };
     let report = json("report", &text)?;
-    let is = |key: &str| report[key].as_bool().ok_or(format!("the report has no {key}"));
-    let devices = report["devices"].as_array().ok_or("the report has no devices")?;
-    let problems = report["problems"].as_array().ok_or("the report has no problems")?;
+    let is = |key: &str| {
+        report[key]
+            .as_bool()
+            .ok_or(format!("the report has no {key}"))
+    };
+    let devices = report["devices"]
+        .as_array()
+        .ok_or("the report has no devices")?;
+    let problems = report["problems"]
+        .as_array()
+        .ok_or("the report has no problems")?;
     let is_well = |device: &Value| {
         let latest = device["latest"].as_str();
         matches!(latest, Some("seized" | "assigned" | "kept"))
@@ -461,20 +529,26 @@ fn report_agrees(report: &Path, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// A keep that keeps nothing is worth reading, and all is as asked.
+/// Whether this is only a notice: a keep that matches nothing does not change the exit status.
 fn is_notice(problem: &Value) -> bool {
-    problem["message"].as_str().is_some_and(|message| message.starts_with("keeps nothing"))
+    problem["message"]
+        .as_str()
+        .is_some_and(|message| message.starts_with("keeps nothing"))
 }
 
-/// The fields of a device of the plan, in the order of the alphabet.
+/// The fields of a device in the plan, in alphabetical order.
 const PLAN_FIELDS: &str = "action address class device driver path selector source \
     subdevice subvendor vendor warnings";
 
-/// A plan is JSON with the fields that the contract names, and says the same as the exit status.
+/// A plan is JSON with the fields of the contract, and agrees with the exit status.
 fn plan_agrees(output: &Output) -> Result<Value> {
     let plan = json("plan", &output.stdout)?;
-    let devices = plan["devices"].as_array().ok_or("the plan has no devices")?;
-    let problems = plan["problems"].as_array().ok_or("the plan has no problems")?;
+    let devices = plan["devices"]
+        .as_array()
+        .ok_or("the plan has no devices")?;
+    let problems = plan["problems"]
+        .as_array()
+        .ok_or("the plan has no problems")?;
     for device in devices {
         let device = device.as_object().ok_or("a device is no object")?;
         let fields: BTreeSet<&str> = device.keys().map(String::as_str).collect();
@@ -482,8 +556,7 @@ fn plan_agrees(output: &Output) -> Result<Value> {
             return Err(format!("a device of the plan has {fields:?}").into());
         }
     }
-    // A device that is to be taken is not as asked if something has failed already. Warnings
-    // change nothing.
+    // A device to be seized is not as asked if an earlier step has failed. Warnings change nothing.
     let has_failed = |device: &Value| pieces(device).any(|piece| piece.starts_with("reading "));
     let is_well = |device: &Value| match device["action"].as_str() {
         Some("keep") => true,
@@ -497,14 +570,18 @@ fn plan_agrees(output: &Output) -> Result<Value> {
     Ok(plan)
 }
 
-/// What is said of a device, in pieces.
+/// The parts of a device's explanation.
 fn pieces(device: &Value) -> impl Iterator<Item = &str> {
-    let warnings = device["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let warnings = device["warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     warnings.flat_map(|warning| warning.split("; "))
 }
 
-/// Whether dom0 uses a device: a boot takes it all the same, and `seize` on the running host
-/// leaves it.
+/// Whether dom0 uses a device. A boot seizes the device all the same, and `seize` on the running
+/// host leaves it.
 fn is_in_use(device: &Value) -> bool {
     let is_use = |piece: &str| {
         let begins = |begin| piece.starts_with(begin);
@@ -514,8 +591,8 @@ fn is_in_use(device: &Value) -> bool {
     pieces(device).any(is_use)
 }
 
-/// A copy of the tree of a case in which `seize` may do what the plans say. Made when it is first
-/// wanted, and after each use as it was.
+/// A copy of a case's tree on which `seize` may do what the plans say. It is made when first needed
+/// and restored after each use.
 struct Mirror(TempDir);
 
 impl Mirror {
@@ -526,8 +603,8 @@ impl Mirror {
         Ok(Mirror(mirror))
     }
 
-    /// `seize` does what the plan says, but for what is in use: it writes the overrides of those
-    /// devices that are to be taken.
+    /// `seize` does what the plan says, except for devices in use: it writes the overrides of the
+    /// devices to be seized, and of no others.
     fn agrees(&self, words: &[OsString], plan: &Value) -> Result<()> {
         let root = self.0.path().join("root");
         let cmdline = fs::read(root.join("proc/cmdline"));
@@ -535,13 +612,16 @@ impl Mirror {
             fs::write(root.join("proc/cmdline"), words[place + 1].as_bytes())?;
         }
         let before = overrides(&root);
-        run_in(self.0.path(), &["--root".into(), "root".into(), "seize".into()])?;
+        run_in(
+            self.0.path(),
+            &["--root".into(), "root".into(), "seize".into()],
+        )?;
         let after = overrides(&root);
         let has_changed = |device: &&str| before[*device] != after[*device];
         let devices = before.keys().map(String::as_str);
         let written: BTreeSet<&str> = devices.filter(has_changed).collect();
 
-        // A device without such a file has nothing to write.
+        // A device without that file has nothing to write.
         let mut planned = planned_to_take(plan);
         planned.retain(|device| before.contains_key(*device));
         if planned != written {
@@ -550,7 +630,10 @@ impl Mirror {
 
         let devices = root.join("sys/bus/pci/devices");
         for device in written {
-            fs::write(devices.join(device).join("driver_override"), &before[device])?;
+            fs::write(
+                devices.join(device).join("driver_override"),
+                &before[device],
+            )?;
         }
         if let Ok(cmdline) = cmdline {
             fs::write(root.join("proc/cmdline"), cmdline)?;
@@ -560,19 +643,28 @@ impl Mirror {
     }
 }
 
-/// The devices that `seize` takes on the running host, by the plan.
+/// The devices that the plan lets `seize` take on the running host.
 fn planned_to_take(plan: &Value) -> BTreeSet<&str> {
     if plan["dom0"] != true || plan["off"] != false {
         return BTreeSet::new();
     }
     let is_taken = |device: &&Value| device["action"] == "seize" && !is_in_use(device);
-    let taken = plan["devices"].as_array().into_iter().flatten().filter(is_taken);
-    taken.filter_map(|device| device["address"].as_str()).collect()
+    let taken = plan["devices"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(is_taken);
+    taken
+        .filter_map(|device| device["address"].as_str())
+        .collect()
 }
 
 /// The overrides of all devices that have one.
 fn overrides(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    let devices = fs::read_dir(root.join("sys/bus/pci/devices")).into_iter().flatten().flatten();
+    let devices = fs::read_dir(root.join("sys/bus/pci/devices"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let with_override = devices.filter_map(|device| {
         let content = fs::read(device.path().join("driver_override")).ok()?;
         Some((device.file_name().into_string().ok()?, content))
@@ -580,16 +672,29 @@ fn overrides(root: &Path) -> BTreeMap<String, Vec<u8>> {
     with_override.collect()
 }
 
-/// What `list` prints can be pasted as it stands: on the same machine, without its configuration,
-/// it asks for exactly the functions that are no comment, and all of them are taken.
+/// The output of `list` can be pasted as a configuration. On the same machine without its own
+/// configuration, it asks for exactly the functions on the lines that are not comments, and all of
+/// them are seized.
 fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
     let pasted = folder.join("listed");
     let root = pasted.join("root");
     fs::create_dir_all(&pasted)?;
     copy_tree(&folder.join("root"), &root).ok();
-    for known in ["etc", "proc/cmdline", "proc/self", "proc/net", "proc/bus", "proc/swaps", "run"] {
+    for known in [
+        "etc",
+        "proc/cmdline",
+        "proc/self",
+        "proc/net",
+        "proc/bus",
+        "proc/swaps",
+        "run",
+    ] {
         let path = root.join(known);
-        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        let _ = if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        };
     }
     fs::create_dir_all(root.join("etc/xen"))?;
     fs::write(root.join("etc/xen/pciback.conf"), &output.stdout)?;
@@ -599,9 +704,13 @@ fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> 
     let devices = plan["devices"].as_array().into_iter().flatten();
     let taken = devices.filter(|device| device["action"] == "seize");
     let taken = taken.filter_map(|device| device["address"].as_str());
-    let lines = str::from_utf8(&output.stdout)?.lines().filter(|line| !line.starts_with('#'));
+    let lines = str::from_utf8(&output.stdout)?
+        .lines()
+        .filter(|line| !line.starts_with('#'));
     let listed = lines.filter_map(|line| line.split_once("# ")?.1.split(' ').next());
-    let has_problem = plan["problems"].as_array().is_none_or(|problems| !problems.is_empty());
+    let has_problem = plan["problems"]
+        .as_array()
+        .is_none_or(|problems| !problems.is_empty());
     if !taken.eq(listed) || has_problem {
         return Err(format!("pasted, the list means something else: {plan:#}").into());
     }
@@ -609,8 +718,8 @@ fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> 
     Ok(())
 }
 
-/// What `plan` prints as a table is a configuration: no line of it is a mistake. The lines that are
-/// no comment are the devices that are to be taken and, with `!`, those that are to be kept.
+/// The table of `plan` is a configuration without mistakes. The lines that are not comments are the
+/// devices to be seized and, with `!`, those to be kept.
 fn table_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
     fs::write(folder.join("pasted.conf"), &output.stdout)?;
     let checked = run_in(folder, &["check".into(), "pasted.conf".into()])?;
@@ -618,7 +727,10 @@ fn table_is_configuration(folder: &Path, words: &[OsString], output: &Output) ->
         let mistakes = String::from_utf8_lossy(&checked.stdout);
         return Err(format!("the table cannot be pasted: {mistakes}").into());
     }
-    let plan = plan_agrees(&run_in(folder, &[&words[1..], &["--json".into()]].concat())?)?;
+    let plan = plan_agrees(&run_in(
+        folder,
+        &[&words[1..], &["--json".into()]].concat(),
+    )?)?;
     let devices = plan["devices"].as_array().into_iter().flatten();
     let planned = devices.filter_map(|device| {
         let address = device["address"].as_str()?;
@@ -628,7 +740,9 @@ fn table_is_configuration(folder: &Path, words: &[OsString], output: &Output) ->
             _ => None,
         }
     });
-    let lines = str::from_utf8(&output.stdout)?.lines().filter(|line| !line.starts_with('#'));
+    let lines = str::from_utf8(&output.stdout)?
+        .lines()
+        .filter(|line| !line.starts_with('#'));
     if !planned.eq(lines.filter_map(|line| line.split_whitespace().next())) {
         return Err("pasted, the table would mean other devices than the plan".into());
     }

@@ -1,18 +1,29 @@
-//! Completion in bash: what is offered for the word at the end of a line.
+//! Completion in bash: the words offered at the end of a line.
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
-/// What bash offers, in its order, where `line` was typed. The machine has a device of pciback's, one of nobody's and one of dom0's.
+use pciseize::cli::options::{COMMANDS, OPTIONS, TakenBy};
+
+/// The words that bash offers, in its order, after `line` was typed. The machine has three devices:
+/// one with pciback, one without a driver, one with a driver of dom0.
 fn offered(line: &str) -> Vec<String> {
     let machine = tempfile::tempdir().expect("a folder");
-    for (address, driver) in [("0000:03:00.0", Some("pciback")), ("0000:03:00.1", None), ("0000:04:00.0", Some("e1000e"))] {
+    for (address, driver) in [
+        ("0000:03:00.0", Some("pciback")),
+        ("0000:03:00.1", None),
+        ("0000:04:00.0", Some("e1000e")),
+    ] {
         let folder = machine.path().join("bus/pci/devices").join(address);
         fs::create_dir_all(&folder).expect("a folder");
         if let Some(driver) = driver {
-            symlink(Path::new("../../drivers").join(driver), folder.join("driver")).expect("a link");
+            symlink(
+                Path::new("../../drivers").join(driver),
+                folder.join("driver"),
+            )
+            .expect("a link");
         }
     }
-    // As bash itself calls it: a colon ends a word there, and is one.
+    // Set the variables as bash does: a colon ends a word, and is a word of its own.
     let script = r#"
         source completions/pciseize
         COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDS=()
@@ -23,17 +34,30 @@ fn offered(line: &str) -> Vec<String> {
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
     let mut bash = Command::new("bash");
-    bash.args(["--norc", "-c", script, "bash", line]).current_dir(env!("CARGO_MANIFEST_DIR")).env("PCISEIZE_SYSFS", machine.path());
+    bash.args(["--norc", "-c", script, "bash", line])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("PCISEIZE_SYSFS", machine.path());
     let output = bash.output().expect("bash runs");
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    String::from_utf8(output.stdout).expect("UTF-8").lines().filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn completes_what_can_follow() {
     for (line, expected) in [
         ("pciseize s", "seize status"),
-        ("pciseize ", "list plan seize status release check --root --help --version"),
+        (
+            "pciseize ",
+            "list plan seize status release check --root --help --version",
+        ),
         ("pciseize --root /tmp l", "list"),
         ("pciseize list --", "--json --boot"),
         ("pciseize plan --", "--json --warnings --cmdline"),
@@ -43,31 +67,79 @@ fn completes_what_can_follow() {
         ("pciseize check Car", "Cargo.toml Cargo.lock"),
         ("pciseize --root ben", "benches"),
     ] {
-        let (mut offered, mut expected) = (offered(line), expected.split_whitespace().collect::<Vec<_>>());
+        let (mut offered, mut expected) = (
+            offered(line),
+            expected.split_whitespace().collect::<Vec<_>>(),
+        );
         offered.sort();
         expected.sort();
         assert_eq!(offered, expected, "{line}");
     }
 }
 
-/// Those that can be released: without those that dom0 has. Behind a colon bash wants what follows it.
+/// The completion knows the words of the program's own tables, and no others.
+#[test]
+fn completes_the_words_of_the_program() {
+    let sorted = |mut words: Vec<String>| {
+        words.sort();
+        words
+    };
+    let commands = COMMANDS.iter().map(|spec| spec.name);
+    let common = OPTIONS.iter().filter(|spec| spec.commands == TakenBy::All);
+    let first = commands
+        .chain(common.map(|spec| spec.name))
+        .map(str::to_owned);
+    assert_eq!(sorted(offered("pciseize ")), sorted(first.collect()));
+    for command in &COMMANDS {
+        let own = OPTIONS.iter().filter(|spec| {
+            spec.commands != TakenBy::All && spec.commands.includes(command.command)
+        });
+        let own: Vec<String> = own.map(|spec| spec.name.to_owned()).collect();
+        let line = format!("pciseize {} --", command.name);
+        assert_eq!(sorted(offered(&line)), sorted(own), "{line}");
+    }
+}
+
+/// Offers only devices that can be released, not those with a driver of dom0. After a colon, bash
+/// expects only the rest of the word.
 #[test]
 fn completes_addresses_that_can_be_released() {
-    assert_eq!(offered("pciseize release "), ["0000:03:00.0", "0000:03:00.1"]);
+    assert_eq!(
+        offered("pciseize release "),
+        ["0000:03:00.0", "0000:03:00.1"]
+    );
     assert_eq!(offered("pciseize release 0000:03:0"), ["00.0", "00.1"]);
-    assert_eq!(offered("pciseize release 0000:03:00.0 0000:03:00.1"), ["00.1"]);
+    assert_eq!(
+        offered("pciseize release 0000:03:00.0 0000:03:00.1"),
+        ["00.1"]
+    );
     assert!(offered("pciseize release 0000:04:").is_empty());
 }
 
-/// Every option that the program has for a command is offered, and no other.
+/// Offers every option that the program has for a command, and no other.
 #[test]
 fn offers_the_options_that_there_are() {
-    let help = String::from_utf8(Command::new(env!("CARGO_BIN_EXE_pciseize")).arg("--help").output().expect("it runs").stdout).expect("UTF-8");
-    let mut offered: Vec<String> =
-        ["", "list ", "plan ", "seize ", "status ", "release ", "check "].iter().flat_map(|command| offered(&format!("pciseize {command}--"))).collect();
+    let help = String::from_utf8(
+        Command::new(env!("CARGO_BIN_EXE_pciseize"))
+            .arg("--help")
+            .output()
+            .expect("it runs")
+            .stdout,
+    )
+    .expect("UTF-8");
+    let mut offered: Vec<String> = [
+        "", "list ", "plan ", "seize ", "status ", "release ", "check ",
+    ]
+    .iter()
+    .flat_map(|command| offered(&format!("pciseize {command}--")))
+    .collect();
     offered.sort();
     offered.dedup();
-    let mut told: Vec<String> = help.split(|c: char| !c.is_ascii_lowercase() && c != '-').filter(|word| word.starts_with("--")).map(str::to_owned).collect();
+    let mut told: Vec<String> = help
+        .split(|c: char| !c.is_ascii_lowercase() && c != '-')
+        .filter(|word| word.starts_with("--"))
+        .map(str::to_owned)
+        .collect();
     told.sort();
     told.dedup();
     assert_eq!(offered, told);

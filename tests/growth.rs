@@ -1,4 +1,5 @@
-//! Work grows as functions plus items: the finished program on machines of a few sizes. `make bench` measures more of them.
+//! The work of the finished program grows as functions plus items. These tests use machines of a
+//! few sizes; `make bench` measures more.
 
 mod cost;
 #[allow(dead_code)]
@@ -7,8 +8,8 @@ mod release;
 use std::path::{Path, PathBuf};
 
 use cost::{
-    Bench, LISTED, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_OF_A_LIST, MOST_PER_PAIR, Seizure, Shape, calls_per_device, growth,
-    instructions_per_pair,
+    Bench, LISTED, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_OF_A_LIST, MOST_PER_PAIR,
+    Seizure, Shape, calls_per_device, growth, instructions_per_pair,
 };
 use tempfile::TempDir;
 
@@ -31,11 +32,19 @@ fn no_function_is_compared_with_every_item() {
         })
     });
     let per_pair = instructions_per_pair(FUNCTIONS, ITEMS, costs);
-    assert!(per_pair <= MOST_PER_PAIR, "{per_pair} instructions for each pair of a function and an item: {costs:?}");
-    // The same for a file that is longer, and a problem more to tell, on any machine.
-    let [few, many] = costs.map(|[few_items, many_items]| many_items.calls as i64 - few_items.calls as i64);
-    // What is printed is written in pieces of some twenty functions, and the pieces fall one way or another.
-    assert!(few.abs_diff(many) <= 1, "system calls for each pair of a function and an item: {costs:?}");
+    assert!(
+        per_pair <= MOST_PER_PAIR,
+        "{per_pair} instructions for each pair of a function and an item: {costs:?}"
+    );
+    // A longer file and a further problem cost the same number of calls on any machine.
+    let [few, many] =
+        costs.map(|[few_items, many_items]| many_items.calls as i64 - few_items.calls as i64);
+    // The output is written in pieces of some twenty functions, so the number of pieces varies by
+    // one.
+    assert!(
+        few.abs_diff(many) <= 1,
+        "system calls for each pair of a function and an item: {costs:?}"
+    );
 }
 
 #[test]
@@ -47,7 +56,10 @@ fn no_function_costs_more_among_many() {
         bench.ask(16);
         bench.instructions(&["plan", "--json"])
     });
-    assert!(growth(FUNCTIONS, instructions) <= MOST_GROWTH, "{instructions:?}");
+    assert!(
+        growth(FUNCTIONS, instructions) <= MOST_GROWTH,
+        "{instructions:?}"
+    );
 }
 
 #[test]
@@ -56,7 +68,10 @@ fn a_list_with_names_takes_few_instructions() {
     let (_folder, program) = program();
     let instructions = FUNCTIONS.map(|functions| Bench::new(&program, functions).list());
     assert!(instructions[2] <= MOST_OF_A_LIST, "{instructions:?}");
-    assert!(growth(FUNCTIONS, instructions) <= MOST_GROWTH, "{instructions:?}");
+    assert!(
+        growth(FUNCTIONS, instructions) <= MOST_GROWTH,
+        "{instructions:?}"
+    );
 }
 
 #[test]
@@ -66,20 +81,36 @@ fn no_refused_bridge_costs_more_among_many() {
     for shape in [Shape::Ports, Shape::Switch] {
         let instructions = REFUSED.map(|bridges| {
             let bench = Bench::of_bridges(&program, bridges, shape);
-            assert_eq!(bench.output(&["plan", "--json"]).matches("\"refuse\"").count(), bridges);
+            assert_eq!(
+                bench
+                    .output(&["plan", "--json"])
+                    .matches("\"refuse\"")
+                    .count(),
+                bridges
+            );
             bench.instructions(&["plan", "--json"])
         });
-        assert!(growth(REFUSED.map(|bridges| shape.functions(bridges)), instructions) <= MOST_GROWTH, "{shape:?}: {instructions:?}");
+        assert!(
+            growth(
+                REFUSED.map(|bridges| shape.functions(bridges)),
+                instructions
+            ) <= MOST_GROWTH,
+            "{shape:?}: {instructions:?}"
+        );
     }
 }
 
-/// A seizure of so many devices, each named by its address, on a machine with that many functions.
+/// A seizure of `devices` devices, each named by its address, on a machine with so many functions.
 fn seizure(program: &Path, functions: usize, devices: usize) -> Seizure {
     let bench = Bench::new(program, functions);
     bench.make_seizable();
     bench.name(devices);
     let seizure = bench.seize();
-    assert_eq!((seizure.status, seizure.children), (0, devices), "all is as asked, with a process for each slot");
+    assert_eq!(
+        (seizure.status, seizure.children),
+        (0, devices),
+        "all is as asked, with a process for each slot"
+    );
     seizure
 }
 
@@ -89,7 +120,10 @@ fn a_device_more_takes_few_system_calls_to_seize() {
     let (_folder, program) = program();
     let calls = [DEVICES.0, DEVICES.1].map(|devices| seizure(&program, 64, devices).calls);
     let per_device = calls_per_device(DEVICES, calls.into());
-    assert!(per_device <= MOST_CALLS_PER_DEVICE, "{per_device} system calls for a device more: {calls:?}");
+    assert!(
+        per_device <= MOST_CALLS_PER_DEVICE,
+        "{per_device} system calls for a device more: {calls:?}"
+    );
 }
 
 #[test]
@@ -97,6 +131,9 @@ fn a_seizure_needs_little_memory() {
     let (_folder, program) = program();
     for (functions, most) in MOST_MEMORY {
         let memory = seizure(&program, functions, 16).memory;
-        assert!(memory <= most, "{memory} KiB with {functions} functions; at most {most}");
+        assert!(
+            memory <= most,
+            "{memory} KiB with {functions} functions; at most {most}"
+        );
     }
 }

@@ -23,10 +23,22 @@ struct Paths {
     program: &'static str,
 }
 
-const DEBIAN: Paths = Paths { prefix: "/usr", sbindir: "", program: "/usr/sbin/pciseize" };
+const DEBIAN: Paths = Paths {
+    prefix: "/usr",
+    sbindir: "",
+    program: "/usr/sbin/pciseize",
+};
 /// Fedora since 42: `/usr/sbin` is a link to `/usr/bin`.
-const MERGED_SBIN: Paths = Paths { prefix: "/usr", sbindir: "/usr/bin", program: "/usr/bin/pciseize" };
-const LOCAL: Paths = Paths { prefix: "/usr/local", sbindir: "", program: "/usr/local/sbin/pciseize" };
+const MERGED_SBIN: Paths = Paths {
+    prefix: "/usr",
+    sbindir: "/usr/bin",
+    program: "/usr/bin/pciseize",
+};
+const LOCAL: Paths = Paths {
+    prefix: "/usr/local",
+    sbindir: "",
+    program: "/usr/local/sbin/pciseize",
+};
 
 /// A target of the Makefile on the folder `image` below `root`.
 fn make(root: &Path, paths: Paths, target: &str) -> Command {
@@ -43,7 +55,11 @@ fn make(root: &Path, paths: Paths, target: &str) -> Command {
 
 fn succeed(mut command: Command) -> Output {
     let output = command.output().expect("the command runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -70,7 +86,10 @@ fn list(folder: &Path, below: &str, found: &mut BTreeMap<String, u32>) {
             list(&entry.path(), &path, found);
             found.insert(path, 0);
         } else {
-            found.insert(path, entry.metadata().expect("its mode").permissions().mode() & 0o777);
+            found.insert(
+                path,
+                entry.metadata().expect("its mode").permissions().mode() & 0o777,
+            );
         }
     }
 }
@@ -79,10 +98,19 @@ fn list(folder: &Path, below: &str, found: &mut BTreeMap<String, u32>) {
 fn expected(paths: Paths) -> BTreeMap<String, u32> {
     let generators = [
         ("/usr/lib/dracut/modules.d/50pciseize/0-pciseize.sh", 0o755),
-        ("/usr/lib/dracut/modules.d/50pciseize/module-setup.sh", 0o755),
-        ("/usr/lib/dracut/modules.d/50pciseize/pciseize.service", 0o644),
+        (
+            "/usr/lib/dracut/modules.d/50pciseize/module-setup.sh",
+            0o755,
+        ),
+        (
+            "/usr/lib/dracut/modules.d/50pciseize/pciseize.service",
+            0o644,
+        ),
         ("/usr/share/initramfs-tools/hooks/pciseize", 0o755),
-        ("/usr/share/initramfs-tools/scripts/init-top/00-pciseize", 0o755),
+        (
+            "/usr/share/initramfs-tools/scripts/init-top/00-pciseize",
+            0o755,
+        ),
     ];
     let below_prefix = [
         "/lib/systemd/system/pciseize.service",
@@ -103,8 +131,10 @@ fn puts_everything_where_it_belongs() {
     for paths in [DEBIAN, MERGED_SBIN, LOCAL] {
         let root = workplace();
         succeed(make(root.path(), paths, "install"));
-        let (documents, files): (BTreeMap<_, _>, _) =
-            content(root.path()).into_iter().filter(|(_, mode)| *mode != 0).partition(|(path, _)| path.contains("/share/doc/"));
+        let (documents, files): (BTreeMap<_, _>, _) = content(root.path())
+            .into_iter()
+            .filter(|(_, mode)| *mode != 0)
+            .partition(|(path, _)| path.contains("/share/doc/"));
         assert_eq!(files, expected(paths));
         for name in ["README.md", "LICENSE-MIT", "pciback.conf.example"] {
             let path = format!("{}/share/doc/pciseize/{name}", paths.prefix);
@@ -123,30 +153,62 @@ fn every_file_names_the_installed_program() {
         let units = format!("{}/lib/systemd/system/pciseize.service", paths.prefix);
         let rules = format!("{}/share/pciseize/10-pciseize.rules", paths.prefix);
         let lines = [
-            ("/usr/share/initramfs-tools/hooks/pciseize", format!("program={program}")),
-            ("/usr/share/initramfs-tools/scripts/init-top/00-pciseize", format!("{program} seize")),
-            ("/usr/lib/dracut/modules.d/50pciseize/module-setup.sh", format!("program={program}")),
-            ("/usr/lib/dracut/modules.d/50pciseize/0-pciseize.sh", format!("{program} seize")),
-            ("/usr/lib/dracut/modules.d/50pciseize/pciseize.service", format!("ExecStart={program} seize")),
+            (
+                "/usr/share/initramfs-tools/hooks/pciseize",
+                format!("program={program}"),
+            ),
+            (
+                "/usr/share/initramfs-tools/scripts/init-top/00-pciseize",
+                format!("{program} seize"),
+            ),
+            (
+                "/usr/lib/dracut/modules.d/50pciseize/module-setup.sh",
+                format!("program={program}"),
+            ),
+            (
+                "/usr/lib/dracut/modules.d/50pciseize/0-pciseize.sh",
+                format!("{program} seize"),
+            ),
+            (
+                "/usr/lib/dracut/modules.d/50pciseize/pciseize.service",
+                format!("ExecStart={program} seize"),
+            ),
             (units.as_str(), format!("ExecStart={program} seize")),
-            (rules.as_str(), format!("  RUN+=\"/usr/bin/flock /run/pciseize.lock {program} seize\"")),
+            (
+                rules.as_str(),
+                format!("  RUN+=\"/usr/bin/flock /run/pciseize.lock {program} seize\""),
+            ),
         ];
         let image = root.path().join("image");
         for (file, line) in lines {
             let text = fs::read_to_string(image.join(&file[1..])).expect(file);
-            assert!(text.lines().any(|own| own == line), "{file} has no line '{line}':\n{text}");
+            assert!(
+                text.lines().any(|own| own == line),
+                "{file} has no line '{line}':\n{text}"
+            );
         }
         for (file, mode) in content(root.path()) {
             if mode != 0 && file != program {
                 let text = fs::read_to_string(image.join(&file[1..])).expect(&file);
-                let left = text.lines().find(|line| line.contains("@PREFIX@") || line.contains("@SBINDIR@"));
-                assert!(left.is_none() || file.contains("/share/doc/"), "{file}: {left:?}");
+                let left = text
+                    .lines()
+                    .find(|line| line.contains("@PREFIX@") || line.contains("@SBINDIR@"));
+                assert!(
+                    left.is_none() || file.contains("/share/doc/"),
+                    "{file}: {left:?}"
+                );
             }
         }
         let page = image.join(&format!("{}/share/man/man8/pciseize.8", paths.prefix)[1..]);
-        let page = fs::read_to_string(page).expect("the page").replace("\\-", "-").replace("\\&", "");
+        let page = fs::read_to_string(page)
+            .expect("the page")
+            .replace("\\-", "-")
+            .replace("\\&", "");
         for name in [program, &units, &rules] {
-            assert!(page.lines().any(|line| line == name), "the manual page does not name {name}");
+            assert!(
+                page.lines().any(|line| line == name),
+                "the manual page does not name {name}"
+            );
         }
     }
 }
@@ -157,7 +219,9 @@ fn uninstall_takes_away_what_install_has_put_there() {
     for paths in [DEBIAN, MERGED_SBIN, LOCAL] {
         let root = workplace();
         let image = root.path().join("image");
-        let folders = expected(paths).into_keys().filter(|path| !path.contains("50pciseize"));
+        let folders = expected(paths)
+            .into_keys()
+            .filter(|path| !path.contains("50pciseize"));
         let folders = folders.filter(|path| !path.contains("/share/pciseize/"));
         for file in folders.chain([format!("{}/share/doc/pciseize", paths.prefix)]) {
             let other = image.join(&file[1..]).with_file_name("other");
@@ -184,8 +248,8 @@ fn uninstall_takes_away_what_install_has_put_there() {
     }
 }
 
-/// systemd itself has nothing to say against the unit. Another program stands in for pciseize, which
-/// is not on this machine.
+/// systemd itself has nothing to say against the unit. Another program stands in for pciseize,
+/// which is not on this machine.
 #[test]
 fn the_unit_is_sound() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -196,11 +260,18 @@ fn the_unit_is_sound() {
     fs::write(&unit, &text).expect("its copy");
     let verify = |unit: &Path| {
         let mut systemd = Command::new("systemd-analyze");
-        systemd.args(["verify", "--man=no"]).arg(unit).output().expect("systemd-analyze runs")
+        systemd
+            .args(["verify", "--man=no"])
+            .arg(unit)
+            .output()
+            .expect("systemd-analyze runs")
     };
     let output = verify(&unit);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && output.stderr.is_empty(), "{said}");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{said}"
+    );
     // The control.
     fs::write(&unit, text.replace("oneshot", "once")).expect("another copy");
     assert!(!verify(&unit).stderr.is_empty());
@@ -214,17 +285,26 @@ fn goes_without_manual_pages() {
     fs::create_dir(&tools).expect("a folder");
     for tool in ["sh", "install", "sed", "mkdir", "mv"] {
         let path = env::var_os("PATH").expect("a path");
-        let found = env::split_paths(&path).map(|folder| folder.join(tool)).find(|p| p.exists());
+        let found = env::split_paths(&path)
+            .map(|folder| folder.join(tool))
+            .find(|p| p.exists());
         symlink(found.expect(tool), tools.join(tool)).expect("a link");
     }
     let ready = format!("READY={}", root.path().join("ready").display());
     let mut install = make(root.path(), DEBIAN, "install");
     install.arg(ready).env("PATH", &tools);
     let said = String::from_utf8(succeed(install).stderr).expect("UTF-8");
-    assert_eq!((said.lines().count(), said.contains("make requirements")), (1, true), "{said}");
+    assert_eq!(
+        (said.lines().count(), said.contains("make requirements")),
+        (1, true),
+        "{said}"
+    );
     let files = content(root.path());
     assert!(files.contains_key("/usr/sbin/pciseize"), "{files:?}");
-    assert!(!files.keys().any(|path| path.contains("/share/man")), "{files:?}");
+    assert!(
+        !files.keys().any(|path| path.contains("/share/man")),
+        "{files:?}"
+    );
 }
 
 /// Only `requirements`, and the two that a newcomer types first, may install packages.
@@ -232,16 +312,29 @@ fn goes_without_manual_pages() {
 fn no_other_target_installs_a_package() {
     let installs = |target: &str| {
         let mut make = Command::new("/usr/bin/make");
-        make.args(["--dry-run", "-C", release::PACKAGE, target]).env_remove("MAKEFLAGS");
-        String::from_utf8(succeed(make).stdout).expect("UTF-8").contains("--install")
+        make.args(["--dry-run", "-C", release::PACKAGE, target])
+            .env_remove("MAKEFLAGS");
+        String::from_utf8(succeed(make).stdout)
+            .expect("UTF-8")
+            .contains("--install")
     };
     for target in ["requirements", "check", "demo"] {
-        assert!(installs(target), "{target} needs more than a fresh machine has");
+        assert!(
+            installs(target),
+            "{target} needs more than a fresh machine has"
+        );
     }
     for target in ["build", "man", "install", "uninstall", "embed"] {
         assert!(!installs(target), "{target} installs packages");
     }
-    for target in ["check-fast", "check-model", "check-fuzz", "check-vm", "bench", "fuzz"] {
+    for target in [
+        "check-fast",
+        "check-model",
+        "check-fuzz",
+        "check-vm",
+        "bench",
+        "fuzz",
+    ] {
         assert!(!installs(target), "{target} installs packages");
     }
 }
@@ -251,11 +344,21 @@ fn no_other_target_installs_a_package() {
 fn a_missing_package_is_named() {
     let script = Path::new(release::PACKAGE).join("tests/requirements.sh");
     let run = |package: &str| {
-        let output = Command::new(&script).arg("coreutils").arg(package).output().expect("it runs");
-        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+        let output = Command::new(&script)
+            .arg("coreutils")
+            .arg(package)
+            .output()
+            .expect("it runs");
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).expect("UTF-8"),
+        )
     };
     assert_eq!(run("coreutils"), (Some(0), String::new()));
     let (status, said) = run("no-such-package");
     assert_eq!((status, said.lines().count()), (Some(1), 1), "{said}");
-    assert!(said.contains(" no-such-package;") && said.contains("make requirements"), "{said}");
+    assert!(
+        said.contains(" no-such-package;") && said.contains("make requirements"),
+        "{said}"
+    );
 }

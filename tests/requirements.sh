@@ -1,8 +1,8 @@
 #!/bin/sh
-# requirements.sh PACKAGE…: names the Debian packages that are missing, and the command that
-# installs them. Exit status 1 if one is missing.
-# requirements.sh --install PACKAGE…: installs those that are missing with apt.
-# Both do nothing, quickly, if all are there.
+# requirements.sh PACKAGE…: names the missing Debian packages and the command that installs them.
+# Exit status 1 if one is missing.
+# requirements.sh --install PACKAGE…: installs the missing packages with apt.
+# Both return quickly if none is missing.
 
 set -eu
 
@@ -12,7 +12,7 @@ if [ "$1" = --install ]; then
 	shift
 fi
 
-# Another distribution has other names for them. A missing program then names itself when it is run.
+# Other distributions use other package names. There, a missing program is noticed when it is run.
 if ! command -v dpkg-query >/dev/null; then
 	[ -n "$install" ] || exit 0
 	echo "requirements: this is no Debian; install what these packages have: $*" >&2

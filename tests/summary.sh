@@ -1,7 +1,7 @@
 #!/bin/sh
-# summary.sh PART...: makes each part of `make check` in turn. Keeps its output in
-# target/check/PART.log, and prints at the end one line for each part, and last the number of all
-# tests. Stops at the first part that fails, and then exits with status 1.
+# summary.sh PART...: makes each part of `make check` in turn and keeps its output in
+# target/check/PART.log. At the end it prints one line for each part, and last the number of all
+# tests. It stops at the first part that fails, and then exits with status 1.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,7 +24,7 @@ for part; do
 		continue
 	fi
 
-	# A pipe has the status of its last command: that of make goes through a file.
+	# A pipe returns the status of its last command, so the status of make goes through a file.
 	start=$(date +%s)
 	rm -f "$logs/status"
 	{
@@ -35,7 +35,7 @@ for part; do
 	seconds=$(($(date +%s) - start))
 	status=$(cat "$logs/status")
 
-	# What is no test of cargo's, like the fuzzing or a compiler's error, counts as one.
+	# A part without cargo's tests, like the fuzzing, counts as one test; so does a compiler error.
 	passed=$(count passed "$logs/$part.log")
 	failed=$(count failed "$logs/$part.log")
 	if [ "$status" -ne 0 ]; then

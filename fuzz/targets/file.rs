@@ -1,4 +1,4 @@
-//! A configuration file: no line of it is lost, and what is said of a line points at what stands there.
+//! A configuration file: no line is lost, and every message points at the text of its line.
 
 #![no_main]
 
@@ -10,14 +10,20 @@ use std::sync::{LazyLock, Mutex};
 
 use libfuzzer_sys::fuzz_target;
 use pciseize::{
-    lines::{FILE_SIZE, LINE_SIZE},
-    request::{ITEMS, Problems, Request, SOURCES, digest::Digest, file},
+    host::lines::{FILE_SIZE, LINE_SIZE},
+    request::{
+        ITEMS, Problems, Request, SOURCES,
+        digest::Digest,
+        source::file::{self, Missing},
+    },
     text::Excerpt,
 };
 use tree::Tree;
 
-/// A request is large, and to make one takes longer than to read a file. So one serves as many files as it has room for sources.
-static REQUEST: LazyLock<Mutex<(Box<Request>, usize)>> = LazyLock::new(|| Mutex::new((Box::new(Request::new()), 0)));
+/// A request is large, and making one takes longer than reading a file. So one request serves as
+/// many files as it has room for sources.
+static REQUEST: LazyLock<Mutex<(Box<Request>, usize)>> =
+    LazyLock::new(|| Mutex::new((Box::new(Request::new()), 0)));
 
 fuzz_target!(|text: &[u8]| {
     let mut tree = Tree::default();
@@ -32,11 +38,11 @@ fuzz_target!(|text: &[u8]| {
     request.problems = Problems::new();
     request.lacks_keep = false;
     request.digest = Digest::new();
-    file::read(request, &mut tree, file::FILE.as_bytes(), false);
+    file::read(request, &mut tree, file::FILE.as_bytes(), Missing::Problem);
     accounts_for(request, text);
 });
 
-/// What a line of the file is to become.
+/// The result that a line of the file must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Becomes {
     Nothing,
@@ -47,7 +53,8 @@ enum Becomes {
     Problem,
 }
 
-/// What the line is to become, and the text and the column that a message about it has to name.
+/// The result that the line must have, and the text and the column that a message about it must
+/// name.
 fn read(line: &[u8]) -> (Becomes, &[u8], u32) {
     if line.len() > LINE_SIZE {
         return (Becomes::Problem, line, 0);
@@ -62,25 +69,49 @@ fn becomes(text: &[u8]) -> Becomes {
     if text.is_empty() {
         return Becomes::Nothing;
     }
-    let Some(equals) = text.iter().position(|&b| b == b'=') else { return Becomes::Entry };
-    // An `=` makes no setting of what was to be kept, and no selector has one.
+    let Some(equals) = text.iter().position(|&b| b == b'=') else {
+        return Becomes::Entry;
+    };
+    // A keep is not a setting, and no selector contains `=`.
     if text[0] == b'!' {
         return Becomes::Problem;
     }
     let value = text[equals + 1..].trim_ascii().to_ascii_lowercase();
     let is_fine = match text[..equals].trim_ascii().to_ascii_lowercase().as_slice() {
-        b"off" | b"strict" | b"debug" | b"force" => [&b"1"[..], b"y", b"yes", b"on", b"true", b"0", b"n", b"no", b"off", b"false"].contains(&value.as_slice()),
+        b"off" | b"strict" | b"debug" | b"force" => [
+            &b"1"[..],
+            b"y",
+            b"yes",
+            b"on",
+            b"true",
+            b"0",
+            b"n",
+            b"no",
+            b"off",
+            b"false",
+        ]
+        .contains(&value.as_slice()),
         b"timeout" => {
             let digits = str::from_utf8(&value).unwrap_or_default();
-            digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.parse::<u64>().is_ok_and(|seconds| (1..=3600).contains(&seconds))
+            digits.bytes().all(|digit| digit.is_ascii_digit())
+                && digits
+                    .parse::<u64>()
+                    .is_ok_and(|seconds| (1..=3600).contains(&seconds))
         }
         _ => false,
     };
-    if is_fine { Becomes::Switch } else { Becomes::Problem }
+    if is_fine {
+        Becomes::Switch
+    } else {
+        Becomes::Problem
+    }
 }
 
 fn accounts_for(request: &Request, text: &[u8]) {
-    assert!(text.len() as u64 <= FILE_SIZE, "what of a longer file is read, is for the tests to say");
+    assert!(
+        text.len() as u64 <= FILE_SIZE,
+        "tests/cases has longer files"
+    );
     let mut items = request.items.iter().peekable();
     let mut problems = request.problems.iter().peekable();
     let is_full = request.items.len() == ITEMS || request.problems.beyond > 0;
@@ -93,18 +124,39 @@ fn accounts_for(request: &Request, text: &[u8]) {
         let problem = problems.next_if(|problem| problem.origin.line == number);
         let is_right = match (item, problem) {
             (None, None) => matches!(becomes, Becomes::Nothing | Becomes::Switch) || is_full,
-            (Some(item), None) => becomes == Becomes::Entry && item.origin.column == column && item.is_keep == (text[0] == b'!'),
+            (Some(item), None) => {
+                becomes == Becomes::Entry
+                    && item.origin.column == column
+                    && item.is_keep == (text[0] == b'!')
+            }
             (None, Some(problem)) => {
-                // Of a line that is too long nobody sees the end.
+                // The program does not read the end of a line that is too long.
                 lacks_keep |= text.get(..LINE_SIZE).unwrap_or(text).contains(&b'!');
-                matches!(becomes, Becomes::Entry | Becomes::Problem) && problem.origin.column == column && problem.text == Excerpt::of(text)
+                matches!(becomes, Becomes::Entry | Becomes::Problem)
+                    && problem.origin.column == column
+                    && problem.text == Excerpt::of(text)
             }
             (Some(_), Some(_)) => false,
         };
-        assert!(is_right, "line {number}, {becomes:?}, became {item:?} and {problem:?}: {}", String::from_utf8_lossy(line));
+        assert!(
+            is_right,
+            "line {number}, {becomes:?}, became {item:?} and {problem:?}: {}",
+            String::from_utf8_lossy(line)
+        );
     }
-    assert_eq!((items.next().map(|item| item.origin), problems.next()), (None, None), "more than there are lines, or twice the same");
-    // What there is no room for is counted.
-    assert_eq!(request.items.len() as u32 + request.problems.count(), entries, "a line was lost");
-    assert!(request.lacks_keep || !lacks_keep, "a keep was not read, and nobody minds");
+    assert_eq!(
+        (items.next().map(|item| item.origin), problems.next()),
+        (None, None),
+        "more than there are lines, or twice the same"
+    );
+    // Entries beyond the limit are counted.
+    assert_eq!(
+        request.items.len() as u32 + request.problems.count(),
+        entries,
+        "a line was lost"
+    );
+    assert!(
+        request.lacks_keep || !lacks_keep,
+        "a keep was not read, and the request does not say so"
+    );
 }

@@ -1,21 +1,24 @@
-//! The kernel's command line: cut by the library, and by a second hand that knows only the rules.
+//! The kernel's command line: the library and a second tokenizer, written rule by rule, must agree.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pciseize::request::cmdline::Parameters;
+use pciseize::request::syntax::parameter::Parameters;
 
 fuzz_target!(|line: &[u8]| {
     let expected = cut(line);
     let mut count = 0;
-    for parameter in Parameters::of(line) {
-        // What is told to stand somewhere stands there.
+    for parameter in Parameters::new(line) {
+        // The reported offset of a name is the real one.
         assert!(line[parameter.name_at..].starts_with(parameter.name));
         if let Some(value) = parameter.value {
-            assert!(line[parameter.value_at..].starts_with(value));
+            assert!(line[value.at..].starts_with(value.text));
         }
-        let expected = expected.get(count).expect("a parameter more than there are");
-        assert_eq!((parameter.name, parameter.value), (expected.0.as_slice(), expected.1.as_deref()));
+        let expected = expected
+            .get(count)
+            .expect("a parameter more than there are");
+        let found = (parameter.name, parameter.value_text());
+        assert_eq!(found, (expected.0.as_slice(), expected.1.as_deref()));
         count += 1;
     }
     assert_eq!(count, expected.len(), "parameters were lost");
@@ -23,7 +26,7 @@ fuzz_target!(|line: &[u8]| {
 
 type Cut = (Vec<u8>, Option<Vec<u8>>);
 
-/// The parameters, by the rules one after another: first the words, then each word on its own.
+/// The parameters, by the rules one after another: first the words, then the parts of each word.
 fn cut(line: &[u8]) -> Vec<Cut> {
     let mut found = Vec::new();
     for word in words(line) {
@@ -36,7 +39,7 @@ fn cut(line: &[u8]) -> Vec<Cut> {
     found
 }
 
-/// White space separates where an even number of quotes stands between it and the beginning of its word.
+/// White space separates words if an even number of quotes stands before it in its word.
 fn words(line: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut word = Vec::new();
@@ -51,7 +54,7 @@ fn words(line: &[u8]) -> Vec<Vec<u8>> {
             quotes = 0;
         }
     }
-    // The one whose quote never ends.
+    // The last word, if its quote never ends.
     if !word.is_empty() {
         word.pop();
         words.push(word);
@@ -59,16 +62,17 @@ fn words(line: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// The kernel's table is Latin-1: its blanks are those of ASCII and the one that does not break.
+/// The kernel's table is Latin-1: the blanks are those of ASCII and the no-break space.
 fn is_blank(byte: u8) -> bool {
     [b' ', b'\t', b'\n', 0x0b, 0x0c, b'\r', 0xa0].contains(&byte)
 }
 
-/// A quote in front of a word wraps it whole, one in front of a value wraps the value. Either ends at a last quote, where there is one, and only one is taken off.
+/// A quote before a word wraps the word; a quote before a value wraps the value. Either is closed
+/// by a quote at the very end, if there is one. At most one quote is dropped there.
 fn name_and_value(word: &[u8]) -> Cut {
     let is_wrapped = word[0] == b'"';
     let inner = if is_wrapped { &word[1..] } else { word };
-    // The first `=` that has something in front of it.
+    // The first `=` with something before it.
     let equals = (1..inner.len()).find(|&at| inner[at] == b'=');
     let (name, value) = match equals {
         Some(at) => (&inner[..at], Some(&inner[at + 1..])),
@@ -83,7 +87,9 @@ fn name_and_value(word: &[u8]) -> Cut {
     };
     match value {
         None => (cut_end(name, is_wrapped), None),
-        Some(value) if value.first() == Some(&b'"') => (name.to_vec(), Some(cut_end(&value[1..], true))),
+        Some(value) if value.first() == Some(&b'"') => {
+            (name.to_vec(), Some(cut_end(&value[1..], true)))
+        }
         Some(value) => (name.to_vec(), Some(cut_end(value, is_wrapped))),
     }
 }

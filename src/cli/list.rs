@@ -1,73 +1,103 @@
-//! `pciseize list`: every function of the machine, and who needs it.
+//! `pciseize list`: every function of the machine, and what dom0 uses it for.
 
-use super::{Exit, Form, Memory, survey};
+use super::{Exit, Form, Memory};
 use crate::{
     device::Device,
-    guests,
-    host::{Errno, Host},
-    names,
-    needs::TO_BOOT,
+    facts::{guests, usage::Uses},
+    host::{Errno, Host, Terminal},
+    plan::{self, Extent},
     put,
-    report::{self, Kind, Report, list, sink::Sink},
-    seize::is_pciback,
-    text::{Either, Line},
+    report::{Kind, Report, json, list, sink::Sink},
+    text::Line,
 };
 
 /// Prints the list.
-#[inline(never)]
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Form) -> Exit {
-    let Memory { request, devices, needs, names } = memory;
+    let Memory {
+        request,
+        devices,
+        usage,
+        names,
+        ..
+    } = memory;
     request.gather(host, embedded, None);
-    needs.gather(host, 0, false);
-    survey(host, request, needs, devices, true);
+    usage.gather(host, Uses::NONE);
+    plan::survey(host, request, usage, devices, Extent::Whole);
+    plan::locate(host, devices.iter_mut());
     guests::look(host, devices);
     if form != Form::Boot {
-        names::find(host, devices, names);
+        names.find(host, devices);
     }
-    let report = Report { names, ..Report::new(Kind::List, request, devices, needs, false) };
+    let report = memory.report(Kind::List, false);
+    let terminal = host.terminal();
+    let out = &mut |bytes: &[u8]| host.print(bytes);
     let printed = match form {
-        Form::Json => report::json::write(host, None, &report),
-        Form::Boot => devices.iter().try_for_each(|device| {
-            if needs.uses(device.address) & TO_BOOT == 0 {
-                return Ok(());
-            }
-            let line = list::item(host, &report, device);
-            host.print(line.bytes())
-        }),
-        _ => lines(host, &report),
+        Form::Json => json::write(&report, out),
+        Form::Boot => print_boot_items(&report, out),
+        Form::Text | Form::Warnings => print_rows(&report, terminal, out),
     };
     Exit::of(printed.is_ok())
 }
 
+type Out<'o> = dyn FnMut(&[u8]) -> Result<(), Errno> + 'o;
+
+/// Prints an item for each function that the host boots from.
+fn print_boot_items(report: &Report, out: &mut Out) -> Result<(), Errno> {
+    for device in report.devices {
+        if report.usage.uses(device.address()).meets(Uses::TO_BOOT) {
+            out(list::boot_item(report, device).bytes())?;
+        }
+    }
+    Ok(())
+}
+
 /// Most columns for the paths. A line whose path is longer does not line up.
-const WIDEST: usize = 40;
+const PATH_COLUMNS: usize = 40;
 
 /// Prints a line for each function.
-fn lines<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
-    let mut width = 0;
-    for device in report.devices.iter().filter(|device| device.is_there) {
-        let mut path = Line::new();
-        list::path(host, device, &mut path);
-        width = width.max(path.bytes().len());
-    }
-    let terminal = host.terminal();
-    let mut sink = Sink::new(host, None);
-    for device in report.devices.iter().filter(|device| device.is_there) {
-        let [before, after] = if terminal.has_colours { [colour(report, device), "\x1b[m"] } else { [""; 2] };
-        put!(&mut sink.line, Either(before));
+fn print_rows<'o>(report: &Report, terminal: Terminal, out: &'o mut Out<'o>) -> Result<(), Errno> {
+    let is_there = |device: &&Device| device.function.is_there;
+    let width = report
+        .devices
+        .iter()
+        .filter(is_there)
+        .map(path_columns)
+        .max()
+        .unwrap_or(0);
+    let column = width.min(PATH_COLUMNS) + 2;
+    let mut sink = Sink::new(out);
+    for device in report.devices.iter().filter(is_there) {
+        let colour = if terminal.has_colours {
+            colour(report, device)
+        } else {
+            ""
+        };
+        put!(&mut sink.line, "{}", colour);
         sink.flush();
-        list::row(sink.host, report, device, width.min(WIDEST) + 2, terminal, &mut sink.line);
-        put!(&mut sink.line, Either(after));
+        list::add_row(report, device, column, terminal, &mut sink.line);
+        put!(
+            &mut sink.line,
+            "{}",
+            if terminal.has_colours { "\x1b[m" } else { "" }
+        );
         sink.flush();
     }
     sink.end()
 }
 
-/// What begins the colour of a line: green for what pciback has, yellow for what dom0 needs, faint for bridges.
+/// How many columns the path of a function takes.
+fn path_columns(device: &Device) -> usize {
+    let mut path = Line::new();
+    list::add_path(device, &mut path);
+    path.bytes().len()
+}
+
+/// What begins the colour of a line: green for what pciback has, yellow for what dom0 uses, faint
+/// for bridges.
 fn colour(report: &Report, device: &Device) -> &'static str {
-    if is_pciback(&device.driver) {
+    if device.is_with_pciback() {
         "\x1b[32m"
-    } else if report.needs.uses(device.address) != 0 {
+    } else if !report.usage.uses(device.address()).is_empty() {
         "\x1b[33m"
     } else if device.is_bridge() {
         "\x1b[2m"

@@ -1,7 +1,10 @@
-//! The command line of pciseize itself: one file per command.
+//! The command line of pciseize: one file per command.
+//!
+//! [`options`] has the tables of words; [`Invocation`] understands a command line by them.
 
 pub mod check;
 pub mod list;
+pub mod options;
 pub mod plan;
 pub mod release;
 pub mod seize;
@@ -12,43 +15,21 @@ use core::ffi::CStr;
 use heapless::Vec;
 
 use crate::{
-    device::{Devices, Step},
-    host::{Host, Level},
-    names::Names,
-    needs::Needs,
-    pci::bus,
+    device::Devices,
+    facts::{names::Names, usage::Usage},
+    host::{Console, Host, Level},
+    pciback::Answer,
+    plan::{behind::BehindList, warnings::WarningList},
     put,
-    report::Stage,
+    report::{Kind, Report, Stage},
     request::Request,
     say,
-    text::{Either, Line, Shown, word_number},
+    text::{Escaped, Line},
 };
-
-/// What `--help` prints. It fits a screen of 80 columns and 24 lines.
-pub const HELP: &str = "\
-Usage: pciseize [--root DIR] COMMAND
-
-Takes PCI devices away from a Xen dom0, for guests to have them.
-
-  list [--json | --boot]
-                  show every device, and what dom0 needs it for
-  plan [--json | --warnings] [--cmdline TEXT]
-                  show what a boot would do; TEXT in place of /proc/cmdline
-  seize [--force] hold the devices asked for and give them to xen-pciback,
-                  with --force also those that are in use
-  status [--json] show what became of them, and whether the image is current
-  release ADDRESS...
-                  give devices back to dom0
-  check [FILE...] read the configuration and report every problem in it;
-                  without FILE: everything that seize would read
-
-  --root DIR      put DIR in front of every path that is read or written
-  --help, --version
-
-Devices are asked for in /etc/xen/pciback.conf: see pciback.conf(5).
-
-Exit status: 0 all is as asked, 1 not so, 2 wrong usage, 3 as 1 and 'strict'.
-";
+pub use options::{Command, Form};
+use options::{
+    CommandSpec, OPTIONS, Operands, OptionSpec, Setting, find_command, find_option, print_help,
+};
 
 /// What `--version` prints.
 pub const VERSION: &str = concat!("pciseize ", env!("CARGO_PKG_VERSION"), "\n");
@@ -72,42 +53,21 @@ pub enum Exit {
 impl Exit {
     /// Whether all is as asked.
     const fn of(is_as_asked: bool) -> Exit {
-        if is_as_asked { Exit::AsAsked } else { Exit::NotAsAsked }
+        if is_as_asked {
+            Exit::AsAsked
+        } else {
+            Exit::NotAsAsked
+        }
     }
 }
 
-/// How a command tells what it finds.
+/// Whether `seize` takes what is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// For people.
-    Text,
-    /// For programs: `--json`.
-    Json,
-    /// Of a plan, what somebody may miss, a line for each device: `--warnings`.
-    Warnings,
-    /// Of a list, an item for each function that the system boots from: `--boot`.
-    Boot,
-}
-
-/// What the program was called for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// `seize`
-    Seize,
-    /// `plan`
-    Plan,
-    /// `check`
-    Check,
-    /// `list`
-    List,
-    /// `status`
-    Status,
-    /// `release`
-    Release,
-    /// `--help`
-    Help,
-    /// `--version`
-    Version,
+pub enum Force {
+    /// It does: `--force`.
+    Yes,
+    /// It does not.
+    No,
 }
 
 /// The words of the command line, understood.
@@ -119,15 +79,16 @@ pub struct Invocation<'a> {
     pub command: Command,
     /// How it is to tell what it finds.
     pub form: Form,
-    /// `--force`
-    pub is_forced: bool,
-    /// `--cmdline`: what is to be read in place of the kernel's command line.
+    /// Whether it takes what is in use.
+    pub force: Force,
+    /// What is to be read in place of the kernel's command line.
     pub cmdline: Option<&'a CStr>,
     /// The words behind the command: the files for `check`, the addresses for `release`.
     pub operands: Vec<&'a CStr, OPERANDS>,
 }
 
-/// The large things that a command keeps. New, all of it is zeros: as a static variable it takes no place in the program's file, and no memory before it is used.
+/// The large things that a command keeps. New, all of it is zeros: as a static variable it takes no
+/// place in the file of the program, and no memory before it is used.
 #[derive(Debug)]
 pub struct Memory {
     /// What is asked for.
@@ -135,15 +96,43 @@ pub struct Memory {
     /// What becomes of it.
     pub devices: Devices,
     /// What dom0 uses.
-    pub needs: Needs,
+    pub usage: Usage,
     /// How it is called.
     pub names: Names,
+    /// What a plan warns of.
+    pub warnings: WarningList,
+    /// What is behind refused bridges.
+    pub behind: BehindList,
 }
 
 impl Memory {
     /// Empty.
     pub const fn new() -> Memory {
-        Memory { request: Request::new(), devices: Devices::new(), needs: Needs::new(), names: Names::new() }
+        Memory {
+            request: Request::new(),
+            devices: Devices::new(),
+            usage: Usage::new(),
+            names: Names::new(),
+            warnings: WarningList::new(),
+            behind: BehindList::new(),
+        }
+    }
+
+    /// The report of what is known, where nothing was done.
+    pub fn report(&self, kind: Kind, is_dom0: bool) -> Report<'_> {
+        Report {
+            kind,
+            request: &self.request,
+            devices: &self.devices,
+            names: &self.names,
+            usage: &self.usage,
+            warnings: &self.warnings,
+            behind: &self.behind,
+            is_dom0,
+            stage: Stage::Host,
+            pciback: Answer::Ready,
+            image: None,
+        }
     }
 }
 
@@ -155,153 +144,130 @@ impl Default for Memory {
 
 /// What is wrong with the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage<'a> {
+pub struct WrongUsage<'a> {
     /// What is wrong.
     pub message: &'static str,
     /// With which word, where it is not one that is missing.
     pub word: Option<&'a CStr>,
 }
 
-impl Usage<'_> {
+impl WrongUsage<'_> {
     /// Tells it.
-    pub fn tell<H: Host>(&self, host: &mut H) {
+    pub fn tell<H: Console>(&self, host: &mut H) {
         let mut line = Line::new();
-        put!(&mut line, Either(self.message));
+        put!(&mut line, "{}", self.message);
         if let Some(word) = self.word {
-            put!(&mut line, " '", Shown(word.to_bytes()), "'");
+            put!(&mut line, " '{}'", Escaped(word.to_bytes()));
         }
         put!(&mut line, "; see 'pciseize --help'");
         host.say(Level::Error, &line);
     }
 }
 
-/// The options, and behind them the commands in their order.
-const WORDS: &str = "--help -h --version -V --root --cmdline --json --warnings --boot --force seize plan check list status release";
-
-/// The commands that take each option: a bit for each.
-const TAKERS: [u8; 10] = {
-    const ALL: u8 = u8::MAX;
-    const PLAN: u8 = 1 << Command::Plan as u8;
-    const LIST: u8 = 1 << Command::List as u8;
-    [ALL, ALL, ALL, ALL, ALL, PLAN, PLAN | LIST | 1 << Command::Status as u8, PLAN, LIST, 1 << Command::Seize as u8]
-};
-
 impl<'a> Invocation<'a> {
     /// Not called for anything but help.
     pub const fn new() -> Invocation<'a> {
-        Invocation { root: None, command: Command::Help, form: Form::Text, is_forced: false, cmdline: None, operands: Vec::new() }
+        Invocation {
+            root: None,
+            command: Command::Help,
+            form: Form::Text,
+            force: Force::No,
+            cmdline: None,
+            operands: Vec::new(),
+        }
     }
 
-    /// Understands the words, the program's own name left out. `--help` and `--version` win wherever they stand.
+    /// Understands the words, the program's own name left out. `--help` and `--version` win
+    /// wherever they stand.
     ///
     /// # Errors
     /// The first thing that is wrong with them.
-    pub fn read(&mut self, mut words: impl Iterator<Item = &'a CStr>) -> Result<(), Usage<'a>> {
-        let mut command = None;
-        let mut wrong = None;
-        // The last option, and the commands that take all that there were.
-        let (mut option, mut takers) = (None, u8::MAX);
+    pub fn read(
+        &mut self,
+        mut words: impl Iterator<Item = &'a CStr>,
+    ) -> Result<(), WrongUsage<'a>> {
+        let mut reading = Reading::default();
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
-            let number = word_number(WORDS, bytes);
-            if let Some(commands) = number.and_then(|number| TAKERS.get(number)) {
-                (option, takers) = (Some(word), takers & commands);
-            }
-            // The arms go by the order of these words.
-            match number {
-                Some(number @ 0..=3) => {
-                    self.command = if number < 2 { Command::Help } else { Command::Version };
+            if let Some(spec) = find_option(bytes) {
+                if let Setting::Command(command) = spec.setting {
+                    self.command = command;
                     return Ok(());
                 }
-                Some(number @ 4..=5) => {
-                    let value = words.next();
-                    if value.is_none() {
-                        note(&mut wrong, "a value is missing behind", Some(word));
-                    }
-                    *(if number == 4 { &mut self.root } else { &mut self.cmdline }) = value;
+                let value = spec.value.and_then(|_| words.next());
+                if spec.value.is_some() && value.is_none() {
+                    reading.note("a value is missing behind", Some(word));
                 }
-                Some(number @ 6..=9) => {
-                    self.is_forced |= number == 9;
-                    self.form = match number {
-                        6 => Form::Json,
-                        7 => Form::Warnings,
-                        8 => Form::Boot,
-                        _ => Form::Text,
-                    };
+                reading.note_option(spec, word);
+                self.set(spec.setting, value);
+            } else if bytes.starts_with(b"-") {
+                reading.note("no such option", Some(word));
+            } else if reading.command.is_none() {
+                reading.command = find_command(bytes);
+                if reading.command.is_none() {
+                    reading.note("no such command", Some(word));
                 }
-                Some(number) if command.is_none() => {
-                    command = Some(match number {
-                        10 => Command::Seize,
-                        11 => Command::Plan,
-                        12 => Command::Check,
-                        13 => Command::List,
-                        14 => Command::Status,
-                        _ => Command::Release,
-                    });
-                }
-                _ if bytes.first() == Some(&b'-') => note(&mut wrong, "no such option", Some(word)),
-                _ if command.is_none() => note(&mut wrong, "no such command", Some(word)),
-                _ if self.operands.push(word).is_err() => note(&mut wrong, "too many words, from", Some(word)),
-                _ => {}
+            } else if self.operands.push(word).is_err() {
+                reading.note("too many words, from", Some(word));
             }
         }
-        if let Some(command) = command {
-            self.command = command;
-            match self.operands.first() {
-                Some(word) if !matches!(command, Command::Check | Command::Release) => note(&mut wrong, "this command takes no", Some(word)),
-                None if command == Command::Release => note(&mut wrong, "which address?", None),
-                _ => {}
-            }
-            if let Some(option) = option.filter(|_| takers & 1 << command as u8 == 0) {
-                note(&mut wrong, "this command does not take", Some(option));
-            }
-        } else {
-            note(&mut wrong, "which command?", None);
-        }
-        wrong.map_or(Ok(()), Err)
+        self.finish(reading)
     }
 
-    /// Does what was asked for. `embedded` is the binary's own configuration section.
-    pub fn run<H: Host>(&self, host: &mut H, memory: &mut Memory, stage: Stage, embedded: &[u8]) -> Exit {
+    /// Takes an option.
+    fn set(&mut self, setting: Setting, value: Option<&'a CStr>) {
+        match setting {
+            Setting::Command(command) => self.command = command,
+            Setting::Root => self.root = value,
+            Setting::Cmdline => self.cmdline = value,
+            Setting::Form(form) => self.form = form,
+            Setting::Force => self.force = Force::Yes,
+        }
+    }
+
+    /// Checks that the command takes all that was written.
+    fn finish(&mut self, mut reading: Reading<'a>) -> Result<(), WrongUsage<'a>> {
+        let Some(spec) = reading.command else {
+            reading.note("which command?", None);
+            return reading.wrong.map_or(Ok(()), Err);
+        };
+        self.command = spec.command;
+        match (spec.operands, self.operands.first()) {
+            (Operands::None, Some(word)) => reading.note("this command takes no", Some(word)),
+            (Operands::Some(_), None) => reading.note("which address?", None),
+            _ => {}
+        }
+        let is_foreign = |(option, _): &&(&OptionSpec, _)| !option.commands.includes(self.command);
+        if let Some(&(_, word)) = reading.options.iter().find(is_foreign) {
+            reading.note("this command does not take", Some(word));
+        }
+        reading.wrong.map_or(Ok(()), Err)
+    }
+
+    /// Does what was asked for. `embedded` is the configuration inside the binary.
+    pub fn run<H: Host>(
+        &self,
+        host: &mut H,
+        memory: &mut Memory,
+        stage: Stage,
+        embedded: &[u8],
+    ) -> Exit {
         match self.command {
-            Command::Seize => seize::run(host, memory, stage, embedded, self.is_forced),
-            Command::Plan => plan::run(host, memory, embedded, self.form, self.cmdline),
+            Command::Seize => {
+                let boot = seize::Run {
+                    stage,
+                    force: self.force,
+                };
+                seize::run(host, memory, embedded, boot)
+            }
+            Command::Plan => plan::run(host, memory, embedded, self),
             Command::List => list::run(host, memory, embedded, self.form),
             Command::Status => status::run(host, memory, embedded, self.form),
             Command::Release => release::run(host, memory, embedded, &self.operands),
             Command::Check => check::run(host, &mut memory.request, embedded, &self.operands),
-            Command::Help => print(host, HELP),
-            Command::Version => print(host, VERSION),
+            Command::Help => Exit::of(print_help(&mut |bytes| host.print(bytes)).is_ok()),
+            Command::Version => Exit::of(host.print(VERSION.as_bytes()).is_ok()),
         }
-    }
-}
-
-/// Decides on every function, and reads which driver has it. Nothing is touched.
-#[inline(never)]
-fn survey<H: Host>(host: &mut H, request: &mut Request, needs: &mut Needs, devices: &mut Devices, is_whole: bool) {
-    crate::plan::make(host, request, needs, devices, is_whole, &mut |host, device| {
-        let read = bus::driver(host, device.address, &mut device.driver);
-        device.note(Step::Driver, read);
-    });
-}
-
-/// Whether `seize` has nothing to do here, whatever is asked for. Then that is said.
-#[inline(never)]
-fn is_idle<H: Host>(host: &mut H, is_dom0: bool, request: &Request) -> bool {
-    let why = match (is_dom0, request.switches.off) {
-        (false, _) => "not a Xen dom0",
-        (true, true) => "switched off",
-        (true, false) => return false,
-    };
-    say!(host, Level::Notice, Either(why), ": no device is touched");
-    true
-}
-
-/// Notes what is wrong, if nothing was before.
-#[inline(never)]
-fn note<'a>(wrong: &mut Option<Usage<'a>>, message: &'static str, word: Option<&'a CStr>) {
-    if wrong.is_none() {
-        *wrong = Some(Usage { message, word });
     }
 }
 
@@ -311,36 +277,89 @@ impl Default for Invocation<'_> {
     }
 }
 
-fn print<H: Host>(host: &mut H, text: &str) -> Exit {
-    Exit::of(host.print(text.as_bytes()).is_ok())
+/// What was found so far in a command line.
+#[derive(Default)]
+struct Reading<'a> {
+    command: Option<&'static CommandSpec>,
+    /// Each option that was written, once, with the word.
+    options: Vec<(&'static OptionSpec, &'a CStr), { OPTIONS.len() }>,
+    wrong: Option<WrongUsage<'a>>,
+}
+
+impl<'a> Reading<'a> {
+    /// Notes what is wrong, if nothing was before.
+    fn note(&mut self, message: &'static str, word: Option<&'a CStr>) {
+        self.wrong.get_or_insert(WrongUsage { message, word });
+    }
+
+    /// Notes an option.
+    fn note_option(&mut self, spec: &'static OptionSpec, word: &'a CStr) {
+        if !self
+            .options
+            .iter()
+            .any(|(known, _)| known.name == spec.name)
+        {
+            // There is room for each of the table.
+            let _ = self.options.push((spec, word));
+        }
+    }
+}
+
+/// Whether `seize` does nothing here, whatever is asked for. Then that is said.
+fn is_idle<H: Console>(host: &mut H, is_dom0: bool, request: &Request) -> bool {
+    let why = match (is_dom0, request.switches.off) {
+        (false, _) => "not a Xen dom0",
+        (true, true) => "switched off",
+        (true, false) => return false,
+    };
+    say!(host, Level::Notice, "{}: no device is touched", why);
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of<'a>(words: &[&'a CStr]) -> Result<(Option<&'a CStr>, Command, usize), &'static str> {
+    /// What a command line means: root, command, number of operands.
+    fn read<'a>(words: &[&'a CStr]) -> Result<(Option<&'a CStr>, Command, usize), &'static str> {
         let mut invocation = Invocation::new();
-        invocation.read(words.iter().copied()).map_err(|usage| usage.message)?;
-        Ok((invocation.root, invocation.command, invocation.operands.len()))
+        invocation
+            .read(words.iter().copied())
+            .map_err(|usage| usage.message)?;
+        Ok((
+            invocation.root,
+            invocation.command,
+            invocation.operands.len(),
+        ))
     }
 
     #[test]
     fn understands_its_words() {
-        assert_eq!(of(&[c"seize"]), Ok((None, Command::Seize, 0)));
-        assert_eq!(of(&[c"--root", c"/x", c"check", c"a", c"b"]), Ok((Some(c"/x"), Command::Check, 2)));
-        assert_eq!(of(&[c"check", c"--root", c"/x"]), Ok((Some(c"/x"), Command::Check, 0)));
-        assert_eq!(of(&[c"nonsense", c"--help"]), Ok((None, Command::Help, 0)));
-        assert_eq!(of(&[]), Err("which command?"));
-        assert_eq!(of(&[c"seize", c"x"]), Err("this command takes no"));
-        assert_eq!(of(&[c"sieze"]), Err("no such command"));
-        assert_eq!(of(&[c"seize", c"-x"]), Err("no such option"));
-        assert_eq!(of(&[c"seize", c"--root"]), Err("a value is missing behind"));
-    }
-
-    #[test]
-    fn help_fits_a_screen() {
-        assert!(HELP.lines().count() <= 24);
-        assert!(HELP.lines().all(|line| line.len() <= 80));
+        for (words, meaning) in [
+            (&[c"seize"][..], Ok((None, Command::Seize, 0))),
+            (
+                &[c"--root", c"/x", c"check", c"a", c"b"],
+                Ok((Some(c"/x"), Command::Check, 2)),
+            ),
+            (
+                &[c"check", c"--root", c"/x"],
+                Ok((Some(c"/x"), Command::Check, 0)),
+            ),
+            (
+                &[c"list", c"--json", c"--json"],
+                Ok((None, Command::List, 0)),
+            ),
+            (&[c"nonsense", c"--help"], Ok((None, Command::Help, 0))),
+            (&[c"seize", c"-V"], Ok((None, Command::Version, 0))),
+            (&[], Err("which command?")),
+            (&[c"release"], Err("which address?")),
+            (&[c"seize", c"x"], Err("this command takes no")),
+            (&[c"seize", c"--json"], Err("this command does not take")),
+            (&[c"sieze"], Err("no such command")),
+            (&[c"seize", c"-x"], Err("no such option")),
+            (&[c"seize", c"--root"], Err("a value is missing behind")),
+        ] {
+            assert_eq!(read(words), meaning, "{words:?}");
+        }
     }
 }

@@ -2,53 +2,102 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Form, Memory, is_idle, survey};
+use super::{Exit, Form, Invocation, Memory, is_idle};
 use crate::{
-    host::{Host, Level},
-    needs::TO_BOOT,
-    plan::Action,
-    report::{self, Kind, Report},
-    say, seize,
+    device::{Action, Device},
+    facts::{dom0, usage::Uses},
+    host::{Console, Host, Level},
+    plan::{self, Extent, warnings},
+    report::{
+        Kind, Report, explain, json,
+        log::tell_problems,
+        table::{self, row},
+    },
+    say,
     text::Line,
 };
 
-/// Decides as `seize` does in a boot, up to the hold, and prints what comes out: as JSON, or as a table, with the problems told apart. `cmdline`, if given, stands in for `/proc/cmdline`.
-#[inline(never)]
-pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Form, cmdline: Option<&CStr>) -> Exit {
-    let Memory { request, devices, needs, .. } = memory;
-    let is_dom0 = seize::dom0::is_here(host);
-    request.gather(host, embedded, cmdline.map(CStr::to_bytes));
-    // What the running host uses otherwise a boot takes all the same.
-    needs.gather(host, TO_BOOT, request.switches.force);
-    survey(host, request, needs, devices, true);
-
-    let report = Report::new(Kind::Plan, request, devices, needs, is_dom0);
-    let printed = if form == Form::Json {
-        report::json::write(host, None, &report)
+/// Decides as `seize` does in a boot, up to the hold, and prints what comes out: as JSON, or as a
+/// table, with the problems told apart.
+pub fn run<H: Host>(
+    host: &mut H,
+    memory: &mut Memory,
+    embedded: &[u8],
+    invocation: &Invocation,
+) -> Exit {
+    let form = invocation.form;
+    let Memory {
+        request,
+        devices,
+        usage,
+        warnings,
+        behind,
+        ..
+    } = memory;
+    let is_dom0 = dom0::is_here(host);
+    request.gather(host, embedded, invocation.cmdline.map(CStr::to_bytes));
+    // A boot seizes devices even if the host uses them now; only boot-critical ones are refused.
+    let forbidden = if request.switches.force {
+        Uses::NONE
     } else {
-        let is_whole = form != Form::Warnings;
-        if is_whole {
-            report::log::problems(host, request, 0);
+        Uses::TO_BOOT
+    };
+    usage.gather(host, forbidden);
+    plan::survey(host, request, usage, devices, Extent::Whole);
+    let is_told = |device: &&mut Device| match form {
+        Form::Json => device.wish.item.is_some(),
+        _ => device.action == Action::Seize,
+    };
+    plan::locate(host, devices.iter_mut().filter(is_told));
+    warnings::look(host, devices, warnings);
+    behind.look(host, devices);
+
+    let report = memory.report(Kind::Plan, is_dom0);
+    let printed = match form {
+        Form::Json => json::write(&report, &mut |bytes| host.print(bytes)),
+        Form::Warnings => print_rows(host, &report, |device| is_to_be_missed(&report, device)),
+        Form::Text | Form::Boot => {
+            tell_problems(report.request, 0, &mut |level, line| host.say(level, line));
+            tell_verdict(host, &report);
+            print_rows(host, &report, |_| true)
         }
-        if is_whole && !is_idle(host, is_dom0, request) {
-            if request.wishes() == 0 {
-                say!(host, Level::Notice, "nothing is asked for");
-            }
-            if request.switches.strict && !report.is_as_asked() {
-                say!(host, Level::Notice, "strict: not all is as asked, seize asks for the boot to stop");
-            }
-        }
-        devices.iter().try_for_each(|device| {
-            if !is_whole {
-                let mut why = Line::new();
-                report::row::explain(host, &report, device, &mut why);
-                if why.bytes().is_empty() || !matches!(device.action, Action::Seize | Action::RefuseInUse) {
-                    return Ok(());
-                }
-            }
-            let line = report::row::row(host, &report, device, true);
-            host.print(line.bytes())
-        })
     };
     Exit::of(printed.is_ok() && report.is_as_asked())
+}
+
+/// Says what the table does not.
+fn tell_verdict<H: Console>(host: &mut H, report: &Report) {
+    if is_idle(host, report.is_dom0, report.request) {
+        return;
+    }
+    if report.request.wishes() == 0 {
+        say!(host, Level::Notice, "nothing is asked for");
+    }
+    if report.request.switches.strict && !report.is_as_asked() {
+        say!(
+            host,
+            Level::Notice,
+            "strict: not all is as asked; seize asks the boot to stop"
+        );
+    }
+}
+
+/// Prints the row of every device that is to be shown.
+fn print_rows<H: Console>(
+    host: &mut H,
+    report: &Report,
+    is_shown: impl Fn(&Device) -> bool,
+) -> Result<(), crate::host::Errno> {
+    for device in report.devices.iter().filter(|device| is_shown(device)) {
+        host.print(row(report, device, table::Form::Table).bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether somebody may miss a device once it is taken, or miss that it is refused.
+fn is_to_be_missed(report: &Report, device: &Device) -> bool {
+    let mut why = Line::new();
+    explain::explain(report, device, &mut why);
+    let may_be_missed = matches!(device.action, Action::Seize | Action::RefuseInUse);
+    may_be_missed && !why.bytes().is_empty()
 }

@@ -1,56 +1,97 @@
 //! `pciseize seize`: the boot action, and right on a running host too.
 
-use super::{Exit, Memory, is_idle};
+use super::{Exit, Force, Memory, is_idle};
 use crate::{
-    host::{Errno, Host, Level},
-    needs::Uses,
-    report::{self, Kind, Report, Stage},
-    say, seize,
+    facts::{dom0, usage::Uses},
+    host::{Console, Files, Host, Level},
+    plan,
+    report::{
+        Kind, Report, Stage,
+        log::{tell_devices, tell_problems},
+        store,
+    },
+    say,
+    seize::{give_to_pciback, hold::hold_requested, prove::prove_all},
 };
 
 /// Is there from then on where `strict` has stopped the boot once.
 pub const STOPPED: &[u8] = b"/run/pciseize/stopped";
 
-/// The story of the boot: is this dom0, what is asked for, take it, tell it.
-#[inline(never)]
-pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &[u8], is_forced: bool) -> Exit {
-    let Memory { request, devices, needs, .. } = memory;
+/// In what circumstances `seize` runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// In the initramfs, or on the running host.
+    pub stage: Stage,
+    /// Whether it takes what is in use.
+    pub force: Force,
+}
 
-    let is_dom0 = seize::dom0::is_here(host);
+/// The story of the boot: is this dom0, what is asked for, take it, tell it.
+pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run) -> Exit {
+    let is_dom0 = dom0::is_here(host);
     if is_dom0 {
-        request.gather(host, embedded, None);
+        memory.request.gather(host, embedded, None);
     }
-    if is_idle(host, is_dom0, request) {
+    if is_idle(host, is_dom0, &memory.request) {
         // What an earlier run has to tell stays.
-        if !report::kept::is_there(host) {
-            keep(host, &Report { stage, ..Report::new(Kind::Seizure, request, devices, needs, is_dom0) });
+        if !store::is_there(host) {
+            let report = memory.report(Kind::Seizure, is_dom0);
+            keep(
+                host,
+                &Report {
+                    stage: run.stage,
+                    ..report
+                },
+            );
         }
         return Exit::AsAsked;
     }
 
-    request.switches.force |= is_forced;
-    // In an initramfs nothing is in use yet: what it must not take is in the request.
-    if stage == Stage::Host {
-        needs.gather(host, Uses::MAX, request.switches.force);
+    let Memory {
+        request,
+        devices,
+        usage,
+        behind,
+        ..
+    } = memory;
+    request.switches.force |= run.force == Force::Yes;
+    // In an initramfs nothing is in use yet: what must not be taken is in the request.
+    if run.stage == Stage::Host {
+        usage.gather(
+            host,
+            if request.switches.force {
+                Uses::NONE
+            } else {
+                Uses::ALL
+            },
+        );
     }
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
-    seize::hold::everything(host, request, needs, devices);
-    report::log::problems(host, request, 0);
+    hold_requested(host, request, usage, devices);
+    tell_problems(request, 0, &mut |level, line| host.say(level, line));
     let told = request.problems.iter().len();
-    let pciback = seize::take(host, request, devices);
-    report::log::problems(host, request, told);
-    let image = report::kept::remember(host, devices);
-    seize::proof::everything(host, devices);
+    let pciback = give_to_pciback(host, request, devices);
+    tell_problems(request, told, &mut |level, line| host.say(level, line));
+    let image = store::remember(host, devices);
+    prove_all(host, devices);
 
-    let report = Report { stage, pciback, image, ..Report::new(Kind::Seizure, request, devices, needs, is_dom0) };
-    report::log::devices(host, &report);
+    plan::locate(host, devices.iter_mut());
+    behind.look(host, devices);
+    let report = memory.report(Kind::Seizure, is_dom0);
+    let report = Report {
+        stage: run.stage,
+        pciback,
+        image,
+        ..report
+    };
+    tell_devices(&report, &mut |level, line| host.say(level, line));
     keep(host, &report);
 
-    match (report.is_as_asked(), request.switches.strict) {
+    match (report.is_as_asked(), report.request.switches.strict) {
         (true, _) => Exit::AsAsked,
         (false, false) => Exit::NotAsAsked,
         (false, true) => {
-            if stage == Stage::Initramfs {
+            if run.stage == Stage::Initramfs {
                 stop(host);
             }
             Exit::Strict
@@ -59,21 +100,22 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, stage: Stage, embedded: &
 }
 
 /// Says that the boot stops.
-#[inline(never)]
-fn stop<H: Host>(host: &mut H) {
-    say!(host, Level::Error, "strict: the boot stops here; leave the shell to go on, or boot with pciseize.off");
-    // For a service manager, which would begin the service anew when the shell is left.
+fn stop<H: Files + Console>(host: &mut H) {
+    let line = "strict: the boot stops here; leave the shell to go on, or boot with pciseize.off";
+    say!(host, Level::Error, "{}", line);
+    // For a service manager, which begins the service anew when the shell is left.
     let _ = host.append(STOPPED, b"");
 }
 
-/// Keeps the report. That this fails changes nothing for the devices: it is said, and that is all.
-fn keep<H: Host>(host: &mut H, report: &Report) {
-    if let Err(errno) = report::kept::write(host, report) {
-        is_not_kept(host, errno);
+/// Keeps the report. If that fails, nothing changes for the devices: it is only said.
+fn keep<H: Files + Console>(host: &mut H, report: &Report) {
+    if let Err(errno) = store::write(host, report) {
+        say!(
+            host,
+            Level::Error,
+            "{} cannot be written: {}",
+            store::FILE,
+            errno
+        );
     }
-}
-
-#[inline(never)]
-fn is_not_kept<H: Host>(host: &mut H, errno: Errno) {
-    say!(host, Level::Error, report::kept::FILE, " cannot be written: ", errno);
 }

@@ -1,97 +1,144 @@
 //! The place of a function: the way to it from its root bus, through the bridges.
 //!
-//! Bus numbers change when a card is added; the devices and functions of the bridges on the way do not. The kernel's own `pci=` parameters write a place as
-//! `[DOMAIN:]BUS:DEVICE.FUNCTION[/DEVICE.FUNCTION…]` (`drivers/pci/pci.c`, `pci_dev_str_match_path`), and so does pciseize.
+//! ```text
+//! place = [ DOMAIN ":" ] BUS ":" DEVICE "." FUNCTION ( "/" DEVICE "." FUNCTION )*
+//! ```
+//!
+//! Bus numbers change when a card is added; the devices and functions of the bridges on the way do
+//! not. The kernel's `pci=` parameters write a place in the same form (`drivers/pci/pci.c`,
+//! `pci_dev_str_match_path`).
 
 use heapless::Vec;
+use ufmt::{Formatter, uDisplay, uWrite};
 
-use super::{Address, address::Pattern};
+use super::{Address, Pattern, address::Fault};
 use crate::{
-    put,
-    text::{Hex, Line, Show, split},
+    show,
+    text::{split, split_once},
 };
 
-/// Most bridges on the way to a function. PCI Express trees are rarely more than six deep; 256 buses allow no more than 255.
+/// Most bridges on the way to a function. PCI Express trees are rarely more than six deep; 256
+/// buses allow no more than 255.
 pub const DEPTH: usize = 32;
 
-/// The further steps of a way: device and function of each ([`Address::devfn`]).
+/// The steps after the first: [`Address::devfn`] of each.
 pub type Steps = Vec<u8, DEPTH>;
 
 /// The way to a function: the bridges from the root bus on, then the function itself.
+///
+/// ```
+/// use pciseize::{pci::Place, put, text::Line};
+///
+/// let target = b"../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.1";
+/// let mut line = Line::new();
+/// put!(&mut line, "{}", Place::from_link(target).unwrap());
+/// assert_eq!(line.bytes(), b"0000:00:1c.0/00.1");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Where it begins: the first bridge, or the function itself on a root bus. Only there the bus is sure to keep its number.
-    pub root: Pattern,
+    /// The first bridge, or the function itself on a root bus. Only a root bus keeps its number.
+    pub root: Address,
     /// The steps from there.
     pub steps: Steps,
 }
 
 impl Place {
-    /// Reads the target of `/sys/bus/pci/devices/ADDRESS`, which goes through every bridge: `../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0`. Folders that are no address (`pci0000:00`, a VMD's
-    /// `pci10000:e0`) begin the way anew, so that it counts from the root bus next to the function.
+    /// Reads the target of `/sys/bus/pci/devices/ADDRESS`, which goes through every bridge:
+    /// `../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0`. A folder that is no address
+    /// (`pci0000:00`, a VMD's `pci10000:e0`) begins the way again, so it counts from the root bus
+    /// next to the function.
     ///
-    /// `None` where it does not end in an address, or has more than [`DEPTH`] bridges.
+    /// `None` for a target that does not end in an address, or has more than [`DEPTH`] bridges.
     pub fn from_link(target: &[u8]) -> Option<Place> {
-        let mut root = None;
-        let mut steps = Steps::new();
+        let mut place: Option<Place> = None;
         for folder in split(target, b'/') {
-            match (Address::parse(folder), root) {
-                (Ok(address), Some(_)) => steps.push(address.devfn()).ok()?,
-                (Ok(address), None) => root = Some(Pattern { value: address.bits(), mask: !0 }),
-                (Err(_), _) => {
-                    root = None;
-                    steps.clear();
+            match (Address::parse(folder), &mut place) {
+                (Ok(address), Some(place)) => place.steps.push(address.devfn()).ok()?,
+                (Ok(root), None) => {
+                    place = Some(Place {
+                        root,
+                        steps: Steps::new(),
+                    })
                 }
+                (Err(_), _) => place = None,
             }
         }
-        Some(Place { root: root?, steps })
-    }
-
-    /// The same, to be shown.
-    pub fn way(&self) -> Way<'_> {
-        Way { root: self.root, steps: &self.steps }
+        place
     }
 }
 
-/// A way, to be shown.
-pub struct Way<'s> {
-    /// Where it begins.
-    pub root: Pattern,
-    /// The steps from there, as in [`Steps`].
-    pub steps: &'s [u8],
+/// Reads one step of a place, `DEVICE.FUNCTION`, as [`Address::devfn`].
+///
+/// # Errors
+/// The first fault from the left. A step has no bus and no `*`.
+pub fn parse_step(text: &[u8]) -> Result<u8, Fault> {
+    let (device, function) = split_once(text, b'.').unwrap_or((text, b"*"));
+    if split_once(device, b':').is_some() {
+        return Err(Fault::Form);
+    }
+    let step = Pattern::from_fields(b"0", b"0", device, function)?;
+    Ok(step.address().ok_or(Fault::Form)?.devfn())
 }
 
-impl Show for Way<'_> {
-    #[inline(never)]
-    fn show(&self, line: &mut Line) {
-        put!(line, self.root);
-        for step in self.steps {
-            put!(line, "/", Hex((step >> 3).into(), 2), ".", Hex((step & 7).into(), 1));
+impl uDisplay for Place {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        show!(f, "{}", self.root)?;
+        for step in &self.steps {
+            show!(f, "/{:02x}.{:x}", step >> 3, step & 7)?;
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
+    use crate::{pci::address::Field, put, text::Line};
 
     fn place(target: &str) -> Option<Line> {
         let mut line = Line::new();
-        Place::from_link(target.as_bytes())?.way().show(&mut line);
+        put!(&mut line, "{}", Place::from_link(target.as_bytes())?);
         Some(line)
     }
 
     #[test]
     fn counts_from_the_root_bus() {
-        for (target, expected) in [
-            ("../../../devices/pci0000:00/0000:00:04.0", "0000:00:04.0"),
-            ("../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.1", "0000:00:1c.0/00.1"),
-            ("../../../devices/pci0000:00/0000:00:1c.4/0000:04:00.0/0000:05:1f.7", "0000:00:1c.4/00.0/1f.7"),
-            ("../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0", "10000:e0:06.0/00.0"),
+        for (folders, expected) in [
+            ("pci0000:00/0000:00:04.0", "0000:00:04.0"),
+            ("pci0000:00/0000:00:1c.0/0000:03:00.1", "0000:00:1c.0/00.1"),
+            (
+                "pci0000:00/0000:00:1c.4/0000:04:00.0/0000:05:1f.7",
+                "0000:00:1c.4/00.0/1f.7",
+            ),
+            (
+                "pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0",
+                "10000:e0:06.0/00.0",
+            ),
         ] {
-            assert_eq!(place(target).expect(target).bytes(), expected.as_bytes());
+            let target = std::format!("../../../devices/{folders}");
+            assert_eq!(place(&target).expect(&target).bytes(), expected.as_bytes());
         }
         assert!(place("../../../devices/virtual/net/lo").is_none());
         assert!(place("").is_none());
+    }
+
+    #[test]
+    fn reads_a_step() {
+        for (text, expected) in [
+            ("00.0", Ok(0)),
+            ("1f.7", Ok(0xff)),
+            ("1.2", Ok(0x0a)),
+            ("", Err(Fault::Digits(Field::Device))),
+            ("1c", Err(Fault::Form)),
+            ("1c.*", Err(Fault::Form)),
+            ("*.*", Err(Fault::Form)),
+            ("03:00.0", Err(Fault::Form)),
+            ("20.0", Err(Fault::Range(Field::Device))),
+            ("00.8", Err(Fault::Range(Field::Function))),
+        ] {
+            assert_eq!(parse_step(text.as_bytes()), expected, "{text}");
+        }
     }
 }

@@ -1,161 +1,221 @@
 //! A plan, a report or a list as JSON (RFC 8259), one device and one problem a line.
 
-use super::{Kind, Report, Stage, list, row::explain, sink::Sink};
+use ufmt::uDisplay;
+
+use super::{
+    Agreement, Kind, Report, Stage,
+    explain::explain,
+    list,
+    sink::{Out, Sink},
+};
 use crate::{
     device::Device,
-    host::{Errno, Host, Path},
-    names,
-    pci::{
-        Place,
-        bus::{self, DriverName},
-    },
+    host::Errno,
+    pci::{Identity, bus::DriverName},
     put,
-    request::{ItemId, Problem},
-    text::{Decimal, Either, Hex, Line, Quoted, Show, Shown, behind, words},
+    request::Problem,
+    text::{Escaped, Line},
 };
 
-/// Appends the whole report to the file at `path`, or without one prints it. A list is an array of its devices, with their names.
+/// Writes the whole report. A list is an array of its devices, with their names.
 ///
 /// # Errors
-/// The first that was met.
-pub fn write<H: Host>(host: &mut H, path: Option<Path>, report: &Report) -> Result<(), Errno> {
-    let mut sink = Sink::new(host, path);
-    let is_list = report.kind == Kind::List;
-    if !is_list {
-        let switches = report.request.switches;
-        put!(&mut sink.line, "{\"schema\":1,\"dom0\":", Truth(report.is_dom0), ",\"strict\":", Truth(switches.strict), ",\"off\":", Truth(switches.off));
-        if report.kind == Kind::Seizure {
-            let stage = if report.image.is_some() { Stage::Initramfs } else { report.stage };
-            put!(&mut sink.line, ",\"stage\":", Quoted(Either(stage.word())), ",\"config_digest\":");
-            match &report.image {
-                Some(image) => put!(&mut sink.line, Quoted(Shown(&image.digest))),
-                None => put!(&mut sink.line, Quoted(report.request.digest)),
-            }
-        }
-        if report.kind == Kind::Status {
-            put!(&mut sink.line, ",\"image_current\":", Truth(report.agreement() == 0));
-        }
-        put!(&mut sink.line, ",\n\"devices\":");
-    }
-    put!(&mut sink.line, "[");
-    let mut separator = "\n";
-    for device in report.devices {
-        if if is_list { device.is_there } else { device.item != ItemId::MAX } {
-            put!(&mut sink.line, Either(separator));
-            self::device(&mut sink, report, device);
-            if is_list {
-                name(&mut sink, report, device);
-            }
-            put!(&mut sink.line, "}");
-            sink.flush();
-            separator = ",\n";
-        }
-    }
-    if is_list {
+/// The first of `out`.
+pub fn write<'o>(report: &Report, out: &'o mut Out<'o>) -> Result<(), Errno> {
+    let mut sink = Sink::new(out);
+    if report.kind == Kind::List {
+        write_devices(&mut sink, report);
         put!(&mut sink.line, "]\n");
-    } else {
-        put!(&mut sink.line, "],\n\"problems\":[");
-        let mut separator = "\n";
-        for problem in report.request.problems.iter() {
-            put!(&mut sink.line, Either(separator));
-            self::problem(&mut sink.line, report, problem);
-            sink.flush();
-            separator = ",\n";
-        }
-        put!(&mut sink.line, "],\"more_problems\":", Decimal(report.request.problems.beyond), "}\n");
+        return sink.end();
     }
+    add_head(&mut sink.line, report);
+    write_devices(&mut sink, report);
+    put!(&mut sink.line, "],\n\"problems\":[");
+    let mut separator = "\n";
+    for problem in report.request.problems.iter() {
+        put!(&mut sink.line, "{}", separator);
+        add_problem(&mut sink.line, report, problem);
+        sink.flush();
+        separator = ",\n";
+    }
+    put!(
+        &mut sink.line,
+        "],\"more_problems\":{}}}\n",
+        report.request.problems.beyond
+    );
     sink.end()
 }
 
-/// A device, without the end of its object.
-#[inline(never)]
-fn device<H: Host>(sink: &mut Sink<H>, report: &Report, device: &Device) {
-    let mut why = Line::new();
-    explain(sink.host, report, device, &mut why);
-    if device.is_pending && !report.pciback.is_ready() {
-        put!(&mut why, "; ", report.pciback);
-    }
-    let item = device.item(report.request);
-    let place = if device.is_there { bus::place(sink.host, device.address) } else { None };
-    let way = place.as_ref().map(Place::way).or(item.and_then(|item| item.selector.path()));
-    let line = &mut sink.line;
-    put!(line, "{\"address\":", Maybe(device.known_address(report.request)), ",\"path\":", Maybe(way));
-    let identity = device.identity.unwrap_or_default();
-    let mut ids = identity.ids;
-    for key in words("vendor device subvendor subdevice") {
-        ids = ids.rotate_left(16);
-        put!(line, ",\"", Shown(key), "\":", Maybe(device.identity.map(|_| Hex(ids as u32 & 0xffff, 4))));
-    }
-    put!(line, ",\"class\":", Maybe(device.identity.map(|_| Hex(identity.class, 6))), ",\"driver\":", driver(&device.driver));
-    if report.is_done() {
-        put!(line, ",\"origin\":", driver(&device.origin));
-        let first = device.first_outcome;
-        if report.kind == Kind::Status {
-            put!(line, ",\"outcome\":", Quoted(device.outcome), ",\"at_boot\":", Maybe(first));
+/// Adds what comes before the devices.
+fn add_head(line: &mut Line, report: &Report) {
+    let switches = report.request.switches;
+    put!(line, "{{\"schema\":1,\"dom0\":{}", report.is_dom0);
+    put!(
+        line,
+        ",\"strict\":{},\"off\":{}",
+        switches.strict,
+        switches.off
+    );
+    if report.kind == Kind::Seizure {
+        let stage = if report.image.is_some() {
+            Stage::Initramfs
         } else {
-            put!(line, ",\"outcome\":", Quoted(first.unwrap_or(device.outcome)), ",\"latest\":", Quoted(device.outcome));
+            report.stage
+        };
+        add_member(line, "stage", stage.word());
+        match &report.image {
+            Some(image) => add_member(line, "config_digest", Escaped(&image.digest)),
+            None => add_member(line, "config_digest", report.request.digest),
         }
-    } else if report.kind == Kind::Plan {
-        put!(line, ",\"action\":", Quoted(device.action));
+    }
+    if report.kind == Kind::Status {
+        put!(
+            line,
+            ",\"image_current\":{}",
+            report.agreement() == Agreement::Same
+        );
+    }
+    put!(line, ",\n\"devices\":");
+}
+
+/// Writes the devices, and the bracket before them.
+fn write_devices(sink: &mut Sink, report: &Report) {
+    put!(&mut sink.line, "[");
+    let is_list = report.kind == Kind::List;
+    let is_told = |device: &&Device| {
+        if is_list {
+            device.function.is_there
+        } else {
+            device.wish.item.is_some()
+        }
+    };
+    let mut separator = "\n";
+    for device in report.devices.iter().filter(is_told) {
+        put!(&mut sink.line, "{}", separator);
+        write_device(sink, report, device);
+        if is_list {
+            add_names(&mut sink.line, report, device);
+        }
+        put!(&mut sink.line, "}}");
+        sink.flush();
+        separator = ",\n";
+    }
+}
+
+/// Writes a device, without the end of its object.
+fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
+    let line = &mut sink.line;
+    put!(line, "{{\"address\":");
+    add_value(line, device.known_address(report.request));
+    let item = device.item(report.request);
+    let path = device.function.place.as_ref();
+    add_optional(
+        line,
+        "path",
+        path.or(item.and_then(|item| item.selector.path())),
+    );
+    let identity = device.function.identity;
+    add_optional(line, "vendor", identity.map(Identity::vendor));
+    add_optional(line, "device", identity.map(Identity::device));
+    add_optional(line, "subvendor", identity.map(Identity::subsystem_vendor));
+    add_optional(line, "subdevice", identity.map(Identity::subsystem_device));
+    add_optional(line, "class", identity.map(Identity::class));
+    add_driver(line, "driver", &device.state.driver);
+    match report.kind {
+        Kind::List => {}
+        Kind::Plan => add_member(line, "action", device.action),
+        Kind::Status => {
+            add_driver(line, "origin", device.origin());
+            add_member(line, "outcome", device.outcome);
+            add_optional(line, "at_boot", device.first_outcome());
+        }
+        Kind::Seizure => {
+            add_driver(line, "origin", device.origin());
+            add_member(
+                line,
+                "outcome",
+                device.first_outcome().unwrap_or(device.outcome),
+            );
+            add_member(line, "latest", device.outcome);
+        }
     }
     if report.kind != Kind::List
         && let Some(item) = item
     {
-        put!(line, ",\"selector\":", Quoted(item), ",\"source\":", Quoted(Shown(report.request.source(item.origin.source))));
+        add_member(line, "selector", item);
+        add_member(
+            line,
+            "source",
+            Escaped(report.request.source(item.origin.source)),
+        );
     }
     put!(line, ",\"warnings\":[");
     // A line has room for one long name with all its escapes, not for two.
     sink.flush();
-    let line = &mut sink.line;
-    if let Some(why) = behind(b"; ", why.bytes()) {
-        put!(line, Quoted(Shown(why)));
+    let mut why = Line::new();
+    explain(report, device, &mut why);
+    if device.work.is_due && !report.pciback.is_ready() {
+        put!(&mut why, "; {}", report.pciback);
     }
-    put!(line, "]");
-}
-
-/// The names of a listed device, and what is marked of it.
-#[inline(never)]
-fn name<H: Host>(sink: &mut Sink<H>, report: &Report, device: &Device) {
-    let (mut name, mut marks) = (Line::new(), Line::new());
-    names::show(report.names, device, &mut name);
-    let name = Some(Shown(name.bytes())).filter(|name| !name.0.is_empty());
-    put!(&mut sink.line, ",\"name\":", Maybe(name), ",\"marks\":[");
-    list::marks(report, device, &mut marks);
-    if let Some(marks) = behind(b"; ", marks.bytes()) {
-        put!(&mut sink.line, Quoted(Shown(marks)));
-    }
+    add_text(&mut sink.line, &why);
     put!(&mut sink.line, "]");
 }
 
-/// A problem.
-fn problem(line: &mut Line, report: &Report, problem: &Problem) {
-    let origin = problem.origin;
-    put!(line, "{\"source\":", Quoted(Shown(report.request.source(origin.source))), ",\"line\":", Decimal(origin.line), ",\"column\":", Decimal(origin.column));
-    put!(line, ",\"text\":", Quoted(&problem.text), ",\"message\":", Quoted(problem), "}");
+/// Adds the names of a listed device, and what is marked of it.
+fn add_names(line: &mut Line, report: &Report, device: &Device) {
+    let (mut name, mut marks) = (Line::new(), Line::new());
+    list::add_names(report, device, &mut name);
+    let name = Escaped(name.bytes());
+    add_optional(line, "name", Some(name).filter(|name| !name.0.is_empty()));
+    put!(line, ",\"marks\":[");
+    list::add_marks(report, device, &mut marks);
+    add_text(line, &marks);
+    put!(line, "]");
 }
 
-/// A driver's name.
-fn driver(name: &DriverName) -> Maybe<Shown<'_>> {
-    Maybe((!name.is_empty()).then_some(Shown(name)))
-}
-
-/// A JSON truth value.
-struct Truth(bool);
-
-impl Show for Truth {
-    fn show(&self, line: &mut Line) {
-        put!(line, Either(if self.0 { "true" } else { "false" }));
+/// Adds a sentence as a string: pieces with `; ` in front of each. Nothing where there is none.
+fn add_text(line: &mut Line, pieces: &Line) {
+    if let Some(text) = pieces.bytes().strip_prefix(b"; ") {
+        line.quote(Escaped(text));
     }
 }
 
-/// A JSON string, or `null` where there is nothing.
-struct Maybe<T>(Option<T>);
+/// Adds a problem.
+fn add_problem(line: &mut Line, report: &Report, problem: &Problem) {
+    let origin = problem.origin;
+    put!(line, "{{\"source\":");
+    line.quote(Escaped(report.request.source(origin.source)));
+    put!(
+        line,
+        ",\"line\":{},\"column\":{}",
+        origin.line,
+        origin.column
+    );
+    add_member(line, "text", &problem.text);
+    add_member(line, "message", problem);
+    put!(line, "}}");
+}
 
-impl<T: Show> Show for Maybe<T> {
-    fn show(&self, line: &mut Line) {
-        match &self.0 {
-            Some(value) => put!(line, Quoted(value)),
-            None => put!(line, "null"),
-        }
+/// Adds the name of a driver, `null` for none.
+fn add_driver(line: &mut Line, name: &str, driver: &DriverName) {
+    add_optional(line, name, (!driver.is_empty()).then_some(Escaped(driver)));
+}
+
+/// Adds a member of an object, a string.
+fn add_member(line: &mut Line, name: &str, text: impl uDisplay) {
+    add_optional(line, name, Some(text));
+}
+
+/// Adds a member of an object, a string or `null`.
+fn add_optional(line: &mut Line, name: &str, text: Option<impl uDisplay>) {
+    put!(line, ",\"{}\":", name);
+    add_value(line, text);
+}
+
+/// Adds a string, or `null` where there is nothing.
+fn add_value(line: &mut Line, text: Option<impl uDisplay>) {
+    match text {
+        Some(text) => line.quote(text),
+        None => put!(line, "null"),
     }
 }

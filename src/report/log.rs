@@ -1,41 +1,75 @@
 //! What people read: a line for every problem and every device, and one that counts.
 
-use super::{Report, row::row};
+use super::{
+    Report,
+    table::{Form, row},
+};
 use crate::{
-    host::{Host, Level},
+    host::Level,
     put,
-    request::{Found, Request},
-    say,
-    text::{Decimal, Line},
+    request::{Found, Problem, Request},
+    text::Line,
 };
 
-/// Tells the problems of the request, but for the first ones, which were told before.
-#[inline(never)]
-pub fn problems<H: Host>(host: &mut H, request: &Request, told: usize) {
+/// What takes the lines.
+pub type Tell<'t> = dyn FnMut(Level, &Line) + 't;
+
+/// Tells the problems of the request, but for the first `told` ones, which were told before.
+pub fn tell_problems(request: &Request, told: usize, tell: &mut Tell) {
+    let mut line = Line::new();
     for problem in request.problems.iter().skip(told) {
-        say!(host, if problem.is_notice() { Level::Notice } else { Level::Error }, Found(request, problem));
+        line.clear();
+        put!(&mut line, "{}", Found(request, problem));
+        tell(level_of(problem), &line);
     }
     if request.problems.beyond > 0 && told == 0 {
-        say!(host, Level::Error, "and ", Decimal(request.problems.beyond), " more problems");
+        line.clear();
+        put!(&mut line, "and {} more problems", request.problems.beyond);
+        tell(Level::Error, &line);
     }
 }
 
-/// Tells what became of every device, then how many are as asked.
-#[inline(never)]
-pub fn devices<H: Host>(host: &mut H, report: &Report) {
+/// How much a problem matters.
+fn level_of(problem: &Problem) -> Level {
+    if problem.is_notice() {
+        Level::Notice
+    } else {
+        Level::Error
+    }
+}
+
+/// Tells what became of every device, then how many are seized.
+pub fn tell_devices(report: &Report, tell: &mut Tell) {
     if !report.pciback.is_ready() {
-        say!(host, Level::Error, report.pciback);
+        let mut line = Line::new();
+        put!(&mut line, "{}", report.pciback);
+        tell(Level::Error, &line);
     }
     for device in report.devices {
-        let level = if report.is_device_as_asked(device) { Level::Info } else { Level::Error };
-        let line = row(host, report, device, false);
-        host.say(level, &line);
+        let is_as_asked = report.is_device_as_asked(device);
+        let level = if is_as_asked {
+            Level::Info
+        } else {
+            Level::Error
+        };
+        tell(level, &row(report, device, Form::Log));
     }
-    let level = if report.is_as_asked() { Level::Info } else { Level::Error };
+    let level = if report.is_as_asked() {
+        Level::Info
+    } else {
+        Level::Error
+    };
     let mut line = Line::new();
-    put!(&mut line, Decimal(report.count_seized()), " of ", Decimal(report.devices.len() as u32), " devices seized");
+    let devices = report.devices.len() as u32;
+    put!(
+        &mut line,
+        "{} of {} devices seized",
+        report.count_seized(),
+        devices
+    );
     if !report.request.problems.is_empty() {
-        put!(&mut line, "; problems in what is asked for: ", Decimal(report.request.problems.count()));
+        let count = report.request.problems.count();
+        put!(&mut line, "; problems in what is asked for: {}", count);
     }
-    host.say(level, &line);
+    tell(level, &line);
 }

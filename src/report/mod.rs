@@ -1,34 +1,38 @@
-//! The report: what became of every device that was asked for, told to people, and kept for programs.
+//! The report: what became of every device that was asked for, as text for people and for programs.
 //!
-//! | room | |
+//! Data in and text out: nothing here looks at the machine. [`store`] alone reads and writes a
+//! file.
+//!
+//! | file | |
 //! | --- | --- |
 //! | [`log`] | lines for the kernel log or the terminal |
-//! | [`json`] | the same as JSON |
-//! | [`row`] | a device in a line, for the log, or for a table that can be pasted |
+//! | [`table`] | the same as a table whose lines paste into the configuration |
 //! | [`list`] | a function in a line, whoever asks for it |
+//! | [`json`] | all of these for programs |
+//! | [`explain`] | why a device is not as asked, what to know before it is taken |
+//! | [`layout`] | columns, and text that wraps |
 //! | [`sink`] | text on its way out |
-//! | [`warnings`] | what a plan warns of |
-//! | [`kept`] | `/run/pciseize/report`, which outlives the initramfs |
+//! | [`store`] | `/run/pciseize/report`, which outlives the initramfs |
 
+pub mod explain;
 pub mod json;
-pub mod kept;
+pub mod layout;
 pub mod list;
 pub mod log;
-pub mod row;
 pub mod sink;
-pub mod warnings;
-
-pub use kept::Image;
+pub mod store;
+pub mod table;
 
 use crate::{
-    device::{Device, Devices, Outcome},
-    needs::Needs,
-    plan::Action,
+    device::{Action, Device, Devices, Outcome},
+    facts::{names::Names, usage::Usage},
+    pciback::Answer,
+    plan::{behind::BehindList, warnings::WarningList},
     put,
     request::Request,
-    seize::module::Answer,
     text::Line,
 };
+pub use store::Image;
 
 /// When `seize` ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl Stage {
     }
 }
 
-/// What is told.
+/// What a report tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// What `seize` would do.
@@ -69,12 +73,16 @@ pub struct Report<'r> {
     pub kind: Kind,
     /// What was asked for.
     pub request: &'r Request,
-    /// What became of it.
+    /// What became of it, in order of addresses.
     pub devices: &'r Devices,
-    /// The names of the devices, where they were looked for.
-    pub names: &'r [u8],
-    /// What dom0 uses, where that was looked for.
-    pub needs: &'r Needs,
+    /// The names of the devices, where somebody looked for them.
+    pub names: &'r Names,
+    /// What dom0 uses, where somebody looked for it.
+    pub usage: &'r Usage,
+    /// What is to be warned of, in a plan.
+    pub warnings: &'r WarningList,
+    /// What is behind refused bridges.
+    pub behind: &'r BehindList,
     /// Whether this is a Xen dom0.
     pub is_dom0: bool,
     /// When it ran.
@@ -85,38 +93,53 @@ pub struct Report<'r> {
     pub image: Option<Image>,
 }
 
-impl<'r> Report<'r> {
-    /// One of the running host, where nothing was done.
-    #[inline(never)]
-    pub const fn new(kind: Kind, request: &'r Request, devices: &'r Devices, needs: &'r Needs, is_dom0: bool) -> Report<'r> {
-        Report { kind, request, devices, names: &[], needs, is_dom0, stage: Stage::Host, pciback: Answer::READY, image: None }
-    }
+/// Whether the image of this boot has the configuration as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// It has.
+    Same,
+    /// It was made with another.
+    Another,
+    /// It has not run `seize`.
+    Missing,
+}
 
-    /// 0: the image of this boot was made with the configuration as it is now; 1: with another; 2: it has not run `seize`.
-    #[inline(never)]
-    pub fn agreement(&self) -> usize {
+impl Report<'_> {
+    /// Whether the image of this boot has the configuration as it is now.
+    pub fn agreement(&self) -> Agreement {
         let mut digest = Line::new();
-        put!(&mut digest, self.request.digest);
-        self.image.map_or(2, |image| usize::from(image.digest != digest.bytes()))
+        put!(&mut digest, "{}", self.request.digest);
+        match self.image {
+            None => Agreement::Missing,
+            Some(image) if image.digest == digest.bytes() => Agreement::Same,
+            Some(_) => Agreement::Another,
+        }
     }
 
-    /// Whether it tells of outcomes.
-    pub fn is_done(&self) -> bool {
+    /// Whether it tells outcomes.
+    pub fn has_outcomes(&self) -> bool {
         matches!(self.kind, Kind::Seizure | Kind::Status)
     }
 
     /// Whether every device is as it was asked to be, and every item was understood.
     pub fn is_as_asked(&self) -> bool {
-        self.request.problems.is_empty() && self.devices.iter().all(|device| self.is_device_as_asked(device))
+        let mut devices = self.devices.iter();
+        self.request.problems.is_empty() && devices.all(|device| self.is_device_as_asked(device))
     }
 
     /// Whether a device is, or will be, as it was asked to be.
     pub fn is_device_as_asked(&self, device: &Device) -> bool {
-        if self.is_done() { device.outcome.is_as_asked() } else { device.action.is_as_asked() && (device.failure.is_none() || device.action != Action::Seize) }
+        if self.has_outcomes() {
+            return device.outcome.is_as_asked();
+        }
+        let has_failed = device.action == Action::Seize && device.work.failure.is_some();
+        device.action.is_as_asked() && !has_failed
     }
 
     /// How many devices pciback has, with a guest or not.
     pub fn count_seized(&self) -> u32 {
-        self.devices.iter().filter(|device| matches!(device.outcome, Outcome::Seized | Outcome::Assigned)).count() as u32
+        let has_it =
+            |device: &&Device| matches!(device.outcome, Outcome::Seized | Outcome::Assigned);
+        self.devices.iter().filter(has_it).count() as u32
     }
 }

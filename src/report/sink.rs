@@ -1,36 +1,40 @@
-//! Where text goes out that is made of many entries: they wait for one another, and are written together.
+//! Text on its way out: entries wait for one another, and are written together.
 
 use heapless::Vec;
 
 use crate::{
-    host::{Errno, Host, Path},
+    host::Errno,
     text::{LINE_SIZE, Line},
 };
 
-/// Most bytes that wait to be written: some eight devices. To write each by itself would take three system calls for it. Whatever a line holds fits.
+/// Most bytes that wait to be written: some eight devices. To write each by itself takes three
+/// system calls for it. Whatever a line holds fits.
 const WAITING_SIZE: usize = LINE_SIZE;
 
-/// Text on its way into a file or to the standard output, piece by piece.
-pub struct Sink<'h, H> {
-    /// The machine.
-    pub host: &'h mut H,
-    path: Option<Path<'h>>,
+/// What takes the text: standard output, or a file.
+pub type Out<'o> = dyn FnMut(&[u8]) -> Result<(), Errno> + 'o;
+
+/// Text on its way out, entry by entry.
+pub struct Sink<'o> {
+    out: &'o mut Out<'o>,
     /// The next entry, or a part of it.
     pub line: Line,
     waiting: Vec<u8, WAITING_SIZE>,
     result: Result<(), Errno>,
 }
 
-impl<'h, H: Host> Sink<'h, H> {
-    /// Into the file at `path`, or without one to the standard output.
-    // In its place: it is too large to be handed on.
-    #[inline(always)]
-    pub fn new(host: &'h mut H, path: Option<Path<'h>>) -> Sink<'h, H> {
-        Sink { host, path, line: Line::new(), waiting: Vec::new(), result: Ok(()) }
+impl<'o> Sink<'o> {
+    /// To `out`.
+    pub fn new(out: &'o mut Out<'o>) -> Sink<'o> {
+        Sink {
+            out,
+            line: Line::new(),
+            waiting: Vec::new(),
+            result: Ok(()),
+        }
     }
 
     /// Has the line wait with others: after every entry, since an empty line has room for any.
-    #[inline(never)]
     pub fn flush(&mut self) {
         if self.waiting.extend_from_slice(self.line.bytes()).is_err() {
             self.write_out();
@@ -40,12 +44,10 @@ impl<'h, H: Host> Sink<'h, H> {
     }
 
     /// Writes out what is waiting.
-    #[inline(never)]
     fn write_out(&mut self) {
-        self.result = self.result.and_then(|()| match self.path {
-            Some(path) => self.host.append(path, &self.waiting),
-            None => self.host.print(&self.waiting),
-        });
+        if self.result.is_ok() {
+            self.result = (self.out)(&self.waiting);
+        }
         self.waiting.clear();
     }
 

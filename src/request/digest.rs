@@ -1,52 +1,77 @@
-//! A digest of the configuration files, to tell whether two readings saw the same.
+//! A digest of the configuration files: two readings with the same digest read the same text.
 //!
-//! FNV-1a with 64 bits (Fowler, Noll, Vo). It guards against forgetting to rebuild an image, not against malice.
+//! FNV-1a with 64 bits (Fowler, Noll, Vo). It reveals an image that was not rebuilt; it is no
+//! protection against malice.
 
-use crate::{
-    put,
-    text::{Hex, Line, Show},
-};
+use ufmt::{Formatter, uDisplay, uWrite};
 
-/// The digest of everything added so far. Shown as 16 hexadecimal digits.
+use crate::show;
+
+/// The digest of every line added so far, shown as 16 hexadecimal digits.
 ///
-/// Kept as its difference from that of nothing, so that a new one is zero.
+/// ```
+/// use pciseize::{put, request::digest::Digest, text::Line};
+///
+/// let mut digest = Digest::new();
+/// digest.add(b"foobar");
+/// let mut line = Line::new();
+/// put!(&mut line, "{}", digest);
+/// assert_eq!(line.bytes(), b"345316a7168b8506");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Digest(u64);
+pub struct Digest {
+    /// The digest XOR that of nothing, so that a new one is zero.
+    difference: u64,
+}
 
 /// The digest of nothing.
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
+const PRIME: u64 = 0x100_0000_01b3;
+
 impl Digest {
-    /// Of nothing.
+    /// The digest of nothing.
     pub const fn new() -> Digest {
-        Digest(0)
+        Digest { difference: 0 }
     }
 
-    /// Takes in a line, and its end.
-    #[inline(never)]
+    /// Adds a line and its end.
     pub fn add(&mut self, line: &[u8]) {
-        self.0 = BASIS ^ line.iter().chain(b"\n").fold(self.value(), |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        let bytes = line.iter().chain(b"\n");
+        let value = bytes.fold(self.value(), |sum, &byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(PRIME)
+        });
+        self.difference = value ^ BASIS;
     }
 
     const fn value(self) -> u64 {
-        self.0 ^ BASIS
+        self.difference ^ BASIS
     }
 }
 
-impl Show for Digest {
-    fn show(&self, line: &mut Line) {
-        put!(line, Hex((self.value() >> 32) as u32, 8), Hex(self.value() as u32, 8))
+impl uDisplay for Digest {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        show!(f, "{:016x}", self.value())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{put, text::Line};
 
     #[test]
     fn is_fnv_1a() {
-        let mut digest = Digest::new();
-        digest.add(b"foobar");
-        assert_eq!(digest.value(), 0x345316a7168b8506);
+        for (lines, expected) in [
+            ([].as_slice(), "cbf29ce484222325"),
+            (&["foobar"], "345316a7168b8506"),
+            (&["foo", "bar"], "fbf699f6cd737096"),
+        ] {
+            let mut digest = Digest::new();
+            lines.iter().for_each(|line| digest.add(line.as_bytes()));
+            let mut line = Line::new();
+            put!(&mut line, "{}", digest);
+            assert_eq!(line.bytes(), expected.as_bytes(), "{lines:?}");
+        }
     }
 }

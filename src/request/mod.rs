@@ -1,257 +1,287 @@
-//! What is asked for: the items and switches from every source, with the place where each stands.
+//! What is asked for: the items and switches from every source, and where each stands.
 //!
-//! A source is read from start to end, an item at a time, and nothing is kept of its text but what a message may show. A bad item becomes a [`Problem`] and costs no other item.
+//! A source is read from start to end, one item at a time. Nothing of its text is kept except what
+//! a message may show. A bad item becomes a [`Problem`] and costs no other item.
 //!
-//! | room | |
+//! | file | |
 //! | --- | --- |
-//! | [`selector`], [`class`] | which functions an item means: the grammar |
-//! | [`embedded`] | the configuration inside the binary |
-//! | [`file`](mod@file) | `/etc/xen/pciback.conf` and its drop-ins |
-//! | [`guard`] | what an image knows to be needed to boot |
-//! | [`modprobe`] | options for the module in `modprobe.d` |
-//! | [`cmdline`] | the kernel's command line, by the kernel's rules, and what others write there |
-//! | [`folder`] | files of a folder, in order |
+//! | [`syntax`] | text to value, without a machine |
+//! | [`source`] | a reader for each source: it cuts the text, reads the entries, applies them |
+//! | [`sources`] | all readers, in order |
+//! | `item`, `switches` | what a request holds |
 //! | [`index`] | the items that may mean a function, without looking at all of them |
-//! | [`problem`] | what is wrong with an item, and how it is said |
+//! | [`problem`] | what is wrong, and the messages about it |
+//! | [`digest`] | tells whether the configuration has changed |
+//!
+//! This file has the store and the questions to it.
 
-pub mod class;
-pub mod cmdline;
 pub mod digest;
-pub mod embedded;
-pub mod file;
-pub mod folder;
-pub mod guard;
 pub mod index;
-pub mod modprobe;
+mod item;
+mod kinds;
 pub mod problem;
-pub mod selector;
+pub mod source;
+pub mod sources;
+mod switches;
+pub mod syntax;
 
 use heapless::Vec;
 
 use crate::{
-    host::{Errno, Host, PATH_SIZE},
+    host::{Errno, PATH_SIZE},
     pci::Address,
     put,
-    text::{Either, Excerpt, Line, Show, behind, number, split_once, word_number},
+    text::{Excerpt, Line, split_once},
 };
 use digest::Digest;
-pub use index::Cursor;
 use index::Index;
-pub use problem::{Fault, Found, Mistake, Problem, Problems};
-pub use selector::{By, Function, Selector};
+use kinds::Kinds;
+use syntax::{parameter::is_space, setting::Setting};
+
+pub use index::Cursor;
+pub use item::{Intent, Item, ItemId, Origin, SourceId};
+pub use problem::{Found, Problem, Problems};
+pub use switches::Switches;
+pub use syntax::{
+    fault::{Fault, Mistake},
+    selector::{By, Candidate, Selector},
+    value::LONGEST_TIMEOUT,
+};
 
 /// Most items of a request.
 pub const ITEMS: usize = 4096;
 
-/// Most sources of a request: the embedded text, the file, the command line, the drop-ins, and what there is of `modprobe.d` and `/etc/cmdline.d`.
+/// Most sources of a request: the embedded text, the file, the command line, the drop-ins, and the
+/// files of `modprobe.d` and `/etc/cmdline.d`.
 pub const SOURCES: usize = 64;
 
-/// Where an item stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// Which of the request's sources.
-    pub source: SourceId,
-    /// From 1. 0: the source as a whole.
-    pub line: u32,
-    /// In bytes, from 1. 0: the line as a whole.
-    pub column: u32,
-}
+/// Most bytes of the parameters for the module.
+pub const PARAMETERS_SIZE: usize = 128;
 
-/// A source: see [`Request::source`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceId(u8);
-
-/// What somebody asks for: take these, or keep them.
-#[derive(Clone, Debug)]
-pub struct Item {
-    /// Which functions.
-    pub selector: Selector,
-    /// Whether they are never to be taken, whatever else asks for them: `!`.
-    pub is_keep: bool,
-    /// Where it stands.
-    pub origin: Origin,
-    /// Whether it has meant a function yet.
-    pub has_matched: bool,
-    /// Whether there is a bridge where it has a `*`.
-    pub has_passed_over: bool,
-}
-
-impl Item {
-    /// Whether it asks for whatever is of some kind, and not for what is at one place.
-    pub fn is_broad(&self) -> bool {
-        !self.selector.is_one_place()
-    }
-}
-
-impl Show for Item {
-    fn show(&self, line: &mut Line) {
-        put!(line, Either(if self.is_keep { "!" } else { "" }), &self.selector);
-    }
-}
-
-/// An item: its place in [`Request::items`].
-pub type ItemId = u16;
-
-/// The switches. A later source wins over an earlier one; within a source the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switches {
-    /// This boot, do nothing at all.
-    pub off: bool,
-    /// Whatever was asked for and is not so makes `seize` exit with status 3.
-    pub strict: bool,
-    /// Also say when all is held, before anything slow begins.
-    pub debug: bool,
-    /// Also take what is in use.
-    pub force: bool,
-    /// How long a step of the kernel's may take, in seconds, 1 to [`LONGEST_TIMEOUT`]. 0: nobody said.
-    pub timeout: u32,
-}
-
-/// The longest time to wait that may be asked for, in seconds.
-pub const LONGEST_TIMEOUT: u32 = 3600;
-
-/// Everything that is asked for.
+/// Everything that is asked for. New, it is all zeros.
 #[derive(Debug)]
 pub struct Request {
     /// In the order of their sources.
     pub items: Vec<Item, ITEMS>,
-    /// The switches, as the last source that named each left them.
+    /// The switches, as the last source that names each leaves them.
     pub switches: Switches,
     /// What could not be understood.
     pub problems: Problems,
-    /// Whether something that may have been a keep could not be read. Then what is asked for only broadly is left alone: it may be what was to be kept.
+    /// Whether something that may be a keep could not be read. Then broad items seize nothing: a
+    /// function that they match may be the one to keep.
     pub lacks_keep: bool,
-    /// How many of the items, the first ones, say what is needed to boot: see [`guard`](mod@guard).
+    /// How many of the items, the first ones, say what is needed to boot.
     guards: ItemId,
-    /// By what something is kept: a bit for each [`By`].
-    keeps: u8,
-    /// Parameters of `xen-pciback` found in `modprobe.d` and on the command line, as `finit_module(2)` takes them: `passthrough=1 permissive=1`.
-    pub module_parameters: Vec<u8, { cmdline::PARAMETERS_SIZE }>,
+    /// By what functions are kept.
+    keeps: Kinds,
+    /// Parameters of `xen-pciback` from `modprobe.d` and the command line, as `finit_module(2)`
+    /// takes them: `passthrough=1 permissive=1`.
+    pub module_parameters: Vec<u8, PARAMETERS_SIZE>,
     /// Where the last of them stands.
     pub module_parameters_at: Origin,
-    /// Over `/etc/xen/pciback.conf` and its drop-ins, so that a later reader can tell whether they have changed.
+    /// The digest of `/etc/xen/pciback.conf` and its drop-ins.
     pub digest: Digest,
     index: Index,
     sources: Vec<Vec<u8, PATH_SIZE>, SOURCES>,
 }
 
+/// Filling it, one entry at a time.
 impl Request {
-    /// Nothing asked for.
+    /// A request that asks for nothing.
     pub const fn new() -> Request {
         Request {
             items: Vec::new(),
-            switches: Switches { off: false, strict: false, debug: false, force: false, timeout: 0 },
+            switches: Switches::new(),
             problems: Problems::new(),
             lacks_keep: false,
             guards: 0,
-            keeps: 0,
+            keeps: Kinds::new(),
             module_parameters: Vec::new(),
-            module_parameters_at: Origin { source: SourceId(0), line: 0, column: 0 },
+            module_parameters_at: Origin::whole(SourceId(0)),
             digest: Digest::new(),
             index: Index::new(),
             sources: Vec::new(),
         }
     }
 
-    /// Reads every source of the machine. `embedded` is the binary's own section; `cmdline`, if given, stands in for `/proc/cmdline`.
-    pub fn gather<H: Host>(&mut self, host: &mut H, embedded: &[u8], cmdline: Option<&[u8]>) {
-        // Entered first, though read last: no number of drop-ins may crowd out the source that can switch this boot off.
-        let source = self.open(if cmdline.is_some() { cmdline::OPTION } else { cmdline::FILE }.as_bytes());
-        guard::read(self, host);
-        embedded::read(self, embedded::NAME, embedded);
-        file::read_all(self, host);
-        modprobe::read_all(self, host);
-        cmdline::read_dracut(self, host);
-        match (source, cmdline) {
-            (Some(source), Some(text)) => cmdline::parse(self, source, text),
-            (Some(source), None) => cmdline::read(self, host, Some(source), cmdline::FILE.as_bytes()),
-            (None, _) => {}
-        }
-    }
-
-    /// The name of a source, as it is shown.
-    #[inline(never)]
-    pub fn source(&self, id: SourceId) -> &[u8] {
-        self.sources.get(usize::from(id.0)).map_or(b"?", |name| name.as_slice())
-    }
-
-    /// Enters a source. More than [`SOURCES`] of them, or a name longer than [`PATH_SIZE`], is a problem, charged to the last one that fits, and `None`.
-    pub(crate) fn open(&mut self, name: &[u8]) -> Option<SourceId> {
+    /// Adds a source. `None`, and a problem with the last source that fits, if there are more than
+    /// [`SOURCES`] or the name has more than [`PATH_SIZE`] bytes.
+    pub(crate) fn add_source(&mut self, name: &[u8]) -> Option<SourceId> {
         let id = SourceId(self.sources.len() as u8);
-        let mut source = Vec::new();
-        if source.extend_from_slice(name).is_err() || self.sources.push(source).is_err() {
-            let last = Origin { source: SourceId(id.0.saturating_sub(1)), line: 0, column: 0 };
-            let fault = if name.len() > PATH_SIZE { Fault::Unreadable(Errno::ENAMETOOLONG) } else { Fault::Is(Mistake::TooManySources) };
-            self.lacks_keep = true;
-            self.problem(last, name, fault);
-            return None;
-        }
-        Some(id)
-    }
-
-    /// Takes one item: a selector, or `!` and a selector.
-    pub(crate) fn item(&mut self, origin: Origin, text: &[u8]) {
-        let keep = behind(b"!", text).map(<[u8]>::trim_ascii_start);
-        self.selector(origin, text, keep.is_some(), keep.unwrap_or(text));
-    }
-
-    /// Takes one item, whose selector is written as `spelled`. `text` is what stands there.
-    pub(crate) fn selector(&mut self, origin: Origin, text: &[u8], is_keep: bool, spelled: &[u8]) {
-        let fault = match Selector::parse(spelled) {
-            Ok(selector) => {
-                let id = self.items.len() as ItemId;
-                let (shape, key) = (selector.shape(), selector.key());
-                self.keeps |= u8::from(is_keep) << selector.by as u8;
-                match self.items.push(Item { selector, is_keep, origin, has_matched: false, has_passed_over: false }) {
-                    Ok(()) => return self.index.add(id, shape, key),
-                    Err(_) => Fault::Is(Mistake::TooManyItems),
-                }
-            }
-            Err(fault) => fault,
+        let fault = match Vec::from_slice(name) {
+            Ok(source) => match self.sources.push(source) {
+                Ok(()) => return Some(id),
+                Err(_) => Fault::Is(Mistake::TooManySources),
+            },
+            Err(_) => Fault::Unreadable(Errno::ENAMETOOLONG),
         };
-        self.lacks_keep |= is_keep;
-        self.problem(origin, text, fault);
+        self.lacks_keep = true;
+        self.note_problem(Origin::whole(SourceId(id.0.saturating_sub(1))), name, fault);
+        None
     }
 
-    /// The next item that means the function, or would if another device were there ([`Selector::is_expected`]), in no particular order. A new cursor begins anew.
-    pub fn next_match(&mut self, function: &Function, cursor: &mut Cursor) -> Option<(ItemId, &mut Item)> {
+    /// Adds one item: a selector, or `!` and a selector.
+    pub(crate) fn add_item(&mut self, origin: Origin, text: &[u8]) {
+        let (intent, selector) = match text.strip_prefix(b"!") {
+            Some(selector) => (Intent::Keep, selector.trim_ascii_start()),
+            None => (Intent::Seize, text),
+        };
+        self.add_selector(origin, text, intent, Selector::parse(selector));
+    }
+
+    /// Adds one item whose selector was read from `text`.
+    pub(crate) fn add_selector(
+        &mut self,
+        origin: Origin,
+        text: &[u8],
+        intent: Intent,
+        selector: Result<Selector, Fault>,
+    ) {
+        let added =
+            selector.and_then(|selector| self.push_item(Item::new(selector, intent, origin)));
+        if let Err(fault) = added {
+            self.lacks_keep |= intent == Intent::Keep;
+            self.note_problem(origin, text, fault);
+        }
+    }
+
+    fn push_item(&mut self, item: Item) -> Result<(), Fault> {
+        let id = self.items.len() as ItemId;
+        let (shape, key) = (item.selector.shape(), item.selector.key());
+        if item.is_keep {
+            self.keeps.insert(item.selector.by());
+        }
+        self.items
+            .push(item)
+            .map_err(|_| Fault::Is(Mistake::TooManyItems))?;
+        self.index.add(id, shape, key);
+        Ok(())
+    }
+
+    /// Sets one switch that was read from `text`.
+    pub(crate) fn set(&mut self, origin: Origin, text: &[u8], setting: Result<Setting, Fault>) {
+        match setting {
+            Ok(setting) => self.switches.set(setting),
+            Err(fault) => self.note_problem(origin, text, fault),
+        }
+    }
+
+    /// Adds a parameter for the module, as kmod would hand it on: `name=value`, or the name alone.
+    pub(crate) fn add_parameter(&mut self, origin: Origin, name: &[u8], value: Option<&[u8]>) {
+        let mut text = Line::new();
+        if !self.module_parameters.is_empty() {
+            put!(&mut text, " ");
+        }
+        text.push(name);
+        if let Some(value) = value {
+            put!(&mut text, "=");
+            text.push(value);
+        }
+        // In the module's own line blanks separate parameters, and a NUL ends it.
+        let is_one_word = !value
+            .unwrap_or_default()
+            .iter()
+            .any(|&b| is_space(b) || b == 0);
+        if is_one_word
+            && self
+                .module_parameters
+                .extend_from_slice(text.bytes())
+                .is_ok()
+        {
+            self.module_parameters_at = origin;
+        } else {
+            let fault = Fault::Is(Mistake::BadParameter);
+            self.note_problem(origin, value.unwrap_or(name), fault);
+        }
+    }
+
+    /// Notes what is wrong with `text`. With a `!` anywhere in it, it may be a keep.
+    pub(crate) fn note_problem(&mut self, origin: Origin, text: &[u8], fault: Fault) {
+        self.lacks_keep |= split_once(text, b'!').is_some();
+        self.problems.add(Problem {
+            origin,
+            text: Excerpt::of(text),
+            fault,
+        });
+    }
+
+    /// Notes what is wrong with a source as a whole. What was not read of it may be a keep.
+    pub(crate) fn note_source_problem(&mut self, source: SourceId, fault: Fault) {
+        self.lacks_keep = true;
+        let fault = match fault {
+            Fault::Unreadable(Errno::EFBIG) => Fault::Is(Mistake::LongFile),
+            fault => fault,
+        };
+        self.note_problem(Origin::whole(source), b"", fault);
+    }
+
+    /// Makes all items so far guards: see [`Request::guards`].
+    pub(crate) fn close_guards(&mut self) {
+        self.guards = self.items.len() as ItemId;
+    }
+}
+
+/// Asking it.
+impl Request {
+    /// The name of a source, for messages.
+    pub fn source(&self, id: SourceId) -> &[u8] {
+        self.sources
+            .get(usize::from(id.0))
+            .map_or(b"?", |name| name.as_slice())
+    }
+
+    /// The next item that means the function, or would mean it if another device were there
+    /// ([`Selector::is_expected`]), in no particular order. A new cursor begins a search.
+    pub fn next_match(
+        &mut self,
+        candidate: &Candidate,
+        cursor: &mut Cursor,
+    ) -> Option<(ItemId, &mut Item)> {
         loop {
-            let id = self.index.next(function, cursor)?;
-            if self.items.get(usize::from(id)).is_some_and(|item| item.selector.is_at(function)) {
+            let id = self.index.next(candidate, cursor)?;
+            let item = self.items.get(usize::from(id));
+            if item.is_some_and(|item| item.selector.is_at(candidate)) {
                 return Some((id, self.items.get_mut(usize::from(id))?));
             }
         }
     }
 
-    /// How many items ask for nothing, but say what is needed to boot: the first ones.
+    /// How many items are guards, the first ones: they ask for nothing, but say what is needed to
+    /// boot. See [`source::guard`].
     pub const fn guards(&self) -> ItemId {
         self.guards
     }
 
-    /// How many items ask for something, or keep it.
+    /// How many items ask for something, or keep something.
     pub fn wishes(&self) -> usize {
         self.items.len().saturating_sub(self.guards.into())
     }
 
-    /// Whether something is kept.
+    /// Whether any item keeps something.
     pub const fn keeps(&self) -> bool {
-        self.keeps != 0
+        !self.keeps.is_empty()
     }
 
-    /// Whether something is kept by that.
+    /// Whether any item keeps functions told apart that way.
     pub const fn keeps_by(&self, by: By) -> bool {
-        self.keeps & 1 << by as u8 != 0
+        self.keeps.contains(by)
     }
 
-    /// Whether a keep may mean what nobody knows before it is there: one by anything but an address, or one that could not be read.
+    /// Whether a keep may mean a function whose address nobody knows yet: one by anything but an
+    /// address, or one that could not be read.
     pub const fn keeps_broadly(&self) -> bool {
-        self.lacks_keep || self.keeps & !(1 << By::Address as u8) != 0
+        self.lacks_keep || self.keeps.has_more_than_address()
     }
 
-    /// Whether something that is at an address is kept, whatever it is.
+    /// Whether whatever is at an address is kept.
     pub fn keeps_at(&mut self, address: Address) -> bool {
-        let (function, mut cursor) = (Function { address, identity: None, place: None }, Cursor::default());
-        while let Some((_, item)) = self.next_match(&function, &mut cursor) {
+        let candidate = Candidate {
+            address,
+            identity: None,
+            place: None,
+        };
+        let mut cursor = Cursor::default();
+        while let Some((_, item)) = self.next_match(&candidate, &mut cursor) {
             if item.is_keep {
                 return true;
             }
@@ -259,58 +289,25 @@ impl Request {
         false
     }
 
-    /// Whether some item asks for functions by that.
+    /// Whether any item tells functions apart that way.
     pub fn asks_by(&self, by: By) -> bool {
         self.index.has(by)
     }
 
-    /// Whether another item before this one says the same.
+    /// Whether an item before this one says the same.
     pub fn is_said_before(&self, id: ItemId) -> bool {
-        let Some(item) = self.items.get(usize::from(id)) else { return false };
-        let mut next = self.index.last(item.selector.shape(), item.selector.key());
-        while let Some(other) = self.index.step(&mut next) {
-            if (self.guards..id).contains(&other)
-                && self.items.get(usize::from(other)).is_some_and(|other| other.is_keep == item.is_keep && other.selector == item.selector)
-            {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Takes one switch. `value` is `None` where the name stands alone.
-    pub(crate) fn switch(&mut self, origin: Origin, text: &[u8], name: &[u8], value: Option<&[u8]>) {
-        let switches = &mut self.switches;
-        let flag = match word_number("off strict debug force timeout", name) {
-            Some(0) => &mut switches.off,
-            Some(1) => &mut switches.strict,
-            Some(2) => &mut switches.debug,
-            Some(3) => &mut switches.force,
-            Some(_) => {
-                return match seconds(value) {
-                    Some(seconds) => switches.timeout = seconds,
-                    None => self.problem(origin, text, Fault::Is(Mistake::NoSeconds)),
-                };
-            }
-            None => return self.problem(origin, text, Fault::Is(Mistake::UnknownName)),
+        let Some(item) = self.items.get(usize::from(id)) else {
+            return false;
         };
-        match truth(value) {
-            Some(on) => *flag = on,
-            None => self.problem(origin, text, Fault::Is(Mistake::NoTruth)),
-        }
-    }
-
-    /// Notes what is wrong at `origin`. Where a `!` stands in it, wherever, it was to be a keep.
-    pub(crate) fn problem(&mut self, origin: Origin, text: &[u8], fault: Fault) {
-        self.lacks_keep |= split_once(text, b'!').is_some();
-        self.problems.add(Problem { origin, text: Excerpt::of(text), fault });
-    }
-
-    /// Notes what is wrong with a source as a whole. Some of it was not read, and that may have been a keep.
-    pub(crate) fn source_problem(&mut self, source: SourceId, fault: Fault) {
-        self.lacks_keep = true;
-        let fault = if matches!(fault, Fault::Unreadable(Errno::EFBIG)) { Fault::Is(Mistake::LongFile) } else { fault };
-        self.problem(Origin { source, line: 0, column: 0 }, b"", fault);
+        let is_same =
+            |other: &Item| other.is_keep == item.is_keep && other.selector == item.selector;
+        let mut similar = self
+            .index
+            .similar(item.selector.shape(), item.selector.key());
+        similar.any(|other| {
+            (self.guards..id).contains(&other)
+                && self.items.get(usize::from(other)).is_some_and(is_same)
+        })
     }
 }
 
@@ -318,17 +315,4 @@ impl Default for Request {
     fn default() -> Request {
         Request::new()
     }
-}
-
-/// A yes or a no: bare, `1`, `y`, `yes`, `on`, `true`, or `0`, `n`, `no`, `off`, `false`, in any case.
-pub(crate) fn truth(value: Option<&[u8]>) -> Option<bool> {
-    const WORDS: &str = "1 y yes on true 0 n no off false";
-    const NO: usize = 5;
-    let Some(value) = value else { return Some(true) };
-    word_number(WORDS, value).map(|place| place < NO)
-}
-
-/// A number of seconds: decimal, 1 to [`LONGEST_TIMEOUT`].
-fn seconds(value: Option<&[u8]>) -> Option<u32> {
-    number(value.unwrap_or_default(), 10).filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds))
 }

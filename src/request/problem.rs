@@ -1,13 +1,21 @@
-//! What is wrong with an item or a source, and how it is said: where, what stands there, what was expected.
+//! Problems, and the messages about them: where, what stands there, what is wrong with it, what was
+//! expected, and what was probably meant.
 
 use heapless::Vec;
+use ufmt::{Formatter, uDisplay, uWrite};
 
-use super::{Origin, Request, class, selector};
+use super::{
+    Origin, Request,
+    syntax::{
+        class,
+        fault::{Fault, Mistake},
+        hints::{items_within, likely_address},
+    },
+};
 use crate::{
-    host::Errno,
     pci::address,
-    put,
-    text::{Decimal, Either, Excerpt, Hex, Line, Show, Shown, behind, part},
+    show,
+    text::{Escaped, Excerpt},
 };
 
 /// Something that could not be understood or read.
@@ -15,171 +23,161 @@ use crate::{
 pub struct Problem {
     /// Where.
     pub origin: Origin,
-    /// What stands there. Empty where a source as a whole is meant.
+    /// What stands there. Empty for a source as a whole.
     pub text: Excerpt,
     /// What is wrong with it.
     pub fault: Fault,
 }
 
 impl Problem {
-    /// Whether it is only worth reading, and all is as asked.
+    /// Whether the problem is a notice: worth reading, but everything is as asked.
     pub fn is_notice(&self) -> bool {
         matches!(self.fault, Fault::Is(Mistake::KeepsNothing))
     }
 }
 
-/// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// An address, or a step of a path, is none.
-    Address(address::Fault),
-    /// A source cannot be read.
-    Unreadable(Errno),
-    /// Anything else.
-    Is(Mistake),
-}
-
-/// Declares the mistakes with what is said of them. The texts are one list: a third of the size of a table of them.
-macro_rules! mistakes {
-    ($($(#[$meta:meta])* $name:ident = $message:literal,)*) => {
-        /// What is wrong, where that has no further number.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-        pub enum Mistake {
-            $($(#[$meta])* $name,)*
-        }
-
-        /// What is said of each.
-        const MESSAGES: &str = concat!($($message, "\n"),*);
-    };
-}
-
-// The numbers in the messages are those of the constants: a test compares them. Up to `UnknownName` they are mistakes in an item, where something else may have been meant: see `Fault::is_of_item`.
-mistakes! {
-    /// The item has no form that a selector has.
-    NoSelector = "expected an address (03:00.0), a path (00:1c.0/00.0), ids of 4 digits each (10de:1b80) or a class (class:usb)",
-    /// An identity without a fixed vendor, and without a place.
-    OpenVendor = "a vendor is needed where there is no @ADDRESS",
-    /// No such class.
-    NoClass = "expected 2, 4 or 6 hexadecimal digits or a name:",
-    /// A path with more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
-    DeepPath = "more than 32 bridges",
-    /// No such parameter or setting, or a line of another configuration.
-    UnknownName = "no such setting (off, strict, debug, force, timeout; on the kernel command line hide); a device stands alone on its line, options for xen-pciback belong in modprobe.d",
-    /// A keep that means no function. A notice: all is as asked.
-    KeepsNothing = "keeps nothing: no device here is meant",
-    /// The module did not take its parameters.
-    RefusedParameters = "xen-pciback refused these, and was loaded without",
-    /// A list of items without one.
-    NoItem = "no device given; expected ITEM[,ITEM...]",
-    /// Neither a yes nor a no.
-    NoTruth = "expected yes or no",
-    /// Not a number of seconds.
-    NoSeconds = "expected a number of seconds from 1 to 3600",
-    /// A parameter for the module that cannot be handed on.
-    BadParameter = "not for xen-pciback: single words only, in all at most 128 bytes",
-    /// A line is longer than [`LINE_SIZE`](crate::lines::LINE_SIZE).
-    LongLine = "the line has more than 1024 bytes; ignored",
-    /// A line of `modprobe.d` ends in `\\`.
-    Continued = "not read: write it in one line",
-    /// A file is longer than [`FILE_SIZE`](crate::lines::FILE_SIZE).
-    LongFile = "more than 65536 bytes; the rest was not read",
-    /// The command line is longer than [`CMDLINE_SIZE`](super::cmdline::CMDLINE_SIZE).
-    LongCmdline = "more than 8192 bytes; the rest was not read",
-    /// The embedded configuration does not have its size, or not its end mark where that belongs.
-    Section = "damaged: no end mark after 2048 bytes; ignored; install it anew",
-    /// An embedded configuration that does not fit.
-    LongSection = "more than 2032 bytes cannot be embedded",
-    /// More than [`ITEMS`](super::ITEMS).
-    TooManyItems = "more than 4096 items; this one is ignored",
-    /// More than [`SOURCES`](super::SOURCES).
-    TooManySources = "more than 64 sources; this one is ignored",
-    /// More functions than there is room for.
-    TooManyDevices = "more than 8192 devices; this one is ignored",
-}
-
-impl Show for Fault {
-    fn show(&self, line: &mut Line) {
-        match *self {
-            Fault::Address(fault) => {
-                match fault {
-                    address::Fault::Form => put!(line, "not an address"),
-                    address::Fault::Digits(field) => put!(line, field, " is not hexadecimal"),
-                    address::Fault::Range(field) => put!(line, field, " is greater than ", Hex(field.greatest(), 1)),
-                }
-                put!(line, "; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0");
-            }
-            Fault::Unreadable(errno) => put!(line, "cannot be read: ", errno),
-            Fault::Is(mistake) => {
-                line.push(part(MESSAGES, b'\n', mistake as usize));
-                if mistake == Mistake::NoClass {
-                    class::names().for_each(|name| put!(line, " ", Shown(name)));
-                }
-            }
-        }
-    }
-}
-
-impl Fault {
-    /// Whether it is an item that means nothing, so that something else may have been meant.
-    fn is_of_item(self) -> bool {
+impl Mistake {
+    /// What is wrong, and what was expected. A test compares the numbers with the constants.
+    const fn message(self) -> &'static str {
         match self {
-            Fault::Address(_) => true,
-            Fault::Unreadable(_) => false,
-            Fault::Is(mistake) => mistake <= Mistake::UnknownName,
+            Mistake::NoSelector => {
+                "expected an address (03:00.0), a path (00:1c.0/00.0), ids of 4 digits each \
+                 (10de:1b80) or a class (class:usb)"
+            }
+            Mistake::OpenVendor => "no vendor; ids need one unless @ADDRESS follows",
+            Mistake::NoClass => "no such class; expected 2, 4 or 6 hexadecimal digits or a name:",
+            Mistake::DeepPath => "the path has more than 32 bridges",
+            Mistake::UnknownName => {
+                "no such setting; expected off, strict, debug, force or timeout (on the kernel \
+                 command line also hide); a device stands alone on its line, options for \
+                 xen-pciback belong in modprobe.d"
+            }
+            Mistake::KeepsNothing => "keeps nothing: no device of this machine matches",
+            Mistake::RefusedParameters => {
+                "xen-pciback refused these parameters and was loaded without them"
+            }
+            Mistake::NoItem => "no device given; expected ITEM[,ITEM...]",
+            Mistake::NoTruth => "expected yes or no",
+            Mistake::NoSeconds => "expected a number of seconds from 1 to 3600",
+            Mistake::BadParameter => {
+                "not passed to xen-pciback; expected single words, at most 128 bytes in all"
+            }
+            Mistake::LongLine => "the line has more than 1024 bytes; ignored",
+            Mistake::Continued => "ignored: the line ends in a backslash; write it in one line",
+            Mistake::LongFile => "the file has more than 65536 bytes; the rest was not read",
+            Mistake::LongCmdline => {
+                "the command line has more than 8192 bytes; the rest was not read"
+            }
+            Mistake::Section => {
+                "damaged: no end mark after 2048 bytes; ignored; install pciseize again"
+            }
+            Mistake::LongSection => "more than 2032 bytes cannot be embedded",
+            Mistake::TooManyItems => "more than 4096 items; this one is ignored",
+            Mistake::TooManySources => "more than 64 sources; this one is ignored",
+            Mistake::TooManyDevices => "more than 8192 devices; this one is ignored",
         }
     }
+}
+
+impl uDisplay for Fault {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        match *self {
+            Fault::Address(fault) => show_address_fault(f, fault),
+            Fault::Unreadable(errno) => show!(f, "cannot be read: {}", errno),
+            Fault::Is(mistake) => {
+                f.write_str(mistake.message())?;
+                if mistake == Mistake::NoClass {
+                    for name in class::names() {
+                        show!(f, " {}", name)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn show_address_fault<W: uWrite + ?Sized>(
+    f: &mut Formatter<'_, W>,
+    fault: address::Fault,
+) -> Result<(), W::Error> {
+    match fault {
+        address::Fault::Form => show!(f, "not an address")?,
+        address::Fault::Digits(field) => show!(f, "{} is not hexadecimal", field)?,
+        address::Fault::Range(field) => {
+            show!(f, "{} is greater than {:x}", field, field.greatest())?;
+        }
+    }
+    show!(
+        f,
+        "; expected [DOMAIN:]BUS:DEVICE.FUNCTION in hexadecimal, like 0000:03:00.0"
+    )
+}
+
+/// The message: what is wrong, what was expected, and what was probably meant.
+impl uDisplay for Problem {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        show!(f, "{}", self.fault)?;
+        if self.fault.is_of_item() {
+            show_hint(f, self.text.whole_words())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Shows what a bad item probably means, if anything.
+fn show_hint<W: uWrite + ?Sized>(f: &mut Formatter<'_, W>, text: &[u8]) -> Result<(), W::Error> {
+    // A bad keep must not become something to seize: every item in it is kept.
+    let (is_keep, keep) = if text.starts_with(b"!") {
+        (true, "!")
+    } else {
+        (false, "")
+    };
+    let mut items = items_within(text).peekable();
+    if items.peek().is_none() {
+        return match likely_address(text) {
+            Some(selector) => show!(f, "; did you mean {}{}?", keep, selector),
+            None => Ok(()),
+        };
+    }
+    let mut separator = "; did you mean ";
+    for item in items {
+        let item = item.strip_prefix(b"!").filter(|_| is_keep).unwrap_or(item);
+        show!(f, "{}{}{}", separator, keep, Escaped(item))?;
+        separator = " and ";
+    }
+    f.write_char('?')
 }
 
 /// A place in a source: `/etc/xen/pciback.conf:7:1`.
 pub struct At<'r>(pub &'r Request, pub Origin);
 
-impl Show for At<'_> {
-    fn show(&self, line: &mut Line) {
+impl uDisplay for At<'_> {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
         let At(request, origin) = self;
-        put!(line, Shown(request.source(origin.source)));
+        show!(f, "{}", Escaped(request.source(origin.source)))?;
         for number in [origin.line, origin.column] {
             if number != 0 {
-                put!(line, ":", Decimal(number));
+                show!(f, ":{}", number)?;
             }
         }
+        Ok(())
     }
 }
 
-/// A problem, whole: `/etc/xen/pciback.conf:7:1: "0000:82.0.0": the device is greater than 1f; …; did you mean 0000:82:00.0?`.
+/// A whole problem: `/etc/xen/pciback.conf:7:1: "0000:82.0.0": the device is greater than 1f; ...;
+/// did you mean 0000:82:00.0?`.
 pub struct Found<'r>(pub &'r Request, pub &'r Problem);
 
-impl Show for Found<'_> {
-    fn show(&self, line: &mut Line) {
+impl uDisplay for Found<'_> {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
         let Found(request, problem) = self;
-        put!(line, At(request, problem.origin), ": ");
+        show!(f, "{}: ", At(request, problem.origin))?;
         if !problem.text.is_empty() {
-            put!(line, "\"", problem.text, "\": ");
+            show!(f, "\"{}\": ", problem.text)?;
         }
-        put!(line, problem)
-    }
-}
-
-/// The message: what is wrong, what was expected, and what was probably meant.
-impl Show for Problem {
-    fn show(&self, line: &mut Line) {
-        put!(line, self.fault);
-        if !self.fault.is_of_item() {
-            return;
-        }
-        let text = self.text.pieces();
-        // What was to be kept must not become something to take.
-        let keep = if text.starts_with(b"!") { "!" } else { "" };
-        let mut at = 0;
-        let mut before = "; did you mean ";
-        while let Some(piece) = selector::next_within(text, &mut at) {
-            put!(line, Either(before), Either(keep), Shown(behind(b"!", piece).filter(|_| !keep.is_empty()).unwrap_or(piece)));
-            before = " and ";
-        }
-        if before == " and " {
-            put!(line, "?");
-        } else if let Some(selector) = selector::meant(text) {
-            put!(line, Either(before), Either(keep), selector, "?");
-        }
+        show!(f, "{}", problem)
     }
 }
 
@@ -190,18 +188,22 @@ pub const PROBLEMS: usize = 256;
 #[derive(Debug, Default)]
 pub struct Problems {
     kept: Vec<Problem, PROBLEMS>,
-    /// How many more there were than were kept.
+    /// How many more problems there are.
     pub beyond: u32,
     notices: u32,
 }
 
 impl Problems {
-    /// None yet.
+    /// No problem.
     pub const fn new() -> Problems {
-        Problems { kept: Vec::new(), beyond: 0, notices: 0 }
+        Problems {
+            kept: Vec::new(),
+            beyond: 0,
+            notices: 0,
+        }
     }
 
-    /// Keeps one more, or counts it.
+    /// Keeps one more problem, or counts it.
     pub fn add(&mut self, problem: Problem) {
         self.notices += u32::from(problem.is_notice());
         if self.kept.push(problem).is_err() {
@@ -209,17 +211,19 @@ impl Problems {
         }
     }
 
-    /// Those that were kept.
+    /// The problems that were kept.
     pub fn iter(&self) -> core::slice::Iter<'_, Problem> {
         self.kept.iter()
     }
 
-    /// How many there are, kept or not, notices left out.
+    /// How many problems there are, kept or not, without the notices.
     pub fn count(&self) -> u32 {
-        (self.kept.len() as u32).saturating_add(self.beyond).saturating_sub(self.notices)
+        (self.kept.len() as u32)
+            .saturating_add(self.beyond)
+            .saturating_sub(self.notices)
     }
 
-    /// Whether there is none but notices.
+    /// Whether there is no problem, or only notices.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }
@@ -227,20 +231,35 @@ impl Problems {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::string::String;
+
     use super::*;
     use crate::{
-        device::DEVICES,
-        lines::{FILE_SIZE, LINE_SIZE},
+        host::lines::{FILE_SIZE, LINE_SIZE},
+        host::{Errno, TASKS},
         pci::place::DEPTH,
-        request::{ITEMS, LONGEST_TIMEOUT, SOURCES, cmdline, embedded},
+        put,
+        request::{
+            ITEMS, LONGEST_TIMEOUT, PARAMETERS_SIZE, SOURCES,
+            source::{cmdline, embedded},
+            syntax::selector::Selector,
+        },
+        text::Line,
     };
+
+    fn shown(value: impl uDisplay) -> String {
+        let mut line = Line::new();
+        put!(&mut line, "{}", value);
+        String::from_utf8_lossy(line.bytes()).into_owned()
+    }
 
     #[test]
     fn says_the_numbers_that_hold() {
         for (mistake, number) in [
             (Mistake::DeepPath, DEPTH),
             (Mistake::NoSeconds, LONGEST_TIMEOUT as usize),
-            (Mistake::BadParameter, cmdline::PARAMETERS_SIZE),
+            (Mistake::BadParameter, PARAMETERS_SIZE),
             (Mistake::LongLine, LINE_SIZE),
             (Mistake::LongFile, FILE_SIZE as usize),
             (Mistake::LongCmdline, cmdline::CMDLINE_SIZE),
@@ -248,13 +267,110 @@ mod tests {
             (Mistake::LongSection, embedded::TEXT_SIZE),
             (Mistake::TooManyItems, ITEMS),
             (Mistake::TooManySources, SOURCES),
-            (Mistake::TooManyDevices, DEVICES),
+            (Mistake::TooManyDevices, TASKS),
         ] {
-            let (mut said, mut expected) = (Line::new(), Line::new());
-            put!(&mut said, Fault::Is(mistake));
-            put!(&mut expected, Decimal(number as u32));
-            let mut words = said.bytes().split(|&b| b == b' ' || b == b';');
-            assert!(words.any(|word| word == expected.bytes()), "{mistake:?}");
+            let (said, expected) = (shown(Fault::Is(mistake)), shown(number as u32));
+            assert!(
+                said.split([' ', ';']).any(|word| word == expected),
+                "{said}"
+            );
         }
+    }
+
+    #[test]
+    fn suggests_what_was_meant() {
+        let origin = Request::new().module_parameters_at;
+        for (text, hint) in [
+            ("0000:82.0.0", Some("; did you mean 0000:82:00.0?")),
+            ("!0000:82.0.0", Some("; did you mean !0000:82:00.0?")),
+            ("[10de:1b80]", Some("; did you mean 10de:1b80?")),
+            (
+                "03:00.0,!04:00.0",
+                Some("; did you mean 03:00.0 and !04:00.0?"),
+            ),
+            (
+                "!(03:00.0)(!04:00.0)",
+                Some("; did you mean !03:00.0 and !04:00.0?"),
+            ),
+            ("nonsense", None),
+        ] {
+            let fault = Selector::parse(text.as_bytes()).expect_err(text);
+            let problem = Problem {
+                origin,
+                text: Excerpt::of(text.as_bytes()),
+                fault,
+            };
+            let expected = shown(fault) + hint.unwrap_or_default();
+            assert_eq!(shown(&problem), expected, "{text}");
+        }
+        let fault = Fault::Unreadable(Errno::EIO);
+        let problem = Problem {
+            origin,
+            text: Excerpt::of(b"03:00.0"),
+            fault,
+        };
+        assert_eq!(shown(&problem), "cannot be read: EIO (5)");
+    }
+
+    #[test]
+    fn says_where() {
+        let mut request = std::boxed::Box::new(Request::new());
+        let source = request.add_source(b"/a\n").expect("room for it");
+        for (line, column, expected) in [
+            (0, 0, "/a\\x0a"),
+            (7, 0, "/a\\x0a:7"),
+            (7, 3, "/a\\x0a:7:3"),
+        ] {
+            assert_eq!(
+                shown(At(
+                    &request,
+                    Origin {
+                        source,
+                        line,
+                        column
+                    }
+                )),
+                expected
+            );
+        }
+        let text = Excerpt::of(b"x y");
+        let fault = Fault::Is(Mistake::NoTruth);
+        let problem = Problem {
+            origin: Origin {
+                source,
+                line: 7,
+                column: 1,
+            },
+            text,
+            fault,
+        };
+        assert_eq!(
+            shown(Found(&request, &problem)),
+            "/a\\x0a:7:1: \"x y\": expected yes or no"
+        );
+        let whole = Problem {
+            origin: Origin::whole(source),
+            text: Excerpt::default(),
+            fault,
+        };
+        assert_eq!(
+            shown(Found(&request, &whole)),
+            "/a\\x0a: expected yes or no"
+        );
+    }
+
+    #[test]
+    fn counts_what_it_does_not_keep() {
+        let mut problems = Problems::new();
+        let problem = |mistake| Problem {
+            origin: Request::new().module_parameters_at,
+            text: Excerpt::default(),
+            fault: Fault::Is(mistake),
+        };
+        problems.add(problem(Mistake::KeepsNothing));
+        assert!(problems.is_empty());
+        (0..PROBLEMS).for_each(|_| problems.add(problem(Mistake::NoItem)));
+        assert_eq!((problems.iter().len(), problems.beyond), (PROBLEMS, 1));
+        assert_eq!(problems.count(), PROBLEMS as u32);
     }
 }

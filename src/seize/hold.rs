@@ -1,67 +1,92 @@
-//! The hold: an override that names no driver, on every device that is asked for, as soon as it is found.
+//! The hold: an override that names no driver, on every device that is asked for, as soon as it is
+//! found.
 //!
-//! From the moment the write returns no driver can begin to claim the device: `pci_match_device` (`drivers/pci/pci-driver.c`) answers every driver whose name differs from the override with "no match",
-//! on every path. A probe that was already running may still end well, on Linux 6.12 even after the write; therefore the driver is looked up after it, never before.
+//! From the moment the write returns no driver can begin to claim the device: `pci_match_device`
+//! (`drivers/pci/pci-driver.c`) answers every driver whose name differs from the override with "no
+//! match", on every path. A probe that was already running may still end well, on Linux 6.12 even
+//! after the write; therefore the driver is looked up after the write, never before.
 
-use super::{HOLD, PCIBACK, PCIBACK_FOLDER, initialised, is_pciback, set_override};
 use crate::{
-    device::{Device, Devices, Step},
-    guests::Guest,
-    host::{Errno, Host},
-    needs::Needs,
+    device::{Action, Device, Devices, Guest, Step},
+    facts::usage::Usage,
+    host::Files,
     pci::bus,
-    plan::{self, Action},
+    pciback,
+    plan::{self, Extent},
     request::Request,
 };
 
+/// Whether pciback is there already. Then it may have devices, with a guest or not, that are not to
+/// be touched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pciback {
+    IsThere,
+    IsNotThere,
+}
+
 /// Walks the bus and holds whatever is asked for and may be taken.
-pub fn everything<H: Host>(host: &mut H, request: &mut Request, needs: &mut Needs, devices: &mut Devices) {
-    let registered = is_registered(host);
-    plan::make(host, request, needs, devices, false, &mut |host, device| {
-        if device.action == Action::Seize {
-            hold(host, device, registered);
-        }
-    });
-}
-
-/// Whether pciback is there: its folder in sysfs appears with its registration. A module has more to do after that, and until it has, what is bound is not initialised (`pci_stub.c`, `initialize_devices`).
-pub fn is_registered<H: Host>(host: &mut H) -> bool {
-    let is_there = host.list(PCIBACK_FOLDER.as_bytes(), &mut |_, _| {}).is_ok();
-    let mut buffer = [0; 8];
-    // Built in it has no state. One that cannot be read may be any.
-    is_there && matches!(host.read(b"/sys/module/xen_pciback/initstate", 0, &mut buffer), Ok(b"live\n") | Err(Errno::ENOENT))
-}
-
-/// Holds what pciback has and could not initialise, to have it bound once more: that may go well now, and if not, there is an errno. Loaded with devices to hide, pciback keeps that one for itself.
-pub fn unready<H: Host>(host: &mut H, devices: &mut Devices) {
-    for device in devices.iter_mut() {
-        let may_be = device.action == Action::Seize && !device.is_pending && is_pciback(&device.driver) && device.guest == Guest::None;
-        if may_be && device.identity.is_some() && initialised(host, device.address) == Some(false) {
-            let held = set_override(host, device.address, HOLD);
-            device.note(Step::Hold, held);
-            (device.is_pending, device.is_unready) = (held.is_ok(), held.is_ok());
-        }
-    }
+pub fn hold_requested<H: Files>(
+    host: &mut H,
+    request: &mut Request,
+    usage: &mut Usage,
+    devices: &mut Devices,
+) {
+    let pciback = match pciback::is_registered(host) {
+        true => Pciback::IsThere,
+        false => Pciback::IsNotThere,
+    };
+    plan::make(
+        host,
+        request,
+        usage,
+        devices,
+        Extent::Requested,
+        &mut |host, device| {
+            if device.action == Action::Seize {
+                hold(host, device, pciback);
+            }
+        },
+    );
 }
 
 /// Holds a device that is to be taken.
-fn hold<H: Host>(host: &mut H, device: &mut Device, registered: bool) {
+fn hold<H: Files>(host: &mut H, device: &mut Device, pciback: Pciback) {
+    let address = device.address();
     // What pciback has already may be with a guest, and is not touched.
-    if registered && bus::driver(host, device.address, &mut device.driver).is_ok() && is_pciback(&device.driver) {
+    if pciback == Pciback::IsThere {
+        device.state.driver = bus::driver(host, address).unwrap_or_default();
+        if device.is_with_pciback() {
+            return;
+        }
+    }
+    let held = pciback::set_override(host, address, pciback::HOLD);
+    device.note(Step::Hold, held);
+    device.note_driver(bus::driver(host, address));
+    if device.is_with_pciback() {
+        // Seen only now: a call failed before, or pciback came in between. What it has stays.
+        let given_back = pciback::set_override(host, address, pciback::NAME);
+        device.note(Step::Override, given_back);
         return;
     }
-    // What it is must be known before pciback gets it: a bridge would take along what is behind it.
-    device.is_pending = device.identity.is_some();
-    let held = set_override(host, device.address, HOLD);
-    device.note(Step::Hold, held);
-    let read = bus::driver(host, device.address, &mut device.origin);
-    device.note(Step::Driver, read);
-    if is_pciback(&device.origin) {
-        // Seen only now: a call failed before, or pciback came in between. What it has stays there all the same.
-        core::mem::swap(&mut device.driver, &mut device.origin);
-        device.origin.clear();
-        device.is_pending = false;
-        let given_back = set_override(host, device.address, PCIBACK);
-        device.note(Step::Override, given_back);
+    // What it is must be known before pciback gets it: a bridge takes along what is behind it.
+    device.work.is_due = device.function.identity.is_some();
+    device.work.previous_driver.clone_from(&device.state.driver);
+}
+
+/// Holds what pciback has and could not initialise, to have it bound once more: that may go well
+/// now, and if not, there is an errno. Loaded with devices to hide, pciback keeps that errno for
+/// itself.
+pub fn hold_unready<H: Files>(host: &mut H, devices: &mut Devices) {
+    for device in devices.iter_mut() {
+        let has_it = device.is_with_pciback() && device.state.guest == Guest::None;
+        if device.action != Action::Seize || !has_it || device.function.identity.is_none() {
+            continue;
+        }
+        if pciback::has_initialised(host, device.address()) == Some(false) {
+            let held = pciback::set_override(host, device.address(), pciback::HOLD);
+            device.note(Step::Hold, held);
+            device.work.is_due = held.is_ok();
+            device.work.was_unready = held.is_ok();
+        }
     }
 }

@@ -2,142 +2,134 @@
 //!
 //! The order is the contract: nothing slow or fallible happens before every device is held.
 //!
-//! | step | room | |
+//! | step | file | |
 //! | --- | --- | --- |
-//! | 1 | [`dom0`] | is this a Xen dom0 at all? |
-//! | 2 | [`hold`] | an override that no driver answers to, on every device that is asked for |
-//! | 3 | [`module`] | pciback is there, or is loaded |
-//! | 4 | [`slot`] | at the same time: drivers that were quicker let go, and each device is given to pciback |
-//! | 5 | [`late`] | what is not there is expected |
-//! | 6 | [`proof`] | who has each device now |
+//! | 1 | [`hold`] | an override that no driver answers to, on every device that is asked for |
+//! | 2 | [`module`] | pciback is there, or is loaded |
+//! | 3 | [`slot`] | at the same time: old drivers let go, and each device is given to pciback |
+//! | 4 | [`expect`] | what is not there is expected |
+//! | 5 | [`prove`] | who has each device now |
 //!
-//! Steps 3 and 4 are done side by side, by a process for the module and one for each slot ([`Host::side_by_side`]): what is slow in them is the kernel's waiting. What becomes of a device there is a number
-//! ([`progress`]).
+//! Steps 2 and 3 are done side by side, by a process for the module and one for each slot
+//! ([`Workers::side_by_side`]): what is slow in them is the kernel's waiting. How far a device has
+//! come is posted on the [`board`].
 
-pub mod dom0;
+pub mod board;
+pub mod expect;
 pub mod hold;
-pub mod late;
 pub mod module;
-pub mod progress;
-pub mod proof;
-pub mod release;
+pub mod prove;
 pub mod slot;
 
 use crate::{
-    device::{DEVICES, Devices},
-    guests,
-    host::{Errno, Host, Level, Turn},
-    lines::{self, FILE_SIZE},
-    pci::{Address, bus},
-    plan::Action,
+    device::{Action, DEVICES, Devices},
+    facts::guests,
+    host::{Host, Level, Task, Turn, Workers},
+    pciback::{self, Answer},
     request::{Fault, Mistake, Problem, Request},
     say,
-    text::{Excerpt, behind, word_number},
+    text::Excerpt,
 };
-use module::Answer;
-use progress::{Progress, Stage};
+use board::{Progress, Stage};
 
-/// The name of the driver that hands devices to guests (`drivers/xen/xen-pciback/pci_stub.c`).
-pub const PCIBACK: &str = "pciback";
-
-/// Where its attributes are.
-const PCIBACK_FOLDER: &str = "/sys/bus/pci/drivers/pciback";
-
-/// The override that holds a device: the name of no driver.
-pub const HOLD: &str = "pciseize";
-
-/// Both: with one of them no driver of dom0's takes a device.
-const OURS: &str = "pciseize pciback";
-
-/// How long a step may take where nobody said anything, in seconds.
+/// How long a step may take where the user names no `timeout`, in seconds.
 const TIMEOUT: u32 = 30;
 
-/// Gives every pending device to pciback: steps 3 to 5. Gives back what came of pciback.
-#[inline(never)]
-pub fn take<H: Host>(host: &mut H, request: &mut Request, devices: &mut Devices) -> Answer {
+/// The task that loads the module. Its number is not that of a device: those are below [`DEVICES`].
+const MODULE: Task = DEVICES;
+
+/// Gives every held device to pciback: steps 2 to 4. Gives back what came of loading pciback.
+pub fn give_to_pciback<H: Host>(
+    host: &mut H,
+    request: &mut Request,
+    devices: &mut Devices,
+) -> Answer {
     if request.switches.debug {
-        say!(host, Level::Info, "held; releasing drivers, loading xen-pciback, binding");
+        say!(
+            host,
+            Level::Info,
+            "held; releasing drivers, loading xen-pciback, binding"
+        );
     }
-    let is_registered = hold::is_registered(host);
+    let is_registered = pciback::is_registered(host);
     if is_registered {
         guests::look(host, devices);
-        host.note(0, Answer::READY.0);
-        hold::unready(host, devices);
+        host.signal(Answer::Ready.to_bits());
+        hold::hold_unready(host, devices);
     }
-    let mut is_due = false;
-    for (number, device) in devices.iter().enumerate() {
-        let stage = slot::first_stage(device);
-        host.note(1 + number, Progress::at(stage).0);
-        is_due |= stage != Stage::Idle || device.action == Action::Expect;
+    let work_is_due = post_first_stages(host, devices);
+    let expects = devices.iter().any(|device| device.action == Action::Expect);
+    if !work_is_due && !expects {
+        return Answer::Ready;
     }
-    if !is_due {
-        return Answer::READY;
-    }
-    let seconds = if request.switches.timeout == 0 { TIMEOUT } else { request.switches.timeout };
-    // The module first, which the others wait for. Its number is none of a device's.
-    let mut is_module_due = !is_registered;
-    let (mut number, mut slot) = (0, None);
-    let mut tasks = || {
-        if core::mem::take(&mut is_module_due) {
-            return Some(DEVICES);
-        }
-        while let Some(device) = devices.get(number) {
-            number += 1;
-            let other = Some(device.address.slot());
-            if other != slot && slot::first_stage(device) != Stage::Idle {
-                slot = other;
-                return Some(number - 1);
-            }
-        }
-        None
+    let mut tasks = Tasks {
+        module_is_due: !is_registered,
+        next: 0,
+        devices,
     };
-    host.side_by_side(&mut tasks, seconds, &|host, task| {
-        if task == DEVICES {
+    let seconds = request.switches.timeout.unwrap_or(TIMEOUT);
+    host.side_by_side(&mut || tasks.next(), seconds, &|host, task| {
+        if task == MODULE {
             let answer = module::load(host, &request.module_parameters);
-            host.note(0, answer.0);
+            host.signal(answer.to_bits());
             return Turn::Done;
         }
-        slot::turn(host, devices, task)
+        slot::advance(host, devices, task)
     });
-    for (number, device) in devices.iter_mut().enumerate() {
-        Progress(host.noted(1 + number)).settle(device);
+    for (task, device) in devices.iter_mut().enumerate() {
+        Progress::from_bits(host.posted(task)).settle(device);
     }
-    let answer = Answer(host.noted(0));
-    if answer == Answer::READY_WITHOUT_PARAMETERS {
-        let text = Excerpt::of(&request.module_parameters);
-        request.problems.add(Problem { origin: request.module_parameters_at, text, fault: Fault::Is(Mistake::RefusedParameters) });
+    let answer = Answer::from_bits(host.signalled());
+    if answer == Answer::ReadyWithoutParameters {
+        note_refused_parameters(request);
     }
-    late::expect(host, request, devices, answer.is_ready());
+    expect::enlist_expected(host, request, devices, answer);
     answer
 }
 
-/// Whether pciback has initialised the device: it then lists it in `irq_handlers`, in a line that begins with the address (`pci_stub.c`, `irq_handlers_show`). `None`: nobody can tell, since that file
-/// ends at one page.
-fn initialised<H: Host>(host: &mut H, address: Address) -> Option<bool> {
-    let (mut is_listed, mut size) = (false, 0);
-    let name = address.text();
-    let read = lines::each(host, b"/sys/bus/pci/drivers/pciback/irq_handlers", FILE_SIZE, &mut |_, _, line, _| {
-        is_listed |= behind(name.bytes(), line).is_some_and(|rest| rest.starts_with(b":"));
-        size += line.len() + 1;
+/// Posts where each device begins. Gives back whether there is anything to do.
+fn post_first_stages<H: Workers>(host: &mut H, devices: &Devices) -> bool {
+    let mut is_due = false;
+    for (task, device) in devices.iter().enumerate() {
+        let stage = slot::first_stage(device);
+        host.post(task, Progress::at(stage).to_bits());
+        is_due |= stage != Stage::Idle;
+    }
+    is_due
+}
+
+/// The tasks of a seizure: the module first, since every slot waits for it; then a task for each
+/// slot that has something to do, with the number of its first device that has.
+struct Tasks<'d> {
+    module_is_due: bool,
+    next: Task,
+    devices: &'d Devices,
+}
+
+impl Tasks<'_> {
+    fn next(&mut self) -> Option<Task> {
+        if core::mem::take(&mut self.module_is_due) {
+            return Some(MODULE);
+        }
+        let mut devices = self.devices.iter().enumerate().skip(self.next);
+        let (task, first) = devices.find(|(_, device)| slot::first_stage(device) != Stage::Idle)?;
+        let slot = first.address().slot();
+        let functions = self.devices.iter().skip(task);
+        self.next = task
+            + functions
+                .take_while(|device| device.address().slot() == slot)
+                .count();
+        Some(task)
+    }
+}
+
+/// Notes that the module did not take its parameters.
+fn note_refused_parameters(request: &mut Request) {
+    let text = Excerpt::of(&request.module_parameters);
+    let fault = Fault::Is(Mistake::RefusedParameters);
+    request.problems.add(Problem {
+        origin: request.module_parameters_at,
+        text,
+        fault,
     });
-    // The longest line has some 50 bytes: with less than that missing the page may have been full.
-    if is_listed || (read.is_ok() && size < 4000) { Some(is_listed) } else { None }
-}
-
-/// Whether this is pciback's name.
-#[inline(never)]
-pub(crate) fn is_pciback(driver: &[u8]) -> bool {
-    driver == PCIBACK.as_bytes()
-}
-
-/// Whether the override of a device is one of ours. In another case it names no driver either.
-fn has_our_override<H: Host>(host: &mut H, address: Address) -> Result<bool, Errno> {
-    let mut buffer = [0; 16];
-    let name = host.read(&bus::attribute(address, "/driver_override"), 0, &mut buffer)?;
-    Ok(word_number(OURS, name.trim_ascii_end()).is_some())
-}
-
-/// Writes the override of a device: the name of the one driver that may have it.
-fn set_override<H: Host>(host: &mut H, address: Address, driver: &str) -> Result<(), Errno> {
-    host.write(&bus::attribute(address, "/driver_override"), driver.as_bytes())
 }

@@ -1,7 +1,10 @@
-//! What a run costs: user instructions and system calls, counted one by one. Neither varies with the load of the machine or its speed.
+//! Measures the cost of a run: user instructions and system calls, counted one by one. Neither
+//! depends on the speed or load of the host.
 //!
-//! Instructions are counted by valgrind, which needs no counters of the processor's: virtual machines rarely have them. System calls are counted by strace, and those of a seizure through ptrace, so that what
-//! the kernel would do can be done in between. Only those of the process that was started count. Its memory is what the page tables say as it ends.
+//! valgrind counts the instructions: it needs no performance counters, which virtual machines
+//! rarely have. strace counts the system calls. For a seizure, ptrace counts the calls of the
+//! parent only, so that the test can play the kernel's part between the calls. The memory of the
+//! parent is read from its page tables as it ends.
 
 use std::{
     fs,
@@ -21,66 +24,68 @@ use nix::{
 };
 use tempfile::TempDir;
 
-/// A machine in files, and the program that is to be measured on it.
+/// A machine in files, and the program to be measured on it.
 pub struct Bench {
     program: PathBuf,
     folder: TempDir,
 }
 
-/// What one run has cost.
+/// The cost of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     pub instructions: u64,
     pub calls: u64,
 }
 
-/// What one seizure has cost.
+/// The cost of a seizure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seizure {
-    /// The exit status of the process that was started.
+    /// The exit status of the parent.
     pub status: i32,
-    /// Its system calls.
+    /// The system calls of the parent.
     pub calls: u64,
-    /// The processes that it has started.
+    /// The number of processes that it started.
     pub children: usize,
-    /// The most memory that it had in use, in KiB: what was resident as it ended, since it gives nothing back before.
+    /// The peak memory of the parent in KiB. It frees no memory before its end, so this is its
+    /// resident size as it ends.
     pub memory: u64,
 }
 
-/// Functions on a bus behind a bridge.
+/// A bus behind a bridge.
 struct Bus {
     number: usize,
     link: String,
 }
 
-/// Buses with devices. Half are behind two bridges more.
+/// Buses with devices. Half of them are behind two further bridges.
 const BUSES: usize = 16;
 
-/// Bridges: the host's, a root port for each of the first buses and one for the switch, the switch's upstream port, and a downstream port for each of the other buses.
+/// The bridges of a machine: the host's, a root port for each of the first buses and one for the
+/// switch, the switch's upstream port, and a downstream port for each of the other buses.
 pub const BRIDGES: usize = 1 + BUSES / 2 + 1 + 1 + BUSES / 2;
 
-/// Devices that every machine has: those that items name. So a machine's size changes nothing of what its items mean.
+/// The devices that items may name. Every machine has them, so items mean the same on all machines.
 const NAMED: usize = 40;
 
-/// Vendors in a machine's pci.ids beside that of its devices, and models of each. It has some 32,000
-/// lines, as the real one has.
+/// The vendors in a machine's pci.ids, besides that of its devices, and the models of each. The
+/// file has some 32,000 lines, like the real one.
 const VENDORS: usize = 512;
 const MODELS: usize = 64;
 
-/// How the bridges of a machine stand to each other.
+/// The arrangement of a machine's bridges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Side by side.
     Ports,
-    /// All but two behind one, which is behind another.
+    /// All but two behind the second of those two, which is behind the first.
     Switch,
 }
 
-/// Functions behind a bridge that is asked for.
+/// Functions behind each bridge that is asked for.
 const BEHIND: usize = 8;
 
 impl Shape {
-    /// Bridges with no function behind them but bridges.
+    /// Bridges that have only bridges behind them.
     const fn above(self) -> usize {
         match self {
             Shape::Ports => 0,
@@ -100,36 +105,61 @@ pub const FEWEST: usize = BRIDGES + NAMED;
 impl Bench {
     /// A dom0 with that many functions, bridges included.
     pub fn new(program: &Path, functions: usize) -> Bench {
-        assert!(functions >= FEWEST, "a machine has at least {FEWEST} functions");
+        assert!(
+            functions >= FEWEST,
+            "a machine has at least {FEWEST} functions"
+        );
         let bench = Bench::empty(program);
         let buses = bench.buses();
         for at in 0..functions - BRIDGES {
             let address = address(at);
             let driver = [Some("e1000e"), Some("nvme"), None][at % 3];
-            bench.function(&buses[at % BUSES].link, &address, &ids(at), "020000", driver);
+            bench.function(
+                &buses[at % BUSES].link,
+                &address,
+                &ids(at),
+                "020000",
+                driver,
+            );
         }
         bench
     }
 
-    /// A dom0 that is asked for its bridges, each by its address, so that each is refused and what is behind it is told. Behind each are [`BEHIND`] functions, but for the first two of a switch.
+    /// A dom0 whose configuration names each of its bridges, so that each is refused and the
+    /// message lists the functions behind it. Each has [`BEHIND`] of them, except the first two
+    /// bridges of a switch.
     pub fn of_bridges(program: &Path, bridges: usize, shape: Shape) -> Bench {
         let bench = Bench::empty(program);
         let root = "sys/devices/pci0000:00".to_owned();
         let mut named = Vec::new();
         let mut bridge = |parent: &Bus, devfn: usize, bus: usize| {
-            let address = format!("0000:{:02x}:{:02x}.{:x}", parent.number, devfn / 8, devfn % 8);
+            let address = format!(
+                "0000:{:02x}:{:02x}.{:x}",
+                parent.number,
+                devfn / 8,
+                devfn % 8
+            );
             let bus = bench.bridge(&parent.link, &address, bus);
             named.push(address);
             bus
         };
-        let mut parent = Bus { number: 0, link: root };
+        let mut parent = Bus {
+            number: 0,
+            link: root,
+        };
         for level in 1..=shape.above() {
             parent = bridge(&parent, 8, level);
         }
         for at in shape.above()..bridges {
             let bus = bridge(&parent, 8 + at, at + 1);
             for function in 0..BEHIND {
-                bench.function(&bus.link, &format!("0000:{:02x}:00.{function:x}", bus.number), &ids(at * BEHIND + function), "020000", Some("e1000e"));
+                bench.function(
+                    &bus.link,
+                    &format!("0000:{:02x}:00.{function:x}", bus.number),
+                    &ids(at * BEHIND + function),
+                    "020000",
+                    Some("e1000e"),
+                );
             }
         }
         bench.file("etc/xen/pciback.conf", &(named.join("\n") + "\n"));
@@ -140,12 +170,16 @@ impl Bench {
     /// A dom0 without PCI.
     fn empty(program: &Path) -> Bench {
         let folder = tempfile::tempdir().expect("a folder");
-        let bench = Bench { program: program.to_owned(), folder };
+        let bench = Bench {
+            program: program.to_owned(),
+            folder,
+        };
         bench.file("sys/hypervisor/properties/features", "00000800\n");
         bench.file("proc/sys/kernel/osrelease", "6.1.0-bench\n");
         fs::create_dir_all(bench.path("sys/bus/pci/devices")).expect("a folder");
         for driver in ["pcieport", "e1000e", "nvme"] {
-            fs::create_dir_all(bench.path(&format!("sys/bus/pci/drivers/{driver}"))).expect("a folder");
+            fs::create_dir_all(bench.path(&format!("sys/bus/pci/drivers/{driver}")))
+                .expect("a folder");
         }
         bench
     }
@@ -160,65 +194,110 @@ impl Bench {
         fs::write(path, content).expect("a file");
     }
 
-    /// Makes a bridge. The devices of its bus are in its folder, as in sysfs.
+    /// Makes a bridge. The devices on its bus are in its folder, as in sysfs.
     fn bridge(&self, parent: &str, address: &str, bus: usize) -> Bus {
-        self.function(parent, address, &["1b36", "000c", "0000", "0000"].map(str::to_owned), "060400", Some("pcieport"));
+        self.function(
+            parent,
+            address,
+            &["1b36", "000c", "0000", "0000"].map(str::to_owned),
+            "060400",
+            Some("pcieport"),
+        );
         let link = format!("{parent}/{address}");
         Bus { number: bus, link }
     }
 
-    /// Makes the bridges, and gives the buses that are for devices.
+    /// Makes the bridges, and returns the buses for devices.
     fn buses(&self) -> Vec<Bus> {
         let root = "sys/devices/pci0000:00".to_owned();
-        self.function(&root, "0000:00:00.0", &["8086", "29c0", "0000", "0000"].map(str::to_owned), "060000", None);
-        let mut buses: Vec<Bus> = (1..=BUSES / 2).map(|bus| self.bridge(&root, &format!("0000:00:{bus:02x}.0"), bus)).collect();
-        // The switch: its upstream port is on bus 40, its downstream ports are on bus 41.
+        self.function(
+            &root,
+            "0000:00:00.0",
+            &["8086", "29c0", "0000", "0000"].map(str::to_owned),
+            "060000",
+            None,
+        );
+        let mut buses: Vec<Bus> = (1..=BUSES / 2)
+            .map(|bus| self.bridge(&root, &format!("0000:00:{bus:02x}.0"), bus))
+            .collect();
+        // The switch has its upstream port on bus 40 and its downstream ports on bus 41.
         let port = self.bridge(&root, &format!("0000:00:{:02x}.0", BUSES / 2 + 1), 0x40);
         let upstream = self.bridge(&port.link, &format!("0000:{:02x}:00.0", port.number), 0x41);
-        buses.extend((BUSES / 2 + 1..=BUSES).map(|bus| self.bridge(&upstream.link, &format!("0000:{:02x}:{bus:02x}.0", upstream.number), bus)));
+        buses.extend((BUSES / 2 + 1..=BUSES).map(|bus| {
+            self.bridge(
+                &upstream.link,
+                &format!("0000:{:02x}:{bus:02x}.0", upstream.number),
+                bus,
+            )
+        }));
         buses
     }
 
-    /// Makes a function: what `plan` reads of it.
-    fn function(&self, parent: &str, address: &str, ids: &[String; 4], class: &str, driver: Option<&str>) {
+    /// Makes a function, with the files that `plan` reads.
+    fn function(
+        &self,
+        parent: &str,
+        address: &str,
+        ids: &[String; 4],
+        class: &str,
+        driver: Option<&str>,
+    ) {
         let folder = format!("{parent}/{address}");
         let [vendor, device, subvendor, subdevice] = ids.each_ref().map(|id| id.to_uppercase());
         let (base, sub, interface) = (&class[..2], &class[2..4], &class[4..]);
-        self.file(&format!("{folder}/modalias"), &format!("pci:v0000{vendor}d0000{device}sv0000{subvendor}sd0000{subdevice}bc{base}sc{sub}i{interface}\n"));
+        let modalias = format!(
+            "pci:v0000{vendor}d0000{device}sv0000{subvendor}sd0000{subdevice}\
+             bc{base}sc{sub}i{interface}\n"
+        );
+        self.file(&format!("{folder}/modalias"), &modalias);
         if let Some(driver) = driver {
             let up = "../".repeat(folder.matches('/').count());
-            symlink(format!("{up}bus/pci/drivers/{driver}"), self.path(&format!("{folder}/driver"))).expect("a link");
+            symlink(
+                format!("{up}bus/pci/drivers/{driver}"),
+                self.path(&format!("{folder}/driver")),
+            )
+            .expect("a link");
         }
-        // On PCI Express, where nobody shares a bridge.
+        // The function is on PCI Express, where functions do not share a bridge.
         self.file(&format!("{folder}/max_link_speed"), "8.0 GT/s PCIe\n");
-        symlink(format!("../../../{}", &folder["sys/".len()..]), self.path(&format!("sys/bus/pci/devices/{address}"))).expect("a link");
+        symlink(
+            format!("../../../{}", &folder["sys/".len()..]),
+            self.path(&format!("sys/bus/pci/devices/{address}")),
+        )
+        .expect("a link");
     }
 
-    /// Has the machine asked for that many things. The last takes every device, so that each is looked at, decided on and told.
+    /// Writes a configuration with `items` items. The last asks for every device, so that each is
+    /// examined, decided on and reported.
     pub fn ask(&self, items: usize) {
         let text: String = (0..items - 1).map(|at| item(at) + "\n").collect();
         self.file("etc/xen/pciback.conf", &text);
         self.file("proc/cmdline", "quiet pciseize.hide=class:network\n");
     }
 
-    /// Has the machine ready for a seizure, as early in a boot: no driver has a device yet, and there are files for all that is written to. pciback is there, since no module can be loaded here.
+    /// Prepares the machine for a seizure, as early in a boot: no driver has a device, and every
+    /// file that is written to exists. pciback is there too, since no module can be loaded here.
     pub fn make_seizable(&self) {
         for device in self.functions() {
             fs::write(device.join("driver_override"), "(null)\n").expect("a file");
-            if fs::read_link(device.join("driver")).is_ok_and(|driver| !driver.ends_with("pcieport")) {
+            if fs::read_link(device.join("driver"))
+                .is_ok_and(|driver| !driver.ends_with("pcieport"))
+            {
                 fs::remove_file(device.join("driver")).expect("the link goes");
             }
         }
         self.file("sys/bus/pci/drivers/pciback/bind", "");
-        // What an earlier run has told.
+        // The report of an earlier run.
         let _ = fs::remove_dir_all(self.path("run"));
     }
 
-    /// The kernel's part in a seizure: which of the named devices has pciback's override is bound to it.
+    /// Plays the kernel's part in a seizure: binds each named device whose override is pciback.
     fn bind(&self, named: &[PathBuf]) {
         for device in named {
             let link = device.join("driver");
-            if !link.is_symlink() && fs::read(device.join("driver_override")).is_ok_and(|name| name == b"pciback") {
+            if !link.is_symlink()
+                && fs::read(device.join("driver_override")).is_ok_and(|name| name == b"pciback")
+            {
                 symlink("/sys/bus/pci/drivers/pciback", link).expect("a link");
             }
         }
@@ -226,24 +305,27 @@ impl Bench {
 
     /// The folders of all functions.
     fn functions(&self) -> impl Iterator<Item = PathBuf> {
-        fs::read_dir(self.path("sys/bus/pci/devices")).expect("a folder").map(|entry| entry.expect("its entry").path())
+        fs::read_dir(self.path("sys/bus/pci/devices"))
+            .expect("a folder")
+            .map(|entry| entry.expect("its entry").path())
     }
 
-    /// Has the machine asked for so many devices, each by its address.
+    /// Writes a configuration that names so many devices by their addresses.
     pub fn name(&self, devices: usize) {
         let text: String = (0..devices).map(|at| address(at) + "\n").collect();
         self.file("etc/xen/pciback.conf", &text);
         self.file("proc/cmdline", "quiet\n");
     }
 
-    /// Gives the machine a pci.ids, with the names of its devices among many others.
+    /// Adds a pci.ids that has the names of the devices among many others.
     fn name_models(&self) {
         let mut text = String::new();
         for vendor in (0..VENDORS).map(|at| 0x1000 + at * 0x1d).chain([0x8086]) {
             text += &format!("{vendor:04x}  Vendor of {vendor}\n");
             for model in 0..MODELS {
                 let model = 0x1000 + model;
-                text += &format!("\t{model:04x}  Model {model} of many [with a name like others]\n");
+                text +=
+                    &format!("\t{model:04x}  Model {model} of many [with a name like others]\n");
             }
         }
         self.file("usr/share/misc/pci.ids", &text);
@@ -263,48 +345,88 @@ impl Bench {
             .args(words)
             .output()
             .unwrap_or_else(|e| panic!("{command}: {e} (make requirements)"));
-        // 1: not all is as asked.
-        assert!(matches!(output.status.code(), Some(0 | 1)), "{command}: {output:?}");
-        fs::read_to_string(counted).expect("what was counted")
+        // Exit status 1: not every device is as asked.
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{command}: {output:?}"
+        );
+        fs::read_to_string(counted).expect("the counts")
     }
 
-    /// What the program costs with these words.
+    /// The cost of the program with these arguments.
     pub fn cost(&self, words: &[&str]) -> Cost {
-        Cost { instructions: self.instructions(words), calls: self.calls(words) }
+        Cost {
+            instructions: self.instructions(words),
+            calls: self.calls(words),
+        }
     }
 
-    /// Only the system calls.
+    /// Counts only the system calls.
     fn calls(&self, words: &[&str]) -> u64 {
-        // One line a call, and one for the exit status.
-        self.run("strace", &[], words).lines().filter(|line| !line.starts_with('+')).count() as u64
+        // The log has one line for each call, and one for the exit status.
+        self.run("strace", &[], words)
+            .lines()
+            .filter(|line| !line.starts_with('+'))
+            .count() as u64
     }
 
-    /// Seizes the named devices. The machine is made of files, and its kernel's part is done between the system calls of the children.
-    #[allow(clippy::zombie_processes, reason = "its end is waited for with those of its children")]
+    /// Seizes the named devices. The machine is made of files; the test plays the kernel's part
+    /// between the system calls of the children.
+    #[allow(
+        clippy::zombie_processes,
+        reason = "its end is waited for with those of its children"
+    )]
     pub fn seize(&self) -> Seizure {
-        // The shell waits until it is watched, and becomes the program.
+        // The shell waits until it is traced, and then becomes the program.
         let mut shell = Command::new("sh");
-        shell.args(["-c", "read -r _ && exec env -i \"$@\"", "sh"]).arg(&self.program).arg("--root").arg(self.folder.path()).arg("seize");
-        let mut process = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell");
+        shell
+            .args(["-c", "read -r _ && exec env -i \"$@\"", "sh"])
+            .arg(&self.program)
+            .arg("--root")
+            .arg(self.folder.path())
+            .arg("seize");
+        let mut process = shell
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
         let id = Pid::from_raw(process.id().try_into().expect("a process"));
-        let children_too = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_TRACECLONE;
-        let options = Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACEEXIT | Options::PTRACE_O_TRACESYSGOOD | children_too;
+        let children_too = Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK
+            | Options::PTRACE_O_TRACECLONE;
+        let options = Options::PTRACE_O_TRACEEXEC
+            | Options::PTRACE_O_TRACEEXIT
+            | Options::PTRACE_O_TRACESYSGOOD
+            | children_too;
         ptrace::seize(id, options).expect("it is watched");
-        process.stdin.take().expect("a pipe").write_all(b"\n").expect("it goes on");
+        process
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(b"\n")
+            .expect("it goes on");
 
         let named = fs::read_to_string(self.path("etc/xen/pciback.conf")).expect("the names");
-        let named: Vec<PathBuf> = named.lines().map(|address| self.path("sys/bus/pci/devices").join(address)).collect();
+        let named: Vec<PathBuf> = named
+            .lines()
+            .map(|address| self.path("sys/bus/pci/devices").join(address))
+            .collect();
         let (mut is_program, mut stops, mut memory) = (false, 0, 0);
         let mut children = 0;
         let status = loop {
-            let status = waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)).expect("what became of it");
+            let status = waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD))
+                .expect("an event of a process");
             let mut signal = None;
             match status {
                 WaitStatus::Exited(of, status) if of == id => break status,
                 WaitStatus::PtraceEvent(of, _, libc::PTRACE_EVENT_EXEC) if of == id => {
-                    is_program = fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|program| program == self.program);
+                    is_program = fs::read_link(format!("/proc/{id}/exe"))
+                        .is_ok_and(|program| program == self.program);
                 }
-                WaitStatus::PtraceEvent(of, _, libc::PTRACE_EVENT_EXIT) if of == id => memory = resident(id),
+                WaitStatus::PtraceEvent(of, _, libc::PTRACE_EVENT_EXIT) if of == id => {
+                    memory = resident(id)
+                }
                 WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXIT) => children += 1,
                 WaitStatus::PtraceSyscall(of) if of == id => stops += 1,
                 WaitStatus::PtraceSyscall(_) => self.bind(&named),
@@ -312,66 +434,115 @@ impl Bench {
                 _ => {}
             }
             let Some(of) = status.pid() else { continue };
-            // Who is gone needs no word.
-            let _ = if is_program { ptrace::syscall(of, signal) } else { ptrace::cont(of, signal) };
+            // Continuing a process fails if it has just died, which is no error.
+            let _ = if is_program {
+                ptrace::syscall(of, signal)
+            } else {
+                ptrace::cont(of, signal)
+            };
         };
-        // One stop as a call begins and one as it ends. The first is the end of `execve`, the last the beginning of `exit_group`.
-        Seizure { status, calls: stops / 2, children, memory }
+        // Each call stops twice, as it begins and as it ends. The first stop is the end of
+        // `execve`, the last the beginning of `exit_group`.
+        Seizure {
+            status,
+            calls: stops / 2,
+            children,
+            memory,
+        }
     }
 
-    /// Only the instructions. System calls take a thousand times as long to count.
+    /// Counts only the instructions. Counting the system calls takes a thousand times as long.
     pub fn instructions(&self, words: &[&str]) -> u64 {
-        let told = self.run("valgrind", &["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", "--child-silent-after-fork=yes"], words);
-        let count = told.lines().find_map(|line| line.split_once("refs:")).unwrap_or_else(|| panic!("no count: {told}")).1;
+        let told = self.run(
+            "valgrind",
+            &[
+                "--tool=cachegrind",
+                "--cache-sim=no",
+                "--cachegrind-out-file=/dev/null",
+                "--child-silent-after-fork=yes",
+            ],
+            words,
+        );
+        let count = told
+            .lines()
+            .find_map(|line| line.split_once("refs:"))
+            .unwrap_or_else(|| panic!("no count: {told}"))
+            .1;
         count.trim().replace(',', "").parse().expect("a count")
     }
 
-    /// Only the instructions of a `list` that names every device.
+    /// Counts only the instructions of a `list` that names every device.
     pub fn list(&self) -> u64 {
         self.name_models();
         let listed = self.output(&["list"]);
-        let has_names = listed.matches("with a name like others").count() == self.functions().count() - BRIDGES;
-        assert!(has_names, "what is measured is not a list of names:\n{listed}");
+        let has_names =
+            listed.matches("with a name like others").count() == self.functions().count() - BRIDGES;
+        assert!(has_names, "the list lacks names:\n{listed}");
         self.instructions(&["list"])
     }
 
-    /// What the program prints.
+    /// The output of the program.
     pub fn output(&self, words: &[&str]) -> String {
-        let output = Command::new(&self.program).arg("--root").arg(self.folder.path()).args(words).output().expect("it runs");
+        let output = Command::new(&self.program)
+            .arg("--root")
+            .arg(self.folder.path())
+            .args(words)
+            .output()
+            .expect("it runs");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 }
 
-/// What a process has in memory, in KiB, by its page tables.
+/// The resident memory of a process in KiB, from its page tables.
 ///
-/// Not `ru_maxrss`, in which the process that it was before `exec` counts too; and not `VmHWM`, which the kernel counts in batches that are larger than the program.
+/// `ru_maxrss` would include the process as it was before `exec`. The kernel updates `VmHWM` in
+/// batches larger than the program.
 fn resident(id: Pid) -> u64 {
     let maps = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).expect("its memory");
-    let resident = maps.lines().find_map(|line| line.strip_prefix("Rss:")).expect("what is resident");
-    resident.trim().trim_end_matches(" kB").parse().expect("a number")
+    let resident = maps
+        .lines()
+        .find_map(|line| line.strip_prefix("Rss:"))
+        .expect("the resident size");
+    resident
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .expect("a number")
 }
 
-/// The address of a device. Those with the lowest numbers are on every machine. Where the buses are full it goes on in another domain: a wildcard means no more devices on a larger machine, and none is on a card with
-/// others, of which each would be told.
+/// The address of a device; the lowest numbers are on every machine. Once the buses are full, the
+/// addresses continue in another domain. So a wildcard means no more devices on a larger machine,
+/// and no device shares a card with others, which would each add a message.
 fn address(at: usize) -> String {
     let (bus, device) = (at % BUSES + 1, at / BUSES);
     format!("{:04x}:{bus:02x}:{:02x}.0", device / 32, device % 32)
 }
 
-/// Its path.
+/// The path of a device.
 fn path(at: usize) -> String {
     let (bus, devfn) = (at % BUSES + 1, at / BUSES);
-    let way = if bus <= BUSES / 2 { format!("00:{bus:02x}.0") } else { format!("00:{:02x}.0/00.0/{bus:02x}.0", BUSES / 2 + 1) };
+    let way = if bus <= BUSES / 2 {
+        format!("00:{bus:02x}.0")
+    } else {
+        format!("00:{:02x}.0/00.0/{bus:02x}.0", BUSES / 2 + 1)
+    };
     format!("{way}/{:02x}.{:x}", devfn % 32, devfn / 32)
 }
 
-/// Its ids. No two of the devices that items name are alike, and none of the others is like one of them.
+/// The ids of a device. The devices that items may name have different ids, and no other device has
+/// any of them.
 fn ids(at: usize) -> [String; 4] {
     let device = if at < NAMED { at } else { NAMED + at % 16 };
-    [format!("{:04x}", 0x8086), format!("{:04x}", 0x1000 + device), format!("{:04x}", 0x1028), format!("{at:04x}")]
+    [
+        format!("{:04x}", 0x8086),
+        format!("{:04x}", 0x1000 + device),
+        format!("{:04x}", 0x1028),
+        format!("{at:04x}"),
+    ]
 }
 
-/// An item: by turns of every kind, each for another device. On a larger machine they mean no more devices, but for a wildcard's few.
+/// An item, by turns of every kind, each for another device. Only a wildcard means a few more
+/// devices on a larger machine.
 fn item(at: usize) -> String {
     let (kind, device) = (at % 8, at / 8);
     let [vendor, model, subvendor, subdevice] = ids(device);
@@ -383,44 +554,59 @@ fn item(at: usize) -> String {
         4 => format!("{vendor}:{model}:{subvendor}:{subdevice}"),
         5 => format!("{vendor}:{model}@{}", path((device + 7) % NAMED)),
         6 => format!("{}.*", &address(device)[..10]),
-        // Nothing has that class.
+        // No function has that class.
         _ => format!("!class:0c03{device:02x}"),
     }
 }
 
-/// Most instructions that a function more may cost for each item that is asked for. Comparing the two at all takes more.
+/// The most instructions that a further function may cost for each item. A comparison of the two
+/// takes more.
 pub const MOST_PER_PAIR: f64 = 2.0;
 
-/// What functions and items cost together, beside what each costs alone: instructions for each pair of a function and an item.
+/// The instructions for each pair of a function and an item, besides the cost of each alone.
 ///
-/// Where the cost is `a + b × functions + c × items`, this is 0, whatever `a`, `b` and `c` are. Where every function is compared with every item, it is what one comparison takes.
-/// `costs` are those of few functions, with few items and with many, then those of many functions.
-pub fn instructions_per_pair(functions: (usize, usize), items: (usize, usize), costs: [[Cost; 2]; 2]) -> f64 {
-    let [[few, more_items], [more_functions, both]] = costs.map(|row| row.map(|cost| cost.instructions as f64));
+/// If the cost is `a + b × functions + c × items`, the result is 0 for all `a`, `b` and `c`.
+/// If the program compares every function with every item, the result is the cost of a comparison.
+///
+/// `costs` has the costs of few functions, with few items and with many, then the same of many
+/// functions.
+pub fn instructions_per_pair(
+    functions: (usize, usize),
+    items: (usize, usize),
+    costs: [[Cost; 2]; 2],
+) -> f64 {
+    let [[few, more_items], [more_functions, both]] =
+        costs.map(|row| row.map(|cost| cost.instructions as f64));
     let pairs = (functions.1 - functions.0) * (items.1 - items.0);
     (both - more_functions - more_items + few) / pairs as f64
 }
 
-/// Functions of a large machine, and most instructions that a `list` of them may take with their names.
+/// The functions of a large machine, and the most instructions that a `list` with their names may
+/// take.
 pub const LISTED: usize = 4096;
 pub const MOST_OF_A_LIST: u64 = 280_000_000;
 
-/// Most system calls that a device more may cost, where each is named by its address.
+/// The most system calls that a further device may cost, if the devices are named by address.
 pub const MOST_CALLS_PER_DEVICE: f64 = 10.0;
 
-/// What a device more costs in system calls of the seizing process.
+/// The system calls of the parent that a further device costs.
 pub fn calls_per_device(devices: (usize, usize), calls: (u64, u64)) -> f64 {
     (calls.1 as f64 - calls.0 as f64) / (devices.1 - devices.0) as f64
 }
 
-/// Most memory of the seizing process, in KiB, by the functions of the machine, with 16 devices that are named.
-pub const MOST_MEMORY: [(usize, u64); 2] = [(64, 128), (4096, 512)];
+/// The most memory of the parent in KiB, by the number of functions, with 16 named devices.
+pub const MOST_MEMORY: [(usize, u64); 2] = [(64, 192), (4096, 512)];
 
-/// How much more one costs in a large machine than in a small one. Sorting makes it a little more than 1; where each looks at each, it is the ratio of the sizes.
+/// The most that the cost of a further function may grow in a large machine. Sorting makes it a
+/// little more than 1; if every function is compared with every other, it is the ratio of the
+/// sizes.
 pub const MOST_GROWTH: f64 = 1.5;
 
-/// What one more costs between the second and the third size, in terms of what it costs between the first and the second.
+/// The cost of a further function between the second and the third size, divided by that between
+/// the first and the second.
 pub fn growth(sizes: [usize; 3], instructions: [u64; 3]) -> f64 {
-    let step = |from: usize, to: usize| (instructions[to] as f64 - instructions[from] as f64) / (sizes[to] - sizes[from]) as f64;
+    let step = |from: usize, to: usize| {
+        (instructions[to] as f64 - instructions[from] as f64) / (sizes[to] - sizes[from]) as f64
+    };
     step(1, 2) / step(0, 1)
 }

@@ -1,4 +1,5 @@
-//! The machine on which the examples are run: a tree of files, made from the table of it in `pciback.conf(5)`.
+//! The machine on which the examples are run: a tree of files, made from the table of it in
+//! `pciback.conf(5)`.
 
 use std::{
     env, fs,
@@ -36,7 +37,10 @@ const PATIENCE: &str = "10m";
 impl Machine {
     /// The machine of the table in `page`: the one with addresses and drivers.
     pub fn of(page: &Page) -> Machine {
-        let mut tables = page.tables.iter().filter(|table| table.column("Address").is_some() && table.column("Driver").is_some());
+        let mut tables = page
+            .tables
+            .iter()
+            .filter(|table| table.column("Address").is_some() && table.column("Driver").is_some());
         let table = tables.next().expect("the table of the machine");
         let functions: Vec<Function> = table
             .rows
@@ -53,7 +57,9 @@ impl Machine {
             })
             .collect();
 
-        let machine = Machine { folder: tempfile::tempdir().expect("a folder") };
+        let machine = Machine {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
         fs::create_dir(machine.path("/")).expect("its root");
         machine.write("/sys/hypervisor/properties/features", "00000f05\n");
         machine.write("/proc/cmdline", "root=/dev/sda1 ro quiet\n");
@@ -71,30 +77,52 @@ impl Machine {
     /// Adds a function, below the bridges on its path.
     fn add(&self, function: &Function, all: &[Function]) {
         let mut folder = String::from("/sys/devices/pci0000:00");
-        for (end, _) in function.path.match_indices('/').chain([(function.path.len(), "")]) {
-            let step =
-                all.iter().find(|other| other.path == function.path[..end]).unwrap_or_else(|| panic!("{}: no bridge {}", function.path, &function.path[..end]));
+        for (end, _) in function
+            .path
+            .match_indices('/')
+            .chain([(function.path.len(), "")])
+        {
+            let step = all
+                .iter()
+                .find(|other| other.path == function.path[..end])
+                .unwrap_or_else(|| {
+                    panic!("{}: no bridge {}", function.path, &function.path[..end])
+                });
             folder = format!("{folder}/{}", step.address);
         }
-        let [vendor, device, subvendor, subdevice] = &function.ids[..] else { panic!("{}: its identity is not in full", function.address) };
+        let [vendor, device, subvendor, subdevice] = &function.ids[..] else {
+            panic!("{}: its identity is not in full", function.address)
+        };
         let (class, rest) = function.class.split_at(2);
         let (subclass, interface) = rest.split_at(2);
-        let modalias = format!("pci:v0000{vendor}d0000{device}sv0000{subvendor}sd0000{subdevice}bc{class}sc{subclass}i{interface}\n");
+        let ids = format!("v0000{vendor}d0000{device}sv0000{subvendor}sd0000{subdevice}");
+        let modalias = format!("pci:{ids}bc{class}sc{subclass}i{interface}\n");
         self.write(&format!("{folder}/modalias"), &modalias);
         self.write(&format!("{folder}/driver_override"), "(null)\n");
         let up = "../".repeat(folder.matches('/').count() - 2);
         if let Some(driver) = &function.driver {
             self.write(&format!("/sys/bus/pci/drivers/{driver}/bind"), "");
             self.write(&format!("/sys/bus/pci/drivers/{driver}/unbind"), "");
-            symlink(format!("{up}../bus/pci/drivers/{driver}"), self.path(&format!("{folder}/driver"))).expect("a link");
+            symlink(
+                format!("{up}../bus/pci/drivers/{driver}"),
+                self.path(&format!("{folder}/driver")),
+            )
+            .expect("a link");
         }
         let devices = self.path("/sys/bus/pci/devices");
         fs::create_dir_all(&devices).expect("a folder");
-        symlink(folder.replace("/sys/", "../../../"), devices.join(&function.address)).expect("a link");
+        symlink(
+            folder.replace("/sys/", "../../../"),
+            devices.join(&function.address),
+        )
+        .expect("a link");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join("root").join(name.trim_start_matches('/'))
+        self.folder
+            .path()
+            .join("root")
+            .join(name.trim_start_matches('/'))
     }
 
     /// Writes a file, with the folders above it.
@@ -104,13 +132,27 @@ impl Machine {
         fs::write(path, text).expect(name);
     }
 
-    /// Runs a line of shell as the reader would, with stand-ins for what belongs to the real machine. Gives all that it writes, in order, and its status.
+    /// Runs a line of shell as the reader would, with stand-ins for what belongs to the real
+    /// machine. Gives all that it writes, in order, and its status.
     pub fn shell(&self, line: &str) -> (String, Option<i32>) {
-        assert!(!line.contains('>'), "a stand-in cannot keep '{line}' from writing outside of its folder");
+        assert!(
+            !line.contains('>'),
+            "a stand-in cannot keep '{line}' from writing outside of its folder"
+        );
         let mut shell = Command::new("/usr/bin/timeout");
-        shell.args([PATIENCE, "/bin/sh", "-euc"]).arg(format!("exec 2>&1\n{line}")).current_dir(self.path("/"));
-        shell.env("real_path", env::var_os("PATH").unwrap_or_default()).env("PATH", STAND_INS).env_remove("MAKEFLAGS");
-        shell.env("program", env!("CARGO_BIN_EXE_pciseize")).env("root", self.path("/")).env("package", PACKAGE).env("cargo", env!("CARGO"));
+        shell
+            .args([PATIENCE, "/bin/sh", "-euc"])
+            .arg(format!("exec 2>&1\n{line}"))
+            .current_dir(self.path("/"));
+        shell
+            .env("real_path", env::var_os("PATH").unwrap_or_default())
+            .env("PATH", STAND_INS)
+            .env_remove("MAKEFLAGS");
+        shell
+            .env("program", env!("CARGO_BIN_EXE_pciseize"))
+            .env("root", self.path("/"))
+            .env("package", PACKAGE)
+            .env("cargo", env!("CARGO"));
         let output = shell.output().expect("a shell runs");
         (utf8(output.stdout), output.status.code())
     }
@@ -118,17 +160,26 @@ impl Machine {
     /// Runs the program.
     pub fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new("timeout");
-        command.arg(PATIENCE).arg(env!("CARGO_BIN_EXE_pciseize")).arg("--root").arg(self.path("/")).args(words);
+        command
+            .arg(PATIENCE)
+            .arg(env!("CARGO_BIN_EXE_pciseize"))
+            .arg("--root")
+            .arg(self.path("/"))
+            .args(words);
         command.output().expect("the program runs")
     }
 
-    /// Does what a kernel would have done at boot, which a tree cannot: what is asked for is bound to pciback, which lists it, and the
-    /// report says so.
+    /// Does what a kernel would have done at boot, which a tree cannot: what is asked for is bound
+    /// to pciback, which lists it, and the report says so.
     pub fn boot(&self) {
         self.run(&["seize"]);
         let report = self.path("/run/pciseize/report");
         let text = fs::read_to_string(&report).expect("a report");
-        fs::write(&report, text.replace("\"outcome\":\"lost\"", "\"outcome\":\"seized\"")).expect("a report");
+        fs::write(
+            &report,
+            text.replace("\"outcome\":\"lost\"", "\"outcome\":\"seized\""),
+        )
+        .expect("a report");
         let mut handlers = String::new();
         for (address, action) in self.plan(&[]).devices() {
             let link = self.path(&format!("/sys/bus/pci/devices/{address}/driver"));
@@ -145,7 +196,8 @@ impl Machine {
     pub fn plan(&self, words: &[&str]) -> Plan {
         let output = self.run(&[&["plan", "--json"], words].concat());
         let text = utf8(output.stdout);
-        let plan = serde_json::from_str(&text).unwrap_or_else(|e| panic!("plan {words:?}: {e}: {text}{}", utf8(output.stderr)));
+        let plan = serde_json::from_str(&text)
+            .unwrap_or_else(|e| panic!("plan {words:?}: {e}: {text}{}", utf8(output.stderr)));
         Plan(plan)
     }
 }
@@ -156,13 +208,23 @@ pub struct Plan(pub Value);
 impl Plan {
     /// The problems, as they are told.
     pub fn problems(&self) -> Vec<String> {
-        self.0["problems"].as_array().expect("problems").iter().map(|problem| format!("{}: {}", problem["text"], problem["message"])).collect()
+        self.0["problems"]
+            .as_array()
+            .expect("problems")
+            .iter()
+            .map(|problem| format!("{}: {}", problem["text"], problem["message"]))
+            .collect()
     }
 
     /// Each device with its action.
     pub fn devices(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or("null").to_owned();
-        self.0["devices"].as_array().expect("devices").iter().map(|device| (text(&device["address"]), text(&device["action"]))).collect()
+        self.0["devices"]
+            .as_array()
+            .expect("devices")
+            .iter()
+            .map(|device| (text(&device["address"]), text(&device["action"])))
+            .collect()
     }
 }
 

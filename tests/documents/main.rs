@@ -1,6 +1,8 @@
-//! The documents, README and manual pages: every example in them is run, and what their tables say is compared with what the program does. A new example needs no code.
+//! The documents, Markdown and manual pages: every example in them is run, and their tables are
+//! compared with the program. A new example needs no code.
 //!
-//! **Literal blocks** say of what kind they are: in the README behind the backquotes, in a manual page in a comment above them (`; example: KIND`).
+//! **Literal blocks** say of what kind they are: in Markdown behind the backquotes, in a manual
+//! page in a comment above them (`; example: KIND`).
 //!
 //! | kind | what stands in it | what is tested |
 //! | --- | --- | --- |
@@ -12,14 +14,14 @@
 //! | `dracut` | lines of dracut's own configuration that name a file | what stands in that file counts |
 //! | `console` | `$ COMMAND`, and below it what that writes, lines of more than 100 columns folded | it writes exactly this; the files of the blocks above it, as far as the next heading, are there |
 //! | `sh` | commands | each succeeds, with stand-ins for programs of other people's |
-//! | `seen` | what a real dom0 has shown | nothing here: `tests/vm/` does it on one |
+//! | `KIND not run: REASON` | anything | nothing: `names.rs` lists these |
 //!
 //! **Tables** are known by their headings.
 //!
 //! | a column | what is tested |
 //! | --- | --- |
 //! | `Example` | each code in it is read without a problem: a kernel parameter, a line of modprobe.d, or lines of a configuration |
-//! | `Example` and `Takes` | in a manual page: those are the functions that it takes; in the README: it takes some |
+//! | `Example` and `Takes` | those are the functions that it takes |
 //! | `There` and `Here` | both ask for the same |
 //! | `Mistake` and `Did you mean` | it is a problem, and this is what the message says in the end |
 //! | `Name` and `Class` | these are the names of classes that there are, and their codes |
@@ -28,9 +30,11 @@
 //! | `Command` | these are the commands; so say the pages' SYNOPSIS and COMMANDS, and `--help` |
 //! | `Address` and `Driver` | this is the machine on which everything is run |
 //!
-//! `SNAPSHOTS=overwrite cargo test --test documents` writes anew what the commands of `console` blocks write: read the difference before you keep it.
+//! `SNAPSHOTS=overwrite cargo test --test documents` writes anew the output in `console` blocks:
+//! read the difference before you keep it.
 
 mod machine;
+mod names;
 mod page;
 
 use std::{
@@ -45,7 +49,8 @@ use page::{Example, Page, Table, cell};
 use pciseize::{
     cli,
     device::{self, Outcome},
-    host, lines, pci, request, text,
+    host::{self, lines},
+    pci, request, text,
 };
 use regex::Regex;
 use serde_json::Value;
@@ -56,8 +61,34 @@ const PROGRAM_PAGE: &str = "man/pciseize.8.scd";
 const FILE_PAGE: &str = "man/pciback.conf.5.scd";
 const FILE: &str = "/etc/xen/pciback.conf";
 
-fn pages() -> [Page; 3] {
-    [Page::readme(), Page::manual(PROGRAM_PAGE), Page::manual(FILE_PAGE)]
+/// All documents, the README first.
+fn pages() -> Vec<Page> {
+    let mut pages = markdown();
+    pages.extend([PROGRAM_PAGE, FILE_PAGE].map(Page::manual));
+    pages
+}
+
+/// Those in Markdown: the package's, its folder of documents, and what stands beside the tests.
+fn markdown() -> Vec<Page> {
+    let mut names = BTreeSet::new();
+    for folder in ["", "docs/", "tests/"] {
+        for entry in fs::read_dir(Path::new(PACKAGE).join(folder)).expect("a folder") {
+            let name = entry
+                .expect("its entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8");
+            if name.ends_with(".md") {
+                names.insert(format!("{folder}{name}"));
+            }
+        }
+    }
+    assert!(names.remove(README), "there is no {README}");
+    [README.to_owned()]
+        .into_iter()
+        .chain(names)
+        .map(|name| Page::markdown(&name))
+        .collect()
 }
 
 fn machine() -> Machine {
@@ -82,15 +113,27 @@ impl Faults {
 
 /// All that is asked for is understood, and would be done.
 fn is_as_asked(plan: &Plan) -> Result<(), String> {
-    let not_done: Vec<_> = plan.devices().into_iter().filter(|(_, action)| action != "seize" && action != "keep").collect();
+    let not_done: Vec<_> = plan
+        .devices()
+        .into_iter()
+        .filter(|(_, action)| action != "seize" && action != "keep")
+        .collect();
     let problems = plan.problems();
-    if problems.is_empty() && not_done.is_empty() { Ok(()) } else { Err(format!("problems {problems:?}, not done {not_done:?}")) }
+    if problems.is_empty() && not_done.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("problems {problems:?}, not done {not_done:?}"))
+    }
 }
 
 /// As [`is_as_asked`], and something is asked for.
 fn asks_and_gets(plan: &Plan) -> Result<(), String> {
     is_as_asked(plan)?;
-    if plan.devices().is_empty() { Err("asks for nothing".to_owned()) } else { Ok(()) }
+    if plan.devices().is_empty() {
+        Err("asks for nothing".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 #[test]
@@ -105,8 +148,14 @@ fn examples_do_what_they_say() {
                 machine = self::machine();
             }
             match run(&machine, example) {
-                Ok(Some(written)) if overwrite => replacements.push((example.range.clone(), written)),
-                Ok(Some(written)) => faults.expect(written == example.text, &page, example.range.start, || format!("the program writes:\n{written}")),
+                Ok(Some(written)) if overwrite => {
+                    replacements.push((example.range.clone(), written))
+                }
+                Ok(Some(written)) => {
+                    faults.expect(written == example.text, &page, example.range.start, || {
+                        format!("the program writes:\n{written}")
+                    })
+                }
                 Ok(None) => {}
                 Err(what) => faults.expect(false, &page, example.range.start, || what),
             }
@@ -118,10 +167,18 @@ fn examples_do_what_they_say() {
     faults.none();
 }
 
-/// Does with an example what its kind says. Gives what should stand there, where that is for the program to say.
+/// Does with an example what its kind says. Gives what should stand there, where that is for the
+/// program to say.
 fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
     let text = example.text.as_str();
-    match example.kind.split_once(' ').unwrap_or((&example.kind, FILE)) {
+    if example.not_run().is_some() {
+        return Ok(None);
+    }
+    match example
+        .kind
+        .split_once(' ')
+        .unwrap_or((&example.kind, FILE))
+    {
         ("conf", "mistakes") => mistakes(machine, text)?,
         ("conf", file) => configuration(machine, file, text)?,
         ("booted", _) => {
@@ -130,14 +187,21 @@ fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
         }
         ("cmdline", _) => {
             for line in text.lines() {
-                asks_and_gets(&machine.plan(&["--cmdline", line])).map_err(|what| format!("{line}: {what}"))?;
+                asks_and_gets(&machine.plan(&["--cmdline", line]))
+                    .map_err(|what| format!("{line}: {what}"))?;
             }
         }
         ("dracut", _) => named_to_dracut(text)?,
         ("console", _) => {
             let commands = text.lines().filter_map(|line| line.strip_prefix("$ "));
-            let told: String = commands.map(|command| format!("$ {command}\n{}", machine.shell(command).0)).collect();
-            return if told.is_empty() { Err("no command".to_owned()) } else { Ok(Some(folded(&told))) };
+            let told: String = commands
+                .map(|command| format!("$ {command}\n{}", machine.shell(command).0))
+                .collect();
+            return if told.is_empty() {
+                Err("no command".to_owned())
+            } else {
+                Ok(Some(folded(&told)))
+            };
         }
         ("sh", _) => {
             for line in text.lines() {
@@ -149,7 +213,6 @@ fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
             // What they may have written.
             is_as_asked(&machine.plan(&[]))?;
         }
-        ("seen", _) => {}
         _ => return Err(format!("an example of no kind: '{}'", example.kind)),
     }
     Ok(None)
@@ -162,7 +225,9 @@ fn folded(text: &str) -> String {
     for line in text.lines() {
         let mut rest = line.to_owned();
         while rest.len() > COLUMNS {
-            let Some(at) = rest[8..=COLUMNS].rfind(' ') else { break };
+            let Some(at) = rest[8..=COLUMNS].rfind(' ') else {
+                break;
+            };
             let (head, tail) = rest.split_at(8 + at);
             folded += &format!("{head}\n");
             rest = format!("        {}", &tail[1..]);
@@ -175,12 +240,20 @@ fn folded(text: &str) -> String {
 /// What dracut is to put into the image is a source.
 fn named_to_dracut(text: &str) -> Result<(), String> {
     let machine = machine();
-    // Dracut's configuration is shell, and a name needs blanks around it: others add to the same list.
-    let script = format!("install_items=before\n{text}\ninstall_items+=behind\nprintf '%s\\n' $install_items");
-    let output = Command::new("bash").args(["-euc", &script]).output().expect("bash runs");
+    // Dracut's configuration is shell, and a name needs blanks around it: others add to the same
+    // list.
+    let script = format!(
+        "install_items=before\n{text}\ninstall_items+=behind\nprintf '%s\\n' $install_items"
+    );
+    let output = Command::new("bash")
+        .args(["-euc", &script])
+        .output()
+        .expect("bash runs");
     let words = String::from_utf8(output.stdout).expect("UTF-8");
     let words: Vec<&str> = words.lines().collect();
-    let ["before", files @ .., "behind"] = words.as_slice() else { return Err(format!("it says {words:?}")) };
+    let ["before", files @ .., "behind"] = words.as_slice() else {
+        return Err(format!("it says {words:?}"));
+    };
     for file in files {
         machine.write(file, "pciseize.hide=04:00.0\n");
     }
@@ -190,8 +263,16 @@ fn named_to_dracut(text: &str) -> Result<(), String> {
 fn mistakes(machine: &Machine, text: &str) -> Result<(), String> {
     machine.write(FILE, text);
     let plan = machine.plan(&[]);
-    let wrong: BTreeSet<u64> = plan.0["problems"].as_array().into_iter().flatten().filter_map(|problem| problem["line"].as_u64()).collect();
-    match (1..).zip(text.lines()).find(|(number, _)| !wrong.contains(number)) {
+    let wrong: BTreeSet<u64> = plan.0["problems"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|problem| problem["line"].as_u64())
+        .collect();
+    match (1..)
+        .zip(text.lines())
+        .find(|(number, _)| !wrong.contains(number))
+    {
         Some((_, line)) => Err(format!("'{line}' is no mistake")),
         None => Ok(()),
     }
@@ -202,34 +283,57 @@ fn configuration(machine: &Machine, file: &str, text: &str) -> Result<(), String
     let checked = machine.run(&["check", file]);
     if file == FILE || !file.starts_with('/') {
         // What another line asks for as well would hide that a line is wrong.
-        let items = text.lines().filter(|line| !line.starts_with(['#', '!']) && !line.contains('=') && !line.is_empty());
+        let items = text.lines().filter(|line| {
+            !line.starts_with(['#', '!']) && !line.contains('=') && !line.is_empty()
+        });
         for line in items {
-            asks_and_gets(&plan_for(&[line.to_owned()])).map_err(|what| format!("{line}: {what}"))?;
+            asks_and_gets(&plan_for(&[line.to_owned()]))
+                .map_err(|what| format!("{line}: {what}"))?;
         }
         if !checked.status.success() {
-            return Err(format!("check: {}", String::from_utf8_lossy(&checked.stdout)));
+            return Err(format!(
+                "check: {}",
+                String::from_utf8_lossy(&checked.stdout)
+            ));
         }
     }
     // A file in no place that counts asks for nothing.
     let plan = machine.plan(&[]);
-    if file.starts_with('/') { asks_and_gets(&plan) } else { is_as_asked(&plan) }
+    if file.starts_with('/') {
+        asks_and_gets(&plan)
+    } else {
+        is_as_asked(&plan)
+    }
 }
 
-/// The plan for what stands in a table: on the command line, in modprobe.d, or in the configuration.
+/// The plan for what stands in a table: on the command line, in modprobe.d, or in the
+/// configuration.
 fn plan_for(lines: &[String]) -> Plan {
     let machine = machine();
     let text = lines.join("\n");
-    let parameter = Regex::new(r"^(pciseize|xen[-_]pciback|pciback|rd\.qubes)\.").expect("a pattern");
+    let parameter =
+        Regex::new(r"^(pciseize|xen[-_]pciback|pciback|rd\.qubes)\.").expect("a pattern");
     if parameter.is_match(&text) {
         return machine.plan(&["--cmdline", &text]);
     }
-    machine.write(if text.starts_with("options ") { "/etc/modprobe.d/example.conf" } else { FILE }, &text);
+    machine.write(
+        if text.starts_with("options ") {
+            "/etc/modprobe.d/example.conf"
+        } else {
+            FILE
+        },
+        &text,
+    );
     machine.plan(&[])
 }
 
 /// The functions that would be seized, as the pages write them: without the domain 0.
 fn taken(plan: &Plan) -> Vec<String> {
-    plan.devices().into_iter().filter(|(_, action)| action == "seize").map(|(address, _)| address.trim_start_matches("0000:").to_owned()).collect()
+    plan.devices()
+        .into_iter()
+        .filter(|(_, action)| action == "seize")
+        .map(|(address, _)| address.trim_start_matches("0000:").to_owned())
+        .collect()
 }
 
 #[test]
@@ -237,25 +341,34 @@ fn examples_in_tables_take_what_they_say() {
     let mut faults = Faults::default();
     let mut compared = 0;
     for page in pages() {
-        let mut tables = page.tables.iter().filter(|table| table.column("Example").is_some()).peekable();
-        assert!(tables.peek().is_some() || page.name == PROGRAM_PAGE, "{} has no table of examples", page.name);
-        for table in tables {
+        for table in page
+            .tables
+            .iter()
+            .filter(|table| table.column("Example").is_some())
+        {
             // A mistyped heading would leave the table alone.
-            let says_what = page.name == README || table.column("Takes").or(table.column("Meaning")).is_some();
-            faults.expect(says_what, &page, table.at, || "neither a column 'Takes' nor 'Meaning'".to_owned());
+            let says_what = table.column("Takes").or(table.column("Meaning")).is_some();
+            faults.expect(says_what, &page, table.at, || {
+                "neither a column 'Takes' nor 'Meaning'".to_owned()
+            });
             for row in &table.rows {
                 for code in &row[table.column("Example").expect("it is there")].code {
                     let plan = plan_for(std::slice::from_ref(code));
-                    faults.expect(is_as_asked(&plan).is_ok(), &page, table.at, || format!("{code}: {}", is_as_asked(&plan).unwrap_err()));
-                    let Some(column) = table.column("Takes") else { continue };
+                    faults.expect(is_as_asked(&plan).is_ok(), &page, table.at, || {
+                        format!("{code}: {}", is_as_asked(&plan).unwrap_err())
+                    });
+                    let Some(column) = table.column("Takes") else {
+                        continue;
+                    };
                     compared += 1;
                     let (says, does) = (&row[column].text, taken(&plan));
                     let agrees = match says.as_str() {
                         "-" => does.is_empty(),
-                        _ if page.name == README => !does.is_empty(),
                         says => does == says.split(' ').collect::<Vec<_>>(),
                     };
-                    faults.expect(agrees, &page, table.at, || format!("{code} takes {does:?}, not {says}"));
+                    faults.expect(agrees, &page, table.at, || {
+                        format!("{code} takes {does:?}, not {says}")
+                    });
                 }
             }
         }
@@ -268,27 +381,56 @@ fn examples_in_tables_take_what_they_say() {
 #[test]
 fn who_comes_from_elsewhere_gets_the_same() {
     let mut faults = Faults::default();
-    for page in pages().iter().filter(|page| page.name != PROGRAM_PAGE) {
-        let mut tables = page.tables.iter().filter(|table| table.column("There").is_some()).peekable();
-        assert!(tables.peek().is_some(), "{} has no table for those who come from elsewhere", page.name);
-        for table in tables {
-            let column = |heading| table.column(heading).unwrap_or_else(|| panic!("{}: no column '{heading}'", page.place(table.at)));
+    let mut compared = 0;
+    for page in &pages() {
+        for table in page
+            .tables
+            .iter()
+            .filter(|table| table.column("There").is_some())
+        {
+            let column = |heading| {
+                table
+                    .column(heading)
+                    .unwrap_or_else(|| panic!("{}: no column '{heading}'", page.place(table.at)))
+            };
             for row in &table.rows {
+                compared += 1;
                 let here = plan_for(&row[column("Here")].code);
-                faults.expect(is_as_asked(&here).is_ok() && !taken(&here).is_empty(), page, table.at, || {
-                    format!("{:?}: {:?}", row[column("Here")], here.devices())
-                });
+                faults.expect(
+                    is_as_asked(&here).is_ok() && !taken(&here).is_empty(),
+                    page,
+                    table.at,
+                    || format!("{:?}: {:?}", row[column("Here")], here.devices()),
+                );
                 // Of a command line that another program sets, the parameter counts.
-                let there: Vec<String> = row[column("There")].code.iter().map(|code| code.split('"').nth(1).unwrap_or(code).to_owned()).collect();
+                let there: Vec<String> = row[column("There")]
+                    .code
+                    .iter()
+                    .map(|code| code.split('"').nth(1).unwrap_or(code).to_owned())
+                    .collect();
                 if !there.is_empty() {
                     let there = plan_for(&there);
-                    faults.expect(there.problems().is_empty() && there.devices() == here.devices(), page, table.at, || {
-                        format!("there {:?} {:?}, here {:?}", there.problems(), there.devices(), here.devices())
-                    });
+                    faults.expect(
+                        there.problems().is_empty() && there.devices() == here.devices(),
+                        page,
+                        table.at,
+                        || {
+                            format!(
+                                "there {:?} {:?}, here {:?}",
+                                there.problems(),
+                                there.devices(),
+                                here.devices()
+                            )
+                        },
+                    );
                 }
             }
         }
     }
+    assert!(
+        compared > 0,
+        "no table is for those who come from elsewhere"
+    );
     faults.none();
 }
 
@@ -298,13 +440,19 @@ fn mistakes_are_told_as_they_say() {
     let mut faults = Faults::default();
     let pages = pages();
     for (page, table, meant) in column(&pages, "Did you mean") {
-        let mistakes = table.rows.iter().flat_map(|row| &row[table.column("Mistake").expect("the column 'Mistake'")].code);
+        let mistakes = table
+            .rows
+            .iter()
+            .flat_map(|row| &row[table.column("Mistake").expect("the column 'Mistake'")].code);
         for (mistake, meant) in mistakes.zip(meant) {
             let machine = machine();
             machine.write(FILE, mistake);
             let problems = machine.plan(&[]).problems();
-            let is_told = problems.len() == 1 && problems[0].ends_with(&format!("; did you mean {meant}?\""));
-            faults.expect(is_told, page, table.at, || format!("{mistake}: {problems:?}"));
+            let is_told =
+                problems.len() == 1 && problems[0].ends_with(&format!("; did you mean {meant}?\""));
+            faults.expect(is_told, page, table.at, || {
+                format!("{mistake}: {problems:?}")
+            });
         }
     }
     faults.none();
@@ -312,14 +460,27 @@ fn mistakes_are_told_as_they_say() {
 
 /// The rows of every table with that heading, as texts.
 fn column<'p>(pages: &'p [Page], heading: &str) -> Vec<(&'p Page, &'p Table, Vec<String>)> {
-    let tables = pages.iter().flat_map(|page| page.tables.iter().map(move |table| (page, table)));
+    let tables = pages
+        .iter()
+        .flat_map(|page| page.tables.iter().map(move |table| (page, table)));
     let found: Vec<_> = tables
         .filter_map(|(page, table)| {
             let column = table.column(heading)?;
-            Some((page, table, table.rows.iter().map(|row| row[column].text.clone()).collect()))
+            Some((
+                page,
+                table,
+                table
+                    .rows
+                    .iter()
+                    .map(|row| row[column].text.clone())
+                    .collect(),
+            ))
         })
         .collect();
-    assert!(!found.is_empty(), "no document has a table with the heading '{heading}'");
+    assert!(
+        !found.is_empty(),
+        "no document has a table with the heading '{heading}'"
+    );
     found
 }
 
@@ -329,11 +490,25 @@ fn classes_are_those_that_there_are() {
     let machine = machine();
     machine.write(FILE, "class:nonsense\n");
     let problems = machine.plan(&[]).problems();
-    let (_, listed) = problems[0].trim_end_matches('"').split_once("or a name: ").expect("the names that there are");
+    let (_, listed) = problems[0]
+        .trim_end_matches('"')
+        .split_once("or a name: ")
+        .expect("the names that there are");
     let listed: Vec<&str> = listed.split(' ').collect();
     let pages = pages();
-    for (page, table, codes) in column(&pages, "Class").into_iter().filter(|(_, table, _)| table.column("Name").is_some()) {
-        let names: Vec<&str> = table.rows.iter().map(|row| row[table.column("Name").expect("it is there")].text.as_str()).collect();
+    for (page, table, codes) in column(&pages, "Class")
+        .into_iter()
+        .filter(|(_, table, _)| table.column("Name").is_some())
+    {
+        let names: Vec<&str> = table
+            .rows
+            .iter()
+            .map(|row| {
+                row[table.column("Name").expect("it is there")]
+                    .text
+                    .as_str()
+            })
+            .collect();
         assert_eq!(names, listed, "{}", page.place(table.at));
         for (name, codes) in names.iter().zip(codes) {
             let means = |class: &str| {
@@ -342,7 +517,13 @@ fn classes_are_those_that_there_are() {
             };
             // Two codes have no other name than the name.
             let expected = if codes.contains(' ') {
-                format!("class:{}", names.iter().find(|&&name| means(name) == format!("class:{name}")).expect("one"))
+                format!(
+                    "class:{}",
+                    names
+                        .iter()
+                        .find(|&&name| means(name) == format!("class:{name}"))
+                        .expect("one")
+                )
             } else {
                 format!("class:{codes}")
             };
@@ -353,7 +534,10 @@ fn classes_are_those_that_there_are() {
 
 #[test]
 fn outcomes_are_those_that_there_are() {
-    let all: BTreeSet<(String, bool)> = Outcome::ALL.iter().map(|outcome| (shown(outcome), outcome.is_as_asked())).collect();
+    let all: BTreeSet<(String, bool)> = Outcome::ALL
+        .iter()
+        .map(|outcome| (shown(outcome), outcome.is_as_asked()))
+        .collect();
     for (page, table, outcomes) in column(&pages(), "Outcome") {
         assert_eq!(with_yes(table, outcomes), all, "{}", page.place(table.at));
     }
@@ -362,7 +546,11 @@ fn outcomes_are_those_that_there_are() {
 /// The words of a column, each with the yes or no beside it.
 fn with_yes(table: &Table, words: Vec<String>) -> BTreeSet<(String, bool)> {
     let as_asked = table.column("As asked").expect("the column 'as asked'");
-    words.into_iter().zip(&table.rows).map(|(word, row)| (word, row[as_asked].text == "yes")).collect()
+    words
+        .into_iter()
+        .zip(&table.rows)
+        .map(|(word, row)| (word, row[as_asked].text == "yes"))
+        .collect()
 }
 
 /// A plan in which every action occurs.
@@ -372,10 +560,20 @@ fn actions_are_those_that_there_are() {
         let machine = machine();
         machine.write(FILE, conf);
         let is_as_asked = machine.run(&["plan"]).status.success();
-        machine.plan(&[]).devices().into_iter().map(|(_, action)| (action, is_as_asked)).collect()
+        machine
+            .plan(&[])
+            .devices()
+            .into_iter()
+            .map(|(_, action)| (action, is_as_asked))
+            .collect()
     };
     let mut all = actions("03:00.0\nclass:usb\n!00:14.0\n");
-    for conf in ["00:1c.0", "8086:10d3@03:00.0", "09:00.0", "class:display\n!nonsense"] {
+    for conf in [
+        "00:1c.0",
+        "8086:10d3@03:00.0",
+        "09:00.0",
+        "class:display\n!nonsense",
+    ] {
         all.extend(actions(conf));
     }
     for (page, table, own) in column(&pages(), "Action") {
@@ -383,9 +581,9 @@ fn actions_are_those_that_there_are() {
     }
 }
 
-fn shown(what: &dyn text::Show) -> String {
+fn shown(what: impl ufmt::uDisplay) -> String {
     let mut line = text::Line::new();
-    what.show(&mut line);
+    pciseize::put!(&mut line, "{}", what);
     String::from_utf8_lossy(line.bytes()).into_owned()
 }
 
@@ -399,41 +597,78 @@ fn keys_are_those_that_there_are() {
     let report = fs::read(machine.path("/run/pciseize/report")).expect("a report");
     let report: Value = serde_json::from_slice(&report).expect("JSON");
     let pages = pages();
-    let keys = |value: &Value| -> BTreeSet<String> { value.as_object().expect("an object").keys().cloned().collect() };
+    let keys = |value: &Value| -> BTreeSet<String> {
+        value
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect()
+    };
     let own = |heading: &str| -> BTreeSet<String> {
         let found = column(&pages, heading);
-        found.iter().flat_map(|(_, _, keys)| keys.iter().flat_map(|key| key.split(", "))).map(str::to_owned).collect()
+        found
+            .iter()
+            .flat_map(|(_, _, keys)| keys.iter().flat_map(|key| key.split(", ")))
+            .map(str::to_owned)
+            .collect()
     };
     assert_eq!(own("Key"), keys(&plan));
     assert_eq!(own("Key of a device"), keys(&plan["devices"][0]));
     assert_eq!(own("Key of a problem"), keys(&plan["problems"][0]));
-    let (report_only, device_only) = (own("Key of the report"), own("Key of a device in the report"));
+    let (report_only, device_only) = (
+        own("Key of the report"),
+        own("Key of a device in the report"),
+    );
     assert_eq!(&own("Key") | &report_only, keys(&report));
     let mut device = own("Key of a device");
     assert!(device.remove("action"));
     assert_eq!(&device | &device_only, keys(&report["devices"][0]));
     assert_eq!(own("Key of a problem"), keys(&report["problems"][0]));
 
-    let told = |words: &[&str]| -> Value { serde_json::from_slice(&machine.run(words).stdout).expect("JSON") };
+    let told = |words: &[&str]| -> Value {
+        serde_json::from_slice(&machine.run(words).stdout).expect("JSON")
+    };
     let status = told(&["status", "--json"]);
     assert_eq!(&own("Key") | &own("Key of the status"), keys(&status));
-    assert_eq!(&device | &own("Key of a device in the status"), keys(&status["devices"][0]));
+    assert_eq!(
+        &device | &own("Key of a device in the status"),
+        keys(&status["devices"][0])
+    );
     assert!(device.remove("selector") && device.remove("source"));
-    assert_eq!(&device | &own("Key of a device in the list"), keys(&told(&["list", "--json"])[0]));
+    assert_eq!(
+        &device | &own("Key of a device in the list"),
+        keys(&told(&["list", "--json"])[0])
+    );
 }
 
 #[test]
 fn limits_are_those_that_there_are() {
     let limits: BTreeMap<&str, usize> = BTreeMap::from([
         ("items", request::ITEMS),
-        ("devices that are asked for, and items that mean none", device::DEVICES),
-        ("files for pciseize check, addresses for pciseize release", cli::OPERANDS),
+        (
+            "devices that are asked for, and items that mean none",
+            device::DEVICES,
+        ),
+        (
+            "files for pciseize check, addresses for pciseize release",
+            cli::OPERANDS,
+        ),
         ("sources", request::SOURCES),
         ("bytes of a file", lines::FILE_SIZE as usize),
         ("bytes of a line", lines::LINE_SIZE),
-        ("bytes of a kernel command line", request::cmdline::CMDLINE_SIZE),
-        ("bytes of parameters for the module", request::cmdline::PARAMETERS_SIZE),
-        ("bytes of the embedded configuration", request::embedded::TEXT_SIZE),
+        (
+            "bytes of a kernel command line",
+            request::source::cmdline::CMDLINE_SIZE,
+        ),
+        (
+            "bytes of parameters for the module",
+            request::PARAMETERS_SIZE,
+        ),
+        (
+            "bytes of the embedded configuration",
+            request::source::embedded::TEXT_SIZE,
+        ),
         ("bytes of a path name", host::PATH_SIZE - 1),
         ("bridges on the way to a device", pci::place::DEPTH),
         ("bytes of a driver's name", pci::bus::DRIVER_SIZE),
@@ -443,80 +678,163 @@ fn limits_are_those_that_there_are() {
     let tables = column(&pages, "At most");
     let told: BTreeMap<&str, usize> = tables
         .iter()
-        .flat_map(|(_, table, numbers)| table.rows.iter().map(|row| row[0].text.as_str()).zip(numbers))
-        .map(|(what, number)| (what, number.replace(',', "").parse().unwrap_or_else(|e| panic!("{what}: {number}: {e}"))))
+        .flat_map(|(_, table, numbers)| {
+            table
+                .rows
+                .iter()
+                .map(|row| row[0].text.as_str())
+                .zip(numbers)
+        })
+        .map(|(what, number)| {
+            (
+                what,
+                number
+                    .replace(',', "")
+                    .parse()
+                    .unwrap_or_else(|e| panic!("{what}: {number}: {e}")),
+            )
+        })
         .collect();
     assert_eq!(told, limits);
 }
 
 /// The commands with their words, as the SYNOPSIS has them: `plan [--json] [--cmdline TEXT]`.
 fn synopsis(page: &Page) -> BTreeSet<String> {
-    let lines = page.chapter("SYNOPSIS").filter(|line| !line.is_empty()).map(|line| cell(line.trim_end_matches("++")).text);
-    lines.filter_map(|line| line.strip_prefix("pciseize [--root DIR] ").map(str::to_owned)).collect()
+    let lines = page
+        .chapter("SYNOPSIS")
+        .filter(|line| !line.is_empty())
+        .map(|line| cell(line.trim_end_matches("++")).text);
+    lines
+        .filter_map(|line| {
+            line.strip_prefix("pciseize [--root DIR] ")
+                .map(str::to_owned)
+        })
+        .collect()
 }
 
 #[test]
 fn commands_are_those_that_there_are() {
     let option = Regex::new(r"--[a-z]+").expect("a pattern");
-    let options = |text: &str| -> BTreeSet<String> { option.find_iter(text).map(|found| found.as_str().to_owned()).collect() };
+    let options = |text: &str| -> BTreeSet<String> {
+        option
+            .find_iter(text)
+            .map(|found| found.as_str().to_owned())
+            .collect()
+    };
     let first_word = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
-    let [readme, program_page, _] = pages();
+    let (readme, program_page) = (Page::markdown(README), Page::manual(PROGRAM_PAGE));
 
     let synopsis = self::synopsis(&program_page);
-    let chapter: BTreeSet<String> = program_page.chapter("COMMANDS").filter(|line| line.starts_with('*')).map(|line| cell(line).text).collect();
+    let chapter: BTreeSet<String> = program_page
+        .chapter("COMMANDS")
+        .filter(|line| line.starts_with('*'))
+        .map(|line| cell(line).text)
+        .collect();
     assert_eq!(chapter, synopsis, "COMMANDS and SYNOPSIS of {PROGRAM_PAGE}");
 
-    let table = readme.tables.iter().find(|table| table.column("Command").is_some()).expect("the README's table of commands");
-    let told: BTreeSet<String> = table.rows.iter().flat_map(|row| &row[0].code).map(|code| code.trim_start_matches("pciseize ").to_owned()).collect();
+    let table = readme
+        .tables
+        .iter()
+        .find(|table| table.column("Command").is_some())
+        .expect("the README's table of commands");
+    let told: BTreeSet<String> = table
+        .rows
+        .iter()
+        .flat_map(|row| &row[0].code)
+        .map(|code| code.trim_start_matches("pciseize ").to_owned())
+        .collect();
     assert_eq!(told, synopsis, "{}", readme.place(table.at));
 
     let help = machine().run(&["--help"]);
     let help = String::from_utf8(help.stdout).expect("UTF-8");
     let command = Regex::new(r"(?m)^  ([a-z]+)\b").expect("a pattern");
-    let commands: BTreeSet<String> = command.captures_iter(&help).map(|found| found[1].to_owned()).collect();
-    assert_eq!(commands, synopsis.iter().map(first_word).collect(), "--help and {PROGRAM_PAGE}");
-    let chapter: String = ["SYNOPSIS", "OPTIONS"].iter().flat_map(|heading| program_page.chapter(heading)).collect::<Vec<_>>().join("\n");
-    assert_eq!(options(&help), options(&chapter), "--help and {PROGRAM_PAGE}");
-    let own: BTreeSet<String> = program_page.chapter("OPTIONS").filter(|line| line.starts_with('*')).flat_map(options).collect();
-    assert_eq!(own, options(&chapter), "OPTIONS and SYNOPSIS of {PROGRAM_PAGE}");
+    let commands: BTreeSet<String> = command
+        .captures_iter(&help)
+        .map(|found| found[1].to_owned())
+        .collect();
+    assert_eq!(
+        commands,
+        synopsis.iter().map(first_word).collect(),
+        "--help and {PROGRAM_PAGE}"
+    );
+    let chapter: String = ["SYNOPSIS", "OPTIONS"]
+        .iter()
+        .flat_map(|heading| program_page.chapter(heading))
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert_eq!(
+        options(&help),
+        options(&chapter),
+        "--help and {PROGRAM_PAGE}"
+    );
+    let own: BTreeSet<String> = program_page
+        .chapter("OPTIONS")
+        .filter(|line| line.starts_with('*'))
+        .flat_map(options)
+        .collect();
+    assert_eq!(
+        own,
+        options(&chapter),
+        "OPTIONS and SYNOPSIS of {PROGRAM_PAGE}"
+    );
 
     // Each with all its options, on one machine: whatever else comes of it, the usage is right.
     for line in &synopsis {
         let line = line.replace("ADDRESS...", "06:00.0");
-        let words: Vec<&str> = line.split([' ', '[', ']', '|']).filter(|word| !word.is_empty() && !word.contains("...")).collect();
+        let words: Vec<&str> = line
+            .split([' ', '[', ']', '|'])
+            .filter(|word| !word.is_empty() && !word.contains("..."))
+            .collect();
         let status = machine().run(&words).status.code();
         assert_eq!(status, Some(0), "{words:?}");
     }
 }
 
-/// Three checkers have no objection, on terminals of several widths. On one of 80 columns no table is
-/// wider than that, and a code in a table is in one piece, to be copied.
+/// Three checkers have no objection, on terminals of several widths. On one of 80 columns no table
+/// is wider than that, and a code in a table is in one piece, to be copied.
 #[test]
 fn pages_are_sound() {
     let ready = tempfile::tempdir().expect("a folder");
     let mut make = Command::new("make");
-    make.args(["-C", PACKAGE, "man"]).arg(format!("READY={}", ready.path().display()));
+    make.args(["-C", PACKAGE, "man"])
+        .arg(format!("READY={}", ready.path().display()));
     let make = make.env_remove("MAKEFLAGS").output().expect("make runs");
-    assert!(make.status.success(), "{}", String::from_utf8_lossy(&make.stderr));
+    assert!(
+        make.status.success(),
+        "{}",
+        String::from_utf8_lossy(&make.stderr)
+    );
     for name in [PROGRAM_PAGE, FILE_PAGE] {
         let page = Page::manual(name);
         let built = ready.path().join(name.trim_end_matches(".scd"));
         let text = fs::read_to_string(&built).expect("the page");
-        assert_eq!(text.lines().next(), Some("'\\\" t"), "{name} does not say that it has tables");
+        assert_eq!(
+            text.lines().next(),
+            Some("'\\\" t"),
+            "{name} does not say that it has tables"
+        );
         let shown = checked(&built);
 
-        let code = page.tables.iter().flat_map(|table| table.rows.iter().flatten()).flat_map(|cell| &cell.code);
+        let code = page
+            .tables
+            .iter()
+            .flat_map(|table| table.rows.iter().flatten())
+            .flat_map(|cell| &cell.code);
         for word in code.flat_map(|code| code.split(' ')) {
             assert!(shown.contains(word), "{name}: {word} is broken");
         }
         // Examples are as they are. They stand further to the right than everything else.
-        let wide = shown.lines().find(|line| line.chars().count() > 80 && !line.starts_with("           "));
+        let wide = shown
+            .lines()
+            .find(|line| line.chars().count() > 80 && !line.starts_with("           "));
         assert!(wide.is_none(), "{name}: {wide:?}");
     }
     // The control: a table that does not fit.
     let wide = ready.path().join("wide.8");
     let cell = "x".repeat(90);
-    let text = format!("'\\\" t\n.TH WIDE 8 2026-11-26\n.SH NAME\nwide \\- wide\n.TS\nl l.\n{cell}\t{cell}\n.TE\n");
+    let text = format!(
+        "'\\\" t\n.TH WIDE 8 2026-11-26\n.SH NAME\nwide \\- wide\n.TS\nl l.\n{cell}\t{cell}\n.TE\n"
+    );
     fs::write(&wide, text).expect("a page");
     assert!(panic::catch_unwind(|| checked(&wide)).is_err());
 }
@@ -525,18 +843,34 @@ fn pages_are_sound() {
 fn checked(page: &Path) -> String {
     let run = |words: &str, page: &Path| -> (String, Vec<String>) {
         let mut command = Command::new(words.split(' ').next().expect("a program"));
-        command.args(words.split(' ').skip(1)).arg(page).env("LC_ALL", "C.UTF-8").env("MANWIDTH", "80").env("MANROFFSEQ", "");
-        let output = command.output().unwrap_or_else(|e| panic!("{words}: {e} (make requirements)"));
-        let said = String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect();
+        command
+            .args(words.split(' ').skip(1))
+            .arg(page)
+            .env("LC_ALL", "C.UTF-8")
+            .env("MANWIDTH", "80")
+            .env("MANROFFSEQ", "");
+        let output = command
+            .output()
+            .unwrap_or_else(|e| panic!("{words}: {e} (make requirements)"));
+        let said = String::from_utf8_lossy(&output.stderr)
+            .lines()
+            .map(str::to_owned)
+            .collect();
         (String::from_utf8(output.stdout).expect("UTF-8"), said)
     };
     // The limit of a line of the source is 100 columns, and the generator adds to that.
     let (lint, said) = run("mandoc -T lint -W style", page);
-    let lint: Vec<&str> = lint.lines().filter(|line| !line.contains("longer than 80 bytes")).collect();
+    let lint: Vec<&str> = lint
+        .lines()
+        .filter(|line| !line.contains("longer than 80 bytes"))
+        .collect();
     assert!(lint.is_empty() && said.is_empty(), "{lint:#?} {said:#?}");
-    for words in
-        ["groff -man -ww -z", "groff -man -t -T utf8 -rLL=100n -ww -z", "groff -man -t -T utf8 -rLL=78n -ww -z", "man --warnings -E UTF-8 -l -Tutf8 -Z"]
-    {
+    for words in [
+        "groff -man -ww -z",
+        "groff -man -t -T utf8 -rLL=100n -ww -z",
+        "groff -man -t -T utf8 -rLL=78n -ww -z",
+        "man --warnings -E UTF-8 -l -Tutf8 -Z",
+    ] {
         let (_, said) = run(words, page);
         assert!(said.is_empty(), "{words}: {said:#?}");
     }

@@ -1,10 +1,11 @@
-//! What a test needs of a document: its examples and its tables. The README is Markdown; the manual pages are scdoc, read by line as `scdoc(5)` describes it.
+//! What a test needs of a document: its examples and its tables. A document is Markdown or, as the
+//! manual pages, scdoc, read by line as `scdoc(5)` describes it.
 
 use std::{fs, mem, ops::Range, path::Path};
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use crate::{PACKAGE, README};
+use crate::PACKAGE;
 
 /// A document.
 #[derive(Debug, Default)]
@@ -26,7 +27,8 @@ pub struct Example {
     pub text: String,
     /// Where it stands in the document.
     pub range: Range<usize>,
-    /// The heading above it, counted from the start: what one example sets up holds to the next heading.
+    /// The heading above it, counted from the start: what one example sets up holds to the next
+    /// heading.
     pub section: usize,
 }
 
@@ -46,21 +48,43 @@ pub struct Cell {
     pub code: Vec<String>,
 }
 
+impl Example {
+    /// Why nothing runs it, if that is so.
+    pub fn not_run(&self) -> Option<&str> {
+        self.kind.split_once(" not run: ").map(|(_, reason)| reason)
+    }
+}
+
 impl Page {
-    /// Reads the README.
-    pub fn readme() -> Page {
-        let mut page = Page::open(README);
+    /// Reads a document in Markdown.
+    pub fn markdown(name: &str) -> Page {
+        let mut page = Page::open(name);
         let text = page.text.clone();
         let (mut section, mut literal, mut in_cell) = (0, None, false);
         for (event, range) in Parser::new_ext(&text, Options::ENABLE_TABLES).into_offset_iter() {
             match event {
-                Event::Start(Tag::Heading { level: HeadingLevel::H1 | HeadingLevel::H2, .. }) => section += 1,
+                Event::Start(Tag::Heading {
+                    level: HeadingLevel::H1 | HeadingLevel::H2,
+                    ..
+                }) => section += 1,
                 Event::Start(Tag::CodeBlock(kind)) => {
-                    let kind = if let CodeBlockKind::Fenced(info) = kind { info.to_string() } else { String::new() };
-                    literal = Some(Example { kind, range: range.end..range.end, section, ..Example::default() });
+                    let kind = if let CodeBlockKind::Fenced(info) = kind {
+                        info.to_string()
+                    } else {
+                        String::new()
+                    };
+                    literal = Some(Example {
+                        kind,
+                        range: range.end..range.end,
+                        section,
+                        ..Example::default()
+                    });
                 }
                 Event::End(TagEnd::CodeBlock) => page.examples.extend(literal.take()),
-                Event::Start(Tag::Table(_)) => page.tables.push(Table { at: range.start, ..Table::default() }),
+                Event::Start(Tag::Table(_)) => page.tables.push(Table {
+                    at: range.start,
+                    ..Table::default()
+                }),
                 Event::Start(Tag::TableRow) => page.table().rows.push(Vec::new()),
                 Event::Start(Tag::TableCell) => {
                     in_cell = true;
@@ -90,7 +114,8 @@ impl Page {
     pub fn manual(name: &str) -> Page {
         let mut page = Page::open(name);
         let text = page.text.clone();
-        let (mut section, mut kind, mut literal, mut in_table, mut after_blank) = (0, String::new(), None, false, true);
+        let (mut section, mut kind, mut literal, mut in_table, mut after_blank) =
+            (0, String::new(), None, false, true);
         let mut at = 0;
         for line in text.split_inclusive('\n') {
             let start = at;
@@ -109,14 +134,22 @@ impl Page {
             }
             in_table = in_table && !line.is_empty();
             if line == "```" {
-                literal = Some(Example { kind: mem::take(&mut kind), range: at..at, section, ..Example::default() });
+                literal = Some(Example {
+                    kind: mem::take(&mut kind),
+                    range: at..at,
+                    section,
+                    ..Example::default()
+                });
             } else if let Some(mark) = line.strip_prefix("; example: ") {
                 kind = mark.to_owned();
             } else if line.starts_with("# ") || line.starts_with("## ") {
                 section += 1;
             } else if in_table || after_blank && is_table(line) {
                 if !mem::replace(&mut in_table, true) {
-                    page.tables.push(Table { at: start, ..Table::default() });
+                    page.tables.push(Table {
+                        at: start,
+                        ..Table::default()
+                    });
                 }
                 page.table().line(line);
             }
@@ -126,8 +159,13 @@ impl Page {
     }
 
     fn open(name: &str) -> Page {
-        let text = fs::read_to_string(Path::new(PACKAGE).join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-        Page { name: name.to_owned(), text, ..Page::default() }
+        let text = fs::read_to_string(Path::new(PACKAGE).join(name))
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        Page {
+            name: name.to_owned(),
+            text,
+            ..Page::default()
+        }
     }
 
     fn table(&mut self) -> &mut Table {
@@ -136,14 +174,26 @@ impl Page {
 
     /// Where something stands: `README.md:12`.
     pub fn place(&self, at: usize) -> String {
-        format!("{}:{}", self.name, self.text[..at].matches('\n').count() + 1)
+        format!(
+            "{}:{}",
+            self.name,
+            self.text[..at].matches('\n').count() + 1
+        )
     }
 
     /// The lines of a chapter of a manual page, below its heading.
     pub fn chapter(&self, heading: &str) -> impl Iterator<Item = &str> {
         let heading = format!("# {heading}");
-        assert!(self.text.lines().any(|line| line == heading), "{}: no chapter '{heading}'", self.name);
-        self.text.lines().skip_while(move |&line| line != heading).skip(1).take_while(|line| !line.starts_with("# "))
+        assert!(
+            self.text.lines().any(|line| line == heading),
+            "{}: no chapter '{heading}'",
+            self.name
+        );
+        self.text
+            .lines()
+            .skip_while(move |&line| line != heading)
+            .skip(1)
+            .take_while(|line| !line.starts_with("# "))
     }
 
     /// Puts other texts in the place of examples.
@@ -151,7 +201,11 @@ impl Page {
         let mut text = self.text.clone();
         others.sort_by_key(|(range, _)| range.start);
         for (range, other) in others.into_iter().rev() {
-            let other = if self.name.ends_with(".md") { other } else { other.replace('\\', "\\\\") };
+            let other = if self.name.ends_with(".md") {
+                other
+            } else {
+                other.replace('\\', "\\\\")
+            };
             text.replace_range(range, &other);
         }
         fs::write(Path::new(PACKAGE).join(&self.name), text).expect("the document is written");
@@ -161,7 +215,9 @@ impl Page {
 impl Table {
     /// The number of the column with that heading.
     pub fn column(&self, heading: &str) -> Option<usize> {
-        self.header.iter().position(|own| own.eq_ignore_ascii_case(heading))
+        self.header
+            .iter()
+            .position(|own| own.eq_ignore_ascii_case(heading))
     }
 
     /// Adds words of Markdown to the cell that was begun last.
@@ -175,14 +231,19 @@ impl Table {
         }
     }
 
-    /// Adds a line of scdoc: a cell that begins a row (`|`), or another cell of it (`:`). The first character of all only says how the table looks.
+    /// Adds a line of scdoc: a cell that begins a row (`|`), another cell of it (`:`), or more of
+    /// the last cell (a blank). The first character of all only says how the table looks.
     fn line(&mut self, line: &str) {
         let (begin, text) = line.split_at(2);
         let cell = cell(text.trim_start());
         match begin.chars().next() {
             // The last cell goes on.
             Some(' ') => {
-                let last = self.rows.last_mut().and_then(|row| row.last_mut()).expect("a cell");
+                let last = self
+                    .rows
+                    .last_mut()
+                    .and_then(|row| row.last_mut())
+                    .expect("a cell");
                 last.text += &format!(" {}", cell.text);
                 last.code.extend(cell.code);
             }
@@ -212,7 +273,8 @@ fn without_escapes(text: &str) -> String {
 
 /// The text as `make install` leaves it: with the usual paths filled in.
 fn installed(text: &str) -> String {
-    text.replace("@PREFIX@", "/usr").replace("@SBINDIR@", "/usr/sbin")
+    text.replace("@PREFIX@", "/usr")
+        .replace("@SBINDIR@", "/usr/sbin")
 }
 
 /// Reads a line of scdoc: `*bold*`, `_underlined_`, `\*`.
@@ -231,7 +293,11 @@ pub fn cell(line: &str) -> Cell {
                 }
                 None
             }
-            '_' if !(before.is_alphanumeric() && chars.peek().is_some_and(|next| next.is_alphanumeric())) => None,
+            '_' if !(before.is_alphanumeric()
+                && chars.peek().is_some_and(|next| next.is_alphanumeric())) =>
+            {
+                None
+            }
             c => Some(c),
         };
         before = c;

@@ -1,32 +1,32 @@
-//! Items: what a user may write, put together from its meaning, so that the meaning is known without a parser.
+//! Items, generated from their meaning: a test knows the meaning without a parser.
 
 use proptest::{collection::vec, prelude::*};
 
 use crate::machine::Function;
 
-/// An item: how it is written, and how the program writes it.
+/// An item: its meaning and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     pub is_keep: bool,
-    /// Without the `!`.
+    /// The selector, without the `!`.
     pub selector: Selector,
-    /// How it is written here.
+    /// The text of the item.
     pub text: String,
 }
 
-/// What a selector means.
+/// The meaning of a selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
     Place(Place),
     Identity(Ids),
-    /// Digits, or a name.
+    /// The class, as digits or as a name.
     Class(String),
     IdentityAt(Ids, Place),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Domain, bus, device, function; of the last two, or only the last, `None` is any.
+    /// Domain, bus, device, function. `None` as function, or as device and function, is any.
     Address(u32, u8, Option<u8>, Option<u8>),
     /// Domain, bus, and the steps: device and function each.
     Path(u32, u8, Vec<(u8, u8)>),
@@ -35,34 +35,54 @@ pub enum Place {
 /// Vendor, device, subsystem vendor, subsystem; `None` is any.
 pub type Ids = [Option<u16>; 4];
 
-/// The names of classes that are tried, and what each means.
-pub const NAMES: [(&str, &str); 6] = [("usb", "0c03"), ("network", "02"), ("display", "03"), ("Audio", "audio"), ("NVMe", "0108"), ("xhci", "0c0330")];
+/// Names of classes, with the digits that each means.
+pub const NAMES: [(&str, &str); 6] = [
+    ("usb", "0c03"),
+    ("network", "02"),
+    ("display", "03"),
+    ("Audio", "audio"),
+    ("NVMe", "0108"),
+    ("xhci", "0c0330"),
+];
 
 impl Selector {
-    /// As the program shows it.
+    /// The selector as the program prints it.
     pub fn canonical(&self) -> String {
         match self {
             Selector::Place(place) => place.canonical(),
             Selector::Identity(ids) => canonical_ids(ids),
             Selector::Class(text) => {
                 let known = NAMES.iter().find(|(name, _)| name == text);
-                format!("class:{}", known.map_or(text.to_lowercase(), |(_, digits)| (*digits).to_owned()))
+                format!(
+                    "class:{}",
+                    known.map_or(text.to_lowercase(), |(_, digits)| (*digits).to_owned())
+                )
             }
-            // Whatever is there is what is expected there.
+            // Without ids, any device at the place will do.
             Selector::IdentityAt([None, None, None, None], place) => place.canonical(),
-            Selector::IdentityAt(ids, place) => format!("{}@{}", canonical_ids(ids), place.canonical()),
+            Selector::IdentityAt(ids, place) => {
+                format!("{}@{}", canonical_ids(ids), place.canonical())
+            }
         }
     }
 
-    /// Whether it says exactly where. Only then is it obeyed while a keep cannot be read.
+    /// Whether the selector names one exact place. While a keep cannot be read, only such items
+    /// count.
     pub fn names_a_place(&self) -> bool {
-        matches!(self, Selector::Place(place) | Selector::IdentityAt(_, place) if !place.canonical().contains('*'))
+        match self {
+            Selector::Place(place) | Selector::IdentityAt(_, place) => {
+                !place.canonical().contains('*')
+            }
+            _ => false,
+        }
     }
 
-    /// Whether it passes over bridges: a wildcard of any kind, or a class.
+    /// Whether the selector skips bridges: a wildcard of any kind, or a class.
     pub fn passes_over_bridges(&self) -> bool {
         match self {
-            Selector::Place(place) | Selector::IdentityAt(_, place) => place.canonical().contains('*'),
+            Selector::Place(place) | Selector::IdentityAt(_, place) => {
+                place.canonical().contains('*')
+            }
             Selector::Identity([vendor, device, ..]) => vendor.is_none() || device.is_none(),
             Selector::Class(_) => true,
         }
@@ -71,11 +91,20 @@ impl Selector {
 
 impl Place {
     fn canonical(&self) -> String {
-        let star = |field: &Option<u8>, width: usize| field.map_or("*".to_owned(), |value| format!("{value:0width$x}"));
+        let star = |field: &Option<u8>, width: usize| {
+            field.map_or("*".to_owned(), |value| format!("{value:0width$x}"))
+        };
         match self {
-            Place::Address(domain, bus, device, function) => format!("{domain:04x}:{bus:02x}:{}.{}", star(device, 2), star(function, 1)),
+            Place::Address(domain, bus, device, function) => format!(
+                "{domain:04x}:{bus:02x}:{}.{}",
+                star(device, 2),
+                star(function, 1)
+            ),
             Place::Path(domain, bus, steps) => {
-                let steps: Vec<String> = steps.iter().map(|(device, function)| format!("{device:02x}.{function:x}")).collect();
+                let steps: Vec<String> = steps
+                    .iter()
+                    .map(|(device, function)| format!("{device:02x}.{function:x}"))
+                    .collect();
                 format!("{domain:04x}:{bus:02x}:{}", steps.join("/"))
             }
         }
@@ -83,11 +112,14 @@ impl Place {
 }
 
 fn canonical_ids(ids: &Ids) -> String {
-    let fields: Vec<String> = ids.iter().map(|id| id.map_or("*".to_owned(), |id| format!("{id:04x}"))).collect();
+    let fields: Vec<String> = ids
+        .iter()
+        .map(|id| id.map_or("*".to_owned(), |id| format!("{id:04x}")))
+        .collect();
     fields[..if ids[2..] == [None; 2] { 2 } else { 4 }].join(":")
 }
 
-/// Choices of how to write what may be written in more than one way.
+/// Choices among the ways to write the same selector.
 pub struct Style(u64);
 
 impl Style {
@@ -98,7 +130,11 @@ impl Style {
     }
 
     fn cased(&mut self, text: String) -> String {
-        if self.choose(2) == 1 { text.to_uppercase() } else { text }
+        if self.choose(2) == 1 {
+            text.to_uppercase()
+        } else {
+            text
+        }
     }
 
     /// A number of any width.
@@ -108,7 +144,11 @@ impl Style {
     }
 
     fn domain(&mut self, domain: u32) -> String {
-        if domain == 0 && self.choose(2) == 0 { String::new() } else { self.hex(domain) + ":" }
+        if domain == 0 && self.choose(2) == 0 {
+            String::new()
+        } else {
+            self.hex(domain) + ":"
+        }
     }
 
     fn place(&mut self, place: &Place) -> String {
@@ -116,13 +156,19 @@ impl Style {
             Place::Address(domain, bus, device, function) => {
                 let domain = self.domain(*domain);
                 match (device, function) {
-                    // Without a function the fields must not be taken for ids.
+                    // Without a function, the fields must not look like ids.
                     (Some(device), None) if self.choose(2) == 0 => {
-                        let bus = if self.choose(2) == 0 { format!("{bus:x}") } else { format!("{bus:02X}") };
+                        let bus = if self.choose(2) == 0 {
+                            format!("{bus:x}")
+                        } else {
+                            format!("{bus:02X}")
+                        };
                         domain + &bus + ":" + &format!("{device:02x}")
                     }
                     _ => {
-                        let mut star = |field: &Option<u8>| field.map_or("*".to_owned(), |value| self.hex(value.into()));
+                        let mut star = |field: &Option<u8>| {
+                            field.map_or("*".to_owned(), |value| self.hex(value.into()))
+                        };
                         let (device, function) = (star(device), star(function));
                         domain + &self.hex((*bus).into()) + ":" + &device + "." + &function
                     }
@@ -130,15 +176,24 @@ impl Style {
             }
             Place::Path(domain, bus, steps) => {
                 let domain = self.domain(*domain);
-                let steps: Vec<String> = steps.iter().map(|&(device, function)| self.hex(device.into()) + "." + &self.hex(function.into())).collect();
+                let steps: Vec<String> = steps
+                    .iter()
+                    .map(|&(device, function)| {
+                        self.hex(device.into()) + "." + &self.hex(function.into())
+                    })
+                    .collect();
                 domain + &self.hex((*bus).into()) + ":" + &steps.join("/")
             }
         }
     }
 
     fn ids(&mut self, ids: &Ids) -> String {
-        let fields = if ids[2..] == [None; 2] && self.choose(2) == 0 { &ids[..2] } else { &ids[..] };
-        // In the form `pci:` a 0 is any, so that an id of 0 cannot be said.
+        let fields = if ids[2..] == [None; 2] && self.choose(2) == 0 {
+            &ids[..2]
+        } else {
+            &ids[..]
+        };
+        // In the form `pci:`, 0 means any, so an id of 0 cannot be written.
         let is_lax = self.choose(2) == 1 && !fields.contains(&Some(0));
         let written: Vec<String> = fields
             .iter()
@@ -165,14 +220,28 @@ impl Style {
 /// Any selector at all.
 pub fn selector() -> impl Strategy<Value = Selector> {
     let ids = || prop::array::uniform4(prop::option::of(prop_oneof![Just(0), any::<u16>()]));
-    let fixed = ids().prop_map(|[vendor, rest @ ..]| [Some(vendor.unwrap_or(0x8086)), rest[0], rest[1], rest[2]]);
+    let fixed = ids().prop_map(|[vendor, rest @ ..]| {
+        [Some(vendor.unwrap_or(0x8086)), rest[0], rest[1], rest[2]]
+    });
     let domain = || prop_oneof![Just(0), 0..0x2_0000u32, any::<u32>()];
-    let address = (domain(), any::<u8>(), prop::option::of(0..0x20u8), prop::option::of(0..8u8))
-        .prop_map(|(domain, bus, device, function)| Place::Address(domain, bus, device, function.filter(|_| device.is_some())));
-    let path = (domain(), any::<u8>(), vec((0..0x20u8, 0..8u8), 2..33)).prop_map(|(domain, bus, steps)| Place::Path(domain, bus, steps));
+    let address = (
+        domain(),
+        any::<u8>(),
+        prop::option::of(0..0x20u8),
+        prop::option::of(0..8u8),
+    )
+        .prop_map(|(domain, bus, device, function)| {
+            Place::Address(domain, bus, device, function.filter(|_| device.is_some()))
+        });
+    let path = (domain(), any::<u8>(), vec((0..0x20u8, 0..8u8), 2..33))
+        .prop_map(|(domain, bus, steps)| Place::Path(domain, bus, steps));
     let place = prop_oneof![address, path].boxed();
     let digits = prop_oneof!["[0-9a-f]{2}", "[0-9a-f]{4}", "[0-9a-f]{6}"];
-    let class = prop_oneof![digits, prop::sample::select(&NAMES[..]).prop_map(|(name, _)| name.to_owned())].prop_map(Selector::Class);
+    let class = prop_oneof![
+        digits,
+        prop::sample::select(&NAMES[..]).prop_map(|(name, _)| name.to_owned())
+    ]
+    .prop_map(Selector::Class);
     let class = class.boxed();
     prop_oneof![
         place.clone().prop_map(Selector::Place),
@@ -182,12 +251,17 @@ pub fn selector() -> impl Strategy<Value = Selector> {
     ]
 }
 
-/// A selector, written in some way.
+/// A selector, written in one of its ways.
 pub fn written(selector: Selector, style: u64, is_keep: bool) -> Item {
-    Item { is_keep, text: Style(style).selector(&selector), selector }
+    Item {
+        is_keep,
+        text: Style(style).selector(&selector),
+        selector,
+    }
 }
 
-/// An item for a machine, not yet written: which function it has in mind, in which way, and how it is mistaken about it.
+/// A plan for an item: which function of the machine it means, how it selects the function, and
+/// which mistake it makes.
 #[derive(Clone, Debug)]
 pub struct Wish {
     function: prop::sample::Index,
@@ -199,15 +273,33 @@ pub struct Wish {
 }
 
 pub fn wish(is_keep: impl Strategy<Value = bool>) -> impl Strategy<Value = Wish> {
-    (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..14u8, any::<u8>(), any::<u64>(), is_keep)
-        .prop_map(|(function, other, way, mask, style, is_keep)| Wish { function, other, way, mask, style, is_keep })
+    (
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        0..14u8,
+        any::<u8>(),
+        any::<u64>(),
+        is_keep,
+    )
+        .prop_map(|(function, other, way, mask, style, is_keep)| Wish {
+            function,
+            other,
+            way,
+            mask,
+            style,
+            is_keep,
+        })
 }
 
 impl Wish {
     pub fn item(&self, machine: &[Function]) -> Item {
         let function = self.function.get(machine);
         let place = || {
-            if self.way.is_multiple_of(2) { exact(function) } else { path(function) }
+            if self.way.is_multiple_of(2) {
+                exact(function)
+            } else {
+                path(function)
+            }
         };
         let selector = match self.way {
             0 | 1 => Selector::Place(place()),
@@ -217,9 +309,9 @@ impl Wish {
             7 => Selector::Class(function.class[..2 + 2 * usize::from(self.mask % 3)].to_owned()),
             8 => Selector::Class(NAMES[usize::from(self.mask) % NAMES.len()].0.to_owned()),
             9 | 10 => Selector::IdentityAt(ids(function, self.mask & 15), place()),
-            // Another device's: a mismatch, unless they are alike.
+            // The ids of another device at this place: a mismatch, unless both have the same ids.
             11 | 12 => Selector::IdentityAt(ids(self.other.get(machine), self.mask & 15), place()),
-            // Nothing has that.
+            // No function has this address.
             _ => Selector::Place(Place::Address(7, 7, Some(7), Some(self.mask & 7))),
         };
         written(selector, self.style, self.is_keep)
@@ -227,7 +319,10 @@ impl Wish {
 }
 
 fn number<T: TryFrom<u32>>(digits: &str) -> T {
-    u32::from_str_radix(digits, 16).ok().and_then(|value| T::try_from(value).ok()).expect("digits of a machine")
+    u32::from_str_radix(digits, 16)
+        .ok()
+        .and_then(|value| T::try_from(value).ok())
+        .expect("digits of a machine")
 }
 
 /// Domain, bus and the rest of an address or path.
@@ -248,11 +343,15 @@ fn exact(function: &Function) -> Place {
     Place::Address(domain, bus, Some(device), Some(function))
 }
 
-/// The path, or where there is no bridge on the way, the address.
+/// The path of a function or, without a bridge above it, the address.
 fn path(function: &Function) -> Place {
     let (domain, bus, rest) = fields(&function.path);
     let steps: Vec<_> = rest.split('/').map(step).collect();
-    if steps.len() > 1 { Place::Path(domain, bus, steps) } else { exact(function) }
+    if steps.len() > 1 {
+        Place::Path(domain, bus, steps)
+    } else {
+        exact(function)
+    }
 }
 
 fn all_functions(function: &Function, of_device: bool) -> Place {
@@ -260,9 +359,20 @@ fn all_functions(function: &Function, of_device: bool) -> Place {
     Place::Address(domain, bus, of_device.then_some(step(rest).0), None)
 }
 
-/// The ids, those of the mask left open: 8 for the vendor.
+/// The ids of a function. Each bit of the mask leaves one out; 8 is the vendor.
 fn ids(function: &Function, mask: u8) -> Ids {
-    let open = |bit: u8, id: &String| if mask & bit == 0 { Some(number(id)) } else { None };
+    let open = |bit: u8, id: &String| {
+        if mask & bit == 0 {
+            Some(number(id))
+        } else {
+            None
+        }
+    };
     let [vendor, device, subvendor, subdevice] = &function.ids;
-    [open(8, vendor), open(4, device), open(2, subvendor), open(1, subdevice)]
+    [
+        open(8, vendor),
+        open(4, device),
+        open(2, subvendor),
+        open(1, subdevice),
+    ]
 }

@@ -1,12 +1,12 @@
-//! What holds for every request, on every machine.
+//! Laws that hold for every request on every machine.
 
 use std::{collections::BTreeSet, env};
 
 use pciseize::{
     cli::Exit,
     host::Errno,
-    request::{embedded, selector::Selector},
-    text::{Line, Show},
+    request::{Selector, source::embedded},
+    text::Line,
 };
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::FileFailurePersistence};
 use serde_json::Value;
@@ -18,35 +18,63 @@ use crate::{
     tree::{Node, Tree},
 };
 
-/// How many cases each law is tried on.
+/// The number of cases for each law.
 const CASES: u32 = 1_000;
 
 fn config() -> ProptestConfig {
-    let cases = env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
-    ProptestConfig { cases, failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))), ..ProptestConfig::default() }
+    let cases = env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(CASES);
+    ProptestConfig {
+        cases,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    }
 }
 
-/// Items, each with the source where it stands. One in five is a keep.
+/// Items, each with the number of its source. One in five is a keep.
 fn wishes() -> impl Strategy<Value = Vec<(usize, Wish)>> {
     vec((0..SOURCES.len(), wish(prop::bool::weighted(0.2))), 0..9)
 }
 
 fn items(machine: &[Function], wishes: &[(usize, Wish)]) -> Vec<(usize, Item)> {
-    wishes.iter().map(|(source, wish)| (*source, wish.item(machine))).collect()
+    wishes
+        .iter()
+        .map(|(source, wish)| (*source, wish.item(machine)))
+        .collect()
 }
 
-/// Slips that people make.
-const SLIPS: [&str; 12] =
-    ["0000:82.0.0", "0b::00.1", "0000.02:00.3", "03:00:0", "[10de:1b80]", "1:0:1:0:", "class:nothing", "*:*", "10de:1b8", "03:00.8", "frobnicate=1", "03:20.0"];
+/// Typing mistakes.
+const SLIPS: [&str; 12] = [
+    "0000:82.0.0",
+    "0b::00.1",
+    "0000.02:00.3",
+    "03:00:0",
+    "[10de:1b80]",
+    "1:0:1:0:",
+    "class:nothing",
+    "*:*",
+    "10de:1b8",
+    "03:00.8",
+    "frobnicate=1",
+    "03:20.0",
+];
 
-/// Bad items that are no keeps: slips, and anything else.
+/// Bad items that are not keeps: typing mistakes and random text.
 fn bad_item() -> impl Strategy<Value = String> {
-    // Without what would end it in one source or another, and what would make it a keep.
-    prop_oneof![prop::sample::select(&SLIPS[..]).prop_map(str::to_owned), "[a-z0-9:.*@/~_-]{1,20}"]
-        .prop_filter("a good item", |text| Selector::parse(text.as_bytes()).is_err())
+    // Leave out the characters that end an item in one source or another, and those that make a
+    // keep.
+    prop_oneof![
+        prop::sample::select(&SLIPS[..]).prop_map(str::to_owned),
+        "[a-z0-9:.*@/~_-]{1,20}"
+    ]
+    .prop_filter("a good item", |text| {
+        Selector::parse(text.as_bytes()).is_err()
+    })
 }
 
-/// How a keep may be there and not be read.
+/// The ways in which a keep can exist and yet be unreadable.
 #[derive(Clone, Copy, Debug)]
 enum Unread {
     /// A line of a file.
@@ -91,12 +119,30 @@ fn unread() -> impl Strategy<Value = Unread> {
         "rd.qubes.dom0_usb=nonsense",
         "rd.qubes.dom0_usb=00_1c.0-01_00.0",
     ];
-    let items = ["!nonsense", "!03:0g", "!class:nothing", "!0000:82.0.0", "!*:*", "!!03:00.0", "!03:00.0=yes", "![03:00.0]", "03:00.0!"];
-    let files = ["/etc/xen/pciback.conf.d/99-broken.conf", "/etc/cmdline.d/99-broken.conf", "/etc/modprobe.d/99-broken.conf", "/run/modprobe.d"];
+    let items = [
+        "!nonsense",
+        "!03:0g",
+        "!class:nothing",
+        "!0000:82.0.0",
+        "!*:*",
+        "!!03:00.0",
+        "!03:00.0=yes",
+        "![03:00.0]",
+        "03:00.0!",
+    ];
+    let files = [
+        "/etc/xen/pciback.conf.d/99-broken.conf",
+        "/etc/cmdline.d/99-broken.conf",
+        "/etc/modprobe.d/99-broken.conf",
+        "/run/modprobe.d",
+    ];
     prop_oneof![
-        3 => (FILES, prop::sample::select(lines.to_vec())).prop_map(|(source, line)| Unread::Line(source, line)),
-        3 => (CMDLINES, prop::sample::select(parameters.to_vec())).prop_map(|(source, parameter)| Unread::Parameter(source, parameter)),
-        3 => (0..SOURCES.len(), prop::sample::select(items.to_vec())).prop_map(|(source, item)| Unread::Item(source, item)),
+        3 => (FILES, prop::sample::select(lines.to_vec()))
+            .prop_map(|(source, line)| Unread::Line(source, line)),
+        3 => (CMDLINES, prop::sample::select(parameters.to_vec()))
+            .prop_map(|(source, parameter)| Unread::Parameter(source, parameter)),
+        3 => (0..SOURCES.len(), prop::sample::select(items.to_vec()))
+            .prop_map(|(source, item)| Unread::Item(source, item)),
         1 => prop::sample::select(files.to_vec()).prop_map(Unread::Broken),
     ]
 }
@@ -113,7 +159,8 @@ impl Question {
     }
 }
 
-/// Ways to write a keep on the command line: a list may be parted by anything, and so may a `!` and what it keeps. `X` stands for the selector.
+/// Ways to write a keep on the command line. Any separator may stand in a list, and between a `!`
+/// and its selector. `X` stands for the selector.
 const PARTED: [&str; 13] = [
     "pciseize.hide=!(X)",
     "pciseize.hide=(!X)",
@@ -130,13 +177,15 @@ const PARTED: [&str; 13] = [
     "pciback.hide=,!,,X,",
 ];
 
-fn shown(value: impl Show) -> String {
+fn shown(value: impl ufmt::uDisplay) -> String {
     let mut line = Line::new();
-    value.show(&mut line);
-    String::from_utf8(line.bytes().to_vec()).expect("what is shown is UTF-8")
+    pciseize::put!(&mut line, "{}", value);
+    String::from_utf8(line.bytes().to_vec()).expect("the text is UTF-8")
 }
 
-/// The devices of a plan without the item that is told of each, the first of those that ask for it or keep it: two requests may differ in nothing else.
+/// The devices of a plan, without the fields that depend on the item shown for each device. That
+/// item is the first that asks for the device or keeps it, so two orders of the same items may
+/// differ in these fields, and only in these.
 fn undated(plan: &Plan) -> BTreeSet<String> {
     let devices = plan.list("devices").iter().cloned();
     let stripped = devices.map(|mut device| {
@@ -144,7 +193,7 @@ fn undated(plan: &Plan) -> BTreeSet<String> {
         if device["action"] != "absent" {
             device["selector"] = Value::Null;
         }
-        // These tell of an item.
+        // These warnings mention an item.
         if ["keep", "mismatch"].contains(&text(&device["action"]).as_str()) {
             device["warnings"] = Value::Null;
         }
@@ -156,7 +205,7 @@ fn undated(plan: &Plan) -> BTreeSet<String> {
 proptest! {
     #![proptest_config(config())]
 
-    /// However it is written, it is understood as it is meant; and what is printed is the same selector again.
+    /// The program understands every way to write a selector, and prints the same selector.
     #[test]
     fn printing_and_parsing_is_the_identity(meant in item::selector(), style: u64) {
         let item = item::written(meant, style, false);
@@ -167,7 +216,7 @@ proptest! {
         prop_assert_eq!(Selector::parse(item.selector.canonical().as_bytes()), Ok(parsed));
     }
 
-    /// A matcher that compares everything with everything finds the same.
+    /// A matcher that compares every item with every function gives the same result.
     #[test]
     fn a_naive_reading_of_the_contract_agrees(machine in machine(), wishes in wishes()) {
         let items = items(&machine, &wishes);
@@ -176,33 +225,45 @@ proptest! {
         let (actions, absent) = expected(&machine, &items, false);
         prop_assert_eq!(plan.actions(), actions, "{:?}", question.texts);
         prop_assert_eq!(plan.absent(), absent, "{:?}", question.texts);
-        let is_as_asked = plan.absent().is_empty() && plan.actions().values().all(|action| ["seize", "keep"].contains(&action.as_str()));
+        let is_done = |action: &String| ["seize", "keep"].contains(&action.as_str());
+        let is_as_asked = plan.absent().is_empty() && plan.actions().values().all(is_done);
         prop_assert_eq!(plan.exit, if is_as_asked { Exit::AsAsked } else { Exit::NotAsAsked });
     }
 
-    /// What is told of a device is what sysfs has of it, and the item that asked for it.
+    /// The plan shows the facts in sysfs, and an item that asked for the device.
     #[test]
     fn facts_are_true(machine in machine(), wishes in wishes()) {
         let items = items(&machine, &wishes);
         let plan = Question::new(&machine, &items).plan();
         for device in plan.list("devices").iter().filter(|device| device["action"] != "absent") {
-            let function = machine.iter().find(|function| device["address"] == function.address).expect("a function of the machine");
+            let function = machine
+                .iter()
+                .find(|function| device["address"] == function.address)
+                .expect("a function of the machine");
             prop_assert_eq!(&device["path"], &function.path);
-            for (key, id) in ["vendor", "device", "subvendor", "subdevice"].iter().zip(&function.ids) {
+            let keys = ["vendor", "device", "subvendor", "subdevice"];
+            for (key, id) in keys.iter().zip(&function.ids) {
                 prop_assert_eq!(&device[key], id);
             }
             prop_assert_eq!(&device["class"], &function.class);
             prop_assert_eq!(device["driver"].as_str(), function.driver);
             let (selector, source) = (text(&device["selector"]), text(&device["source"]));
-            let is_that = |(at, item): &&(usize, Item)| item.selector.canonical() == selector && SOURCES[*at] == source;
+            let is_that = |(at, item): &&(usize, Item)| {
+                item.selector.canonical() == selector && SOURCES[*at] == source
+            };
             let item = items.iter().find(is_that).map(|(_, item)| item);
-            prop_assert!(item.is_some(), "nobody wrote {selector} in {source}");
+            prop_assert!(item.is_some(), "there is no {selector} in {source}");
             prop_assert_ne!(meets(&item.expect("it is some").selector, function), Meets::Not);
         }
     }
 
     #[test]
-    fn an_item_more_never_removes_a_seizure(machine in machine(), wishes in wishes(), more in (0..SOURCES.len(), wish(Just(false))), at: Index) {
+    fn an_item_more_never_removes_a_seizure(
+        machine in machine(),
+        wishes in wishes(),
+        more in (0..SOURCES.len(), wish(Just(false))),
+        at: Index
+    ) {
         let mut items = items(&machine, &wishes);
         let before = Question::new(&machine, &items).plan().seized();
         items.insert(at.index(items.len() + 1), (more.0, more.1.item(&machine)));
@@ -211,7 +272,12 @@ proptest! {
     }
 
     #[test]
-    fn a_bad_item_changes_nothing_else(machine in machine(), wishes in wishes(), source in 0..SOURCES.len(), bad in bad_item()) {
+    fn a_bad_item_changes_nothing_else(
+        machine in machine(),
+        wishes in wishes(),
+        source in 0..SOURCES.len(),
+        bad in bad_item()
+    ) {
         let items = items(&machine, &wishes);
         let question = Question::new(&machine, &items);
         let before = question.plan();
@@ -220,66 +286,102 @@ proptest! {
         let after = worse.plan();
         prop_assert_eq!(before.list("devices"), after.list("devices"));
         prop_assert_eq!(after.exit, Exit::NotAsAsked);
-        let problems: Vec<&Value> = after.list("problems").iter().filter(|problem| !before.list("problems").contains(problem)).collect();
+        let problems: Vec<&Value> = after
+            .list("problems")
+            .iter()
+            .filter(|problem| !before.list("problems").contains(problem))
+            .collect();
         prop_assert_eq!(problems.len(), 1, "{}", after.json);
         prop_assert_eq!(&problems[0]["source"], SOURCES[source]);
         prop_assert_eq!(&problems[0]["text"], bad.as_str());
     }
 
-    /// Nothing is taken that was not, what is taken no more was asked for without a place, and whatever names a place still counts.
+    /// An unreadable keep only removes seizures. Items that name an exact place still count; the
+    /// devices that are no longer seized were asked for without one.
     #[test]
-    fn an_unreadable_keep_only_takes_away(machine in machine(), wishes in wishes(), unread in unread()) {
+    fn an_unreadable_keep_only_takes_away(
+        machine in machine(),
+        wishes in wishes(),
+        unread in unread()
+    ) {
         let items = items(&machine, &wishes);
         let question = Question::new(&machine, &items);
         let before = question.plan().seized();
         let after = question.with(unread).plan();
         prop_assert!(after.seized().is_subset(&before), "{before:?} became {:?}", after.seized());
         for address in before.difference(&after.seized()) {
-            let function = machine.iter().find(|function| function.address == *address).expect("a function of the machine");
-            let mut asking = items.iter().map(|(_, item)| item).filter(|item| !item.is_keep && meets(&item.selector, function) == Meets::Yes);
-            prop_assert!(!asking.any(|item| item.selector.names_a_place()), "{address} was asked for by its place");
+            let function = machine
+                .iter()
+                .find(|function| function.address == *address)
+                .expect("a function of the machine");
+            let asks = |item: &Item| {
+                !item.is_keep && meets(&item.selector, function) == Meets::Yes
+            };
+            let names_it = |(_, item): &(usize, Item)| asks(item) && item.selector.names_a_place();
+            prop_assert!(!items.iter().any(names_it), "an item names the place of {address}");
         }
         prop_assert_eq!(after.actions(), expected(&machine, &items, true).0);
         prop_assert_eq!(after.exit, Exit::NotAsAsked);
     }
 
-    /// Neither the order of items nor where each stands.
+    /// Neither the order nor the source of an item matters.
     #[test]
-    fn order_never_matters(machine in machine(), wishes in wishes(), shuffled in Just(()).prop_perturb(|(), mut random| random.random::<u64>()), sources in vec(0..SOURCES.len(), 9)) {
+    fn order_never_matters(
+        machine in machine(),
+        wishes in wishes(),
+        shuffled in Just(()).prop_perturb(|(), mut random| random.random::<u64>()),
+        sources in vec(0..SOURCES.len(), 9)
+    ) {
         let items = items(&machine, &wishes);
         let mut others = items.clone();
-        others.sort_by_key(|(_, item)| item.text.bytes().fold(shuffled, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)));
+        let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        others.sort_by_key(|(_, item)| item.text.bytes().fold(shuffled, mix));
         others.iter_mut().zip(sources).for_each(|((source, _), other)| *source = other);
-        let (one, other) = (Question::new(&machine, &items).plan(), Question::new(&machine, &others).plan());
+        let one = Question::new(&machine, &items).plan();
+        let other = Question::new(&machine, &others).plan();
         prop_assert_eq!(undated(&one), undated(&other));
         prop_assert_eq!(one.exit, other.exit);
     }
 
     #[test]
-    fn a_keep_always_wins(machine in machine(), wishes in wishes(), keep in (0..SOURCES.len(), wish(Just(true))), at: Index) {
+    fn a_keep_always_wins(
+        machine in machine(),
+        wishes in wishes(),
+        keep in (0..SOURCES.len(), wish(Just(true))),
+        at: Index
+    ) {
         let mut items = items(&machine, &wishes);
         let keep = (keep.0, keep.1.item(&machine));
         items.insert(at.index(items.len() + 1), keep.clone());
         let seized = Question::new(&machine, &items).plan().seized();
-        for function in machine.iter().filter(|function| meets(&keep.1.selector, function) == Meets::Yes) {
-            prop_assert!(!seized.contains(&function.address), "{} is taken in spite of {}", function.address, keep.1.line());
+        let is_kept = |function: &&Function| meets(&keep.1.selector, function) == Meets::Yes;
+        for function in machine.iter().filter(is_kept) {
+            let (address, line) = (&function.address, keep.1.line());
+            prop_assert!(!seized.contains(address), "{address} is seized in spite of {line}");
         }
     }
 
-    /// However a `!` and its selector are parted.
+    /// A keep counts, however its `!` and its selector are separated.
     #[test]
-    fn a_keep_in_pieces_is_a_keep(machine in machine(), wishes in wishes(), keep in wish(Just(true)), source in CMDLINES, form in prop::sample::select(&PARTED[..])) {
+    fn a_keep_in_pieces_is_a_keep(
+        machine in machine(),
+        wishes in wishes(),
+        keep in wish(Just(true)),
+        source in CMDLINES,
+        form in prop::sample::select(&PARTED[..])
+    ) {
         let mut items = items(&machine, &wishes);
         let keep = keep.item(&machine);
         let mut question = Question::new(&machine, &items);
         question.write(source, &format!(" {}", form.replace('X', &keep.text)));
         items.push((source, keep));
         let plan = question.plan();
-        prop_assert_eq!(plan.actions(), expected(&machine, &items, false).0, "{:?}", question.texts);
+        let actions = expected(&machine, &items, false).0;
+        prop_assert_eq!(plan.actions(), actions, "{:?}", question.texts);
     }
 }
 
-/// What may stand in a file of a machine, of a user, or of nobody.
+/// The content of a file: a machine's, a user's, or nonsense.
 fn content() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(
         &[
@@ -323,14 +425,19 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
             "é",
         ][..],
     );
-    let piece = prop_oneof![4 => pieces.prop_map(|piece| piece.as_bytes().to_vec()), 1 => vec(any::<u8>(), 0..30), 1 => (any::<u8>(), 0..3000usize).prop_map(|(byte, count)| vec![byte; count])];
+    let piece = prop_oneof![
+        4 => pieces.prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 0..30),
+        1 => (any::<u8>(), 0..3000usize).prop_map(|(byte, count)| vec![byte; count]),
+    ];
     let pieces = vec(piece, 0..12).prop_map(|pieces| pieces.concat());
-    // More than any file may have.
-    let many = (pieces.clone(), 0..70_000usize).prop_map(|(pieces, length)| pieces.into_iter().cycle().take(length).collect());
+    // More than the program reads of any file.
+    let many = (pieces.clone(), 0..70_000usize)
+        .prop_map(|(pieces, length)| pieces.into_iter().cycle().take(length).collect());
     prop_oneof![20 => pieces, 1 => many]
 }
 
-/// Files and links where the program looks for something, with anything in them.
+/// Files and links with random content, at paths that the program reads.
 fn disorder() -> impl Strategy<Value = Vec<(Vec<u8>, Node)>> {
     let known = prop::sample::select(
         &[
@@ -355,19 +462,31 @@ fn disorder() -> impl Strategy<Value = Vec<(Vec<u8>, Node)>> {
             "/sys/bus/pci/drivers/pciback/irq_handlers",
         ][..],
     );
-    let odd = (prop::sample::select(&["/etc/xen/pciback.conf.d/", "/etc/modprobe.d/", "/sys/bus/pci/devices/"][..]), vec(1..=255u8, 1..255)).prop_map(
-        |(folder, name)| {
+    let odd = (
+        prop::sample::select(
+            &[
+                "/etc/xen/pciback.conf.d/",
+                "/etc/modprobe.d/",
+                "/sys/bus/pci/devices/",
+            ][..],
+        ),
+        vec(1..=255u8, 1..255),
+    )
+        .prop_map(|(folder, name)| {
             let name = name.into_iter().filter(|&byte| byte != b'/');
             folder.bytes().chain(name).chain(*b".conf").collect()
-        },
-    );
+        });
     let path = prop_oneof![8 => known.prop_map(|path| path.as_bytes().to_vec()), 1 => odd];
     let errno = prop::sample::select(&[Errno::EIO, Errno::EACCES, Errno::ELOOP, Errno(77)][..]);
-    let node = prop_oneof![8 => content().prop_map(Node::File), 4 => content().prop_map(Node::Link), 1 => errno.prop_map(Node::Broken)];
+    let node = prop_oneof![
+        8 => content().prop_map(Node::File),
+        4 => content().prop_map(Node::Link),
+        1 => errno.prop_map(Node::Broken),
+    ];
     vec((path, node), 1..10)
 }
 
-/// The tree with that in the place of what was there.
+/// The tree of the machine, with some nodes replaced.
 fn disordered(machine: &[Function], disorder: &[(Vec<u8>, Node)]) -> Tree {
     let mut tree = machine::tree(machine);
     tree.nodes.extend(disorder.iter().cloned());
@@ -377,9 +496,15 @@ fn disordered(machine: &[Function], disorder: &[(Vec<u8>, Node)]) -> Tree {
 proptest! {
     #![proptest_config(config())]
 
-    /// Whatever bytes are where: an answer in JSON that says whether all is as asked, and lines for people that stay lines.
+    /// On any bytes at all, the program answers. `plan --json` prints JSON, and every message stays
+    /// one line.
     #[test]
-    fn any_bytes_have_an_answer(machine in machine(), disorder in disorder(), section in content(), has_section: bool) {
+    fn any_bytes_have_an_answer(
+        machine in machine(),
+        disorder in disorder(),
+        section in content(),
+        has_section: bool
+    ) {
         let mut section = section;
         if has_section {
             section.resize(embedded::SECTION_SIZE, b'\n');
@@ -388,15 +513,22 @@ proptest! {
         for words in [&["plan", "--json"][..], &["plan"], &["check"], &["seize"]] {
             let mut tree = disordered(&machine, &disorder);
             let exit = run(&mut tree, words, &section);
-            prop_assert!(matches!(exit, Exit::AsAsked | Exit::NotAsAsked | Exit::Strict), "{words:?}: {exit:?}");
+            let is_known = matches!(exit, Exit::AsAsked | Exit::NotAsAsked | Exit::Strict);
+            prop_assert!(is_known, "{words:?}: {exit:?}");
             prop_assert!(exit != Exit::Strict || words == ["seize"]);
-            prop_assert!(words == ["seize"] || tree.touched.is_empty(), "{words:?}: {:?}", tree.touched);
+            let may_write = words == ["seize"];
+            let touched = &tree.touched;
+            prop_assert!(may_write || touched.is_empty(), "{words:?}: {touched:?}");
             prop_assert!(String::from_utf8(tree.printed.clone()).is_ok());
             for line in &tree.said {
-                prop_assert!(str::from_utf8(line).is_ok_and(|line| !line.contains(char::is_control)), "{}", String::from_utf8_lossy(line));
+                let line = str::from_utf8(line);
+                let is_line = line.is_ok_and(|line| !line.contains(char::is_control));
+                prop_assert!(is_line, "{line:?}");
             }
             if words == ["plan", "--json"] {
-                let json: Value = serde_json::from_slice(&tree.printed).map_err(|e| TestCaseError::fail(format!("{e}: {}", String::from_utf8_lossy(&tree.printed))))?;
+                let printed = String::from_utf8_lossy(&tree.printed);
+                let json: Value = serde_json::from_str(&printed)
+                    .map_err(|e| TestCaseError::fail(format!("{e}: {printed}")))?;
                 prop_assert_eq!(&json["schema"], 1);
                 prop_assert!(json["devices"].is_array() && json["problems"].is_array());
             }

@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::tree::Tree;
 
-/// A PCI function, every fact as the text that people know it by.
+/// A PCI function. Every fact is in the textual form that users know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     /// `0000:03:00.0`
@@ -16,7 +16,7 @@ pub struct Function {
     /// 6 digits.
     pub class: String,
     pub driver: Option<&'static str>,
-    /// What the link in `/sys/bus/pci/devices` says.
+    /// The target of the link in `/sys/bus/pci/devices`.
     pub link: String,
 }
 
@@ -25,20 +25,25 @@ impl Function {
         self.class.starts_with("06")
     }
 
-    /// Whether Xen has no number for its domain.
+    /// Whether Xen cannot number the function's domain.
     pub fn is_beyond_xen(&self) -> bool {
         self.address.len() > "0000:00:00.0".len()
     }
 
     pub fn modalias(&self) -> String {
-        let [vendor, device, subvendor, subdevice] = self.ids.each_ref().map(|id| format!("0000{}", id.to_uppercase()));
+        let [vendor, device, subvendor, subdevice] = self
+            .ids
+            .each_ref()
+            .map(|id| format!("0000{}", id.to_uppercase()));
         let (class, rest) = self.class.split_at(2);
         let (subclass, interface) = rest.split_at(2);
-        format!("pci:v{vendor}d{device}sv{subvendor}sd{subdevice}bc{class}sc{subclass}i{interface}\n")
+        format!(
+            "pci:v{vendor}d{device}sv{subvendor}sd{subdevice}bc{class}sc{subclass}i{interface}\n"
+        )
     }
 }
 
-/// Few, so that items meet them, and among them 0 and the largest.
+/// A few models, so that items match often; among them ids of 0 and the largest.
 const MODELS: [[&str; 4]; 6] = [
     ["10de", "1b80", "1043", "85a4"],
     ["10de", "1b80", "1458", "3701"],
@@ -49,13 +54,16 @@ const MODELS: [[&str; 4]; 6] = [
 ];
 
 const BRIDGE: &str = "060400";
-const CLASSES: [&str; 12] = [BRIDGE, BRIDGE, BRIDGE, "030000", "040300", "040100", "020000", "028000", "0c0330", "0c0320", "060100", "088000"];
+const CLASSES: [&str; 12] = [
+    BRIDGE, BRIDGE, BRIDGE, "030000", "040300", "040100", "020000", "028000", "0c0330", "0c0320",
+    "060100", "088000",
+];
 
-/// Where functions may be: a root bus, or the bus behind a bridge.
+/// A bus for functions: a root bus, or the bus behind a bridge.
 struct Bus {
     domain: u32,
     number: u32,
-    /// The place of the bridge; empty at a root bus.
+    /// The path of the bridge; empty at a root bus.
     path: String,
     link: String,
 }
@@ -76,29 +84,46 @@ fn draft() -> impl Strategy<Value = Draft> {
     let class = prop::sample::select(&CLASSES[..]);
     let device = prop::sample::select(&[0, 1, 0x10, 0x1f][..]);
     let driver = prop::option::of(prop::sample::select(&["nouveau", "xhci_hcd"][..]));
-    (any::<prop::sample::Index>(), device, 0u8..8, model, class, driver).prop_map(|(bus, device, function, model, class, driver)| Draft {
-        bus,
+    (
+        any::<prop::sample::Index>(),
         device,
-        function,
+        0u8..8,
         model,
         class,
         driver,
-    })
+    )
+        .prop_map(|(bus, device, function, model, class, driver)| Draft {
+            bus,
+            device,
+            function,
+            model,
+            class,
+            driver,
+        })
 }
 
-/// Some functions, in the order in which their buses have numbers.
+/// Some functions, ordered by the numbers of their buses.
 pub fn machine() -> impl Strategy<Value = Vec<Function>> {
     vec(draft(), 1..14).prop_map(build)
 }
 
 fn build(drafts: Vec<Draft>) -> Vec<Function> {
-    let root = |domain, number, link: &str| Bus { domain, number, path: String::new(), link: link.to_owned() };
+    let root = |domain, number, link: &str| Bus {
+        domain,
+        number,
+        path: String::new(),
+        link: link.to_owned(),
+    };
     let mut buses = vec![
         root(0, 0, "../../../devices/pci0000:00"),
         root(0, 0x40, "../../../devices/pci0000:40"),
         root(1, 0, "../../../devices/pci0001:00"),
-        // Behind a VMD, where Linux makes up domains.
-        root(0x10000, 0xe0, "../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0"),
+        // Behind a VMD, where Linux makes up domain numbers.
+        root(
+            0x10000,
+            0xe0,
+            "../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0",
+        ),
     ];
     let mut functions: Vec<Function> = Vec::new();
     for (number, draft) in (1u32..).zip(drafts) {
@@ -108,17 +133,33 @@ fn build(drafts: Vec<Draft>) -> Vec<Function> {
         if functions.iter().any(|function| function.address == address) {
             continue;
         }
-        let path = if bus.path.is_empty() { address.clone() } else { format!("{}/{step}", bus.path) };
+        let path = if bus.path.is_empty() {
+            address.clone()
+        } else {
+            format!("{}/{step}", bus.path)
+        };
         let link = format!("{}/{address}", bus.link);
         if draft.class == BRIDGE {
-            buses.push(Bus { domain: buses[draft.bus.index(buses.len())].domain, number, path: path.clone(), link: link.clone() });
+            buses.push(Bus {
+                domain: buses[draft.bus.index(buses.len())].domain,
+                number,
+                path: path.clone(),
+                link: link.clone(),
+            });
         }
-        functions.push(Function { address, path, ids: draft.model.map(str::to_owned), class: draft.class.to_owned(), driver: draft.driver, link });
+        functions.push(Function {
+            address,
+            path,
+            ids: draft.model.map(str::to_owned),
+            class: draft.class.to_owned(),
+            driver: draft.driver,
+            link,
+        });
     }
     functions
 }
 
-/// A dom0 with these functions, where nobody asks for anything.
+/// A dom0 with these functions and without requests.
 pub fn tree(functions: &[Function]) -> Tree {
     let mut tree = Tree::default();
     tree.file("/proc/cmdline", "quiet\n");
@@ -130,7 +171,10 @@ pub fn tree(functions: &[Function]) -> Tree {
         tree.file(format!("{folder}/modalias"), function.modalias());
         tree.file(format!("{folder}/driver_override"), "(null)\n");
         if let Some(driver) = function.driver {
-            tree.link(format!("{folder}/driver"), format!("../../../../bus/pci/drivers/{driver}"));
+            tree.link(
+                format!("{folder}/driver"),
+                format!("../../../../bus/pci/drivers/{driver}"),
+            );
         }
     }
     tree

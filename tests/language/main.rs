@@ -1,14 +1,15 @@
-//! The request language on generated machines with generated requests.
+//! Tests the request language on generated machines with generated requests.
 //!
 //! | room | |
 //! | --- | --- |
-//! | `tree` | a machine that stands still, of any bytes |
+//! | `tree` | a machine that does not change, with any bytes in its files |
 //! | `machine` | functions, buses and bridges |
-//! | `item` | items, put together from what they mean, so that the meaning is known without a parser |
-//! | `plan` | what the program says, and what is to be said |
-//! | `laws` | what holds for every request |
+//! | `item` | items, generated from their meaning, so that tests need no parser |
+//! | `plan` | the plan of the program, and the expected one |
+//! | `laws` | the laws that hold for every request |
 //!
-//! A case that fails is shrunk, shown, and kept in `laws.regressions`, to be played first from then on: commit it. `PROPTEST_CASES` in the environment plays another number.
+//! A failing case is shrunk, printed, and kept in `laws.regressions`. Later runs play it first:
+//! commit it. `PROPTEST_CASES` in the environment sets the number of cases.
 
 mod item;
 mod laws;

@@ -1,4 +1,4 @@
-//! Asking the program what it would do, and saying the same without it.
+//! Asks the program for its plan, and computes the same plan without the program.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use std::{
 use pciseize::{
     cli::{Exit, Invocation, Memory},
     report::Stage,
-    request::{Request, embedded},
+    request::{Request, source::embedded},
 };
 use serde_json::Value;
 
@@ -20,20 +20,26 @@ use crate::{
     tree::Tree,
 };
 
-/// What the program keeps is large: made anew for each run it would take longer than the run. No more laws than these are tried at a time.
+/// [`Memory`] is large, and making one takes longer than a run, so runs share these. At most as
+/// many tests as there are memories run at a time.
 static MEMORIES: [Mutex<Memory>; 8] = [const { Mutex::new(Memory::new()) }; 8];
 
-/// Runs the program with these words.
+/// Runs the program with these arguments.
 pub fn run(tree: &mut Tree, words: &[&str], embedded: &[u8]) -> Exit {
     const NOTHING: Request = Request::new();
-    let words: Vec<CString> = words.iter().map(|word| CString::new(*word).expect("a word without NUL")).collect();
+    let words: Vec<CString> = words
+        .iter()
+        .map(|word| CString::new(*word).expect("a word without NUL"))
+        .collect();
     let mut invocation = Invocation::new();
-    invocation.read(words.iter().map(CString::as_c_str)).unwrap_or_else(|usage| panic!("{}", usage.message));
+    invocation
+        .read(words.iter().map(CString::as_c_str))
+        .unwrap_or_else(|usage| panic!("{}", usage.message));
     let mut memory = MEMORIES
         .iter()
         .find_map(|memory| match memory.try_lock() {
             Ok(memory) => Some(memory),
-            // Left behind by a case that failed.
+            // A failed case leaves its memory poisoned.
             Err(TryLockError::Poisoned(memory)) => Some(memory.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         })
@@ -43,14 +49,14 @@ pub fn run(tree: &mut Tree, words: &[&str], embedded: &[u8]) -> Exit {
     invocation.run(tree, &mut memory, Stage::Host, embedded)
 }
 
-/// What `plan --json` says.
+/// The output of `plan --json`.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub exit: Exit,
     pub json: Value,
 }
 
-/// Where an item may stand.
+/// The sources of items.
 pub const SOURCES: [&str; 8] = [
     "embedded",
     "/etc/xen/pciback.conf",
@@ -62,13 +68,13 @@ pub const SOURCES: [&str; 8] = [
     "/proc/cmdline",
 ];
 
-/// Those of [`SOURCES`] that have an item a line.
+/// The [`SOURCES`] with one item a line.
 pub const FILES: Range<usize> = 0..4;
 
-/// Those that have parameters of the kernel.
+/// The [`SOURCES`] with kernel parameters.
 pub const CMDLINES: Range<usize> = 5..8;
 
-/// A machine, and a text for each source that has one.
+/// A machine, and the text of each source.
 #[derive(Clone, Debug)]
 pub struct Question {
     pub machine: Vec<Function>,
@@ -77,16 +83,23 @@ pub struct Question {
 }
 
 impl Question {
-    /// The items, each in its source.
-    pub fn new<'i>(machine: &[Function], items: impl IntoIterator<Item = &'i (usize, Item)>) -> Question {
-        let mut question = Question { machine: machine.to_vec(), texts: BTreeMap::new(), broken: BTreeSet::new() };
+    /// A question with these items, each in its source.
+    pub fn new<'i>(
+        machine: &[Function],
+        items: impl IntoIterator<Item = &'i (usize, Item)>,
+    ) -> Question {
+        let mut question = Question {
+            machine: machine.to_vec(),
+            texts: BTreeMap::new(),
+            broken: BTreeSet::new(),
+        };
         for (source, item) in items {
             question.ask(*source, &item.line());
         }
         question
     }
 
-    /// Adds an item, as it is written in that source.
+    /// Adds an item, in the syntax of its source.
     pub fn ask(&mut self, source: usize, item: &str) {
         if FILES.contains(&source) {
             self.write(source, &format!("{item}\n"));
@@ -102,7 +115,7 @@ impl Question {
         *self.texts.entry(SOURCES[source]).or_default() += text;
     }
 
-    /// What the program says.
+    /// The answer of the program.
     pub fn plan(&self) -> Plan {
         let mut tree = machine::tree(&self.machine);
         for (source, text) in &self.texts {
@@ -111,18 +124,26 @@ impl Question {
             }
         }
         for source in &self.broken {
-            tree.nodes.insert(source.as_bytes().to_vec(), crate::tree::Node::Broken(pciseize::host::Errno::EIO));
+            tree.nodes.insert(
+                source.as_bytes().to_vec(),
+                crate::tree::Node::Broken(pciseize::host::Errno::EIO),
+            );
         }
         let text = self.texts.get(SOURCES[0]).map_or("", String::as_str);
-        let exit = run(&mut tree, &["plan", "--json"], &embedded::section(text.as_bytes()).expect("few items fit"));
+        let exit = run(
+            &mut tree,
+            &["plan", "--json"],
+            &embedded::section(text.as_bytes()).expect("few items fit"),
+        );
         assert_eq!(tree.touched, [""; 0], "plan changes nothing");
-        let json = serde_json::from_slice(&tree.printed).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&tree.printed)));
+        let json = serde_json::from_slice(&tree.printed)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&tree.printed)));
         Plan { exit, json }
     }
 }
 
 impl Item {
-    /// The item with its `!`.
+    /// The text of the item, with its `!`.
     pub fn line(&self) -> String {
         (if self.is_keep { "!" } else { "" }).to_owned() + &self.text
     }
@@ -130,44 +151,67 @@ impl Item {
 
 impl Plan {
     pub fn list(&self, key: &str) -> &[Value] {
-        self.json[key].as_array().unwrap_or_else(|| panic!("no {key}: {}", self.json))
+        self.json[key]
+            .as_array()
+            .unwrap_or_else(|| panic!("no {key}: {}", self.json))
     }
 
-    /// What is to be done with each function that is there.
+    /// The action for each function that is present.
     pub fn actions(&self) -> BTreeMap<String, String> {
-        let there = self.list("devices").iter().filter(|device| device["action"] != "absent");
-        let actions: Vec<_> = there.map(|device| (text(&device["address"]), text(&device["action"]))).collect();
+        let there = self
+            .list("devices")
+            .iter()
+            .filter(|device| device["action"] != "absent");
+        let actions: Vec<_> = there
+            .map(|device| (text(&device["address"]), text(&device["action"])))
+            .collect();
         let count = actions.len();
         let actions: BTreeMap<_, _> = actions.into_iter().collect();
-        assert_eq!(actions.len(), count, "a device is listed twice: {}", self.json);
+        assert_eq!(
+            actions.len(),
+            count,
+            "a device is listed twice: {}",
+            self.json
+        );
         actions
     }
 
     pub fn seized(&self) -> BTreeSet<String> {
-        self.actions().into_iter().filter(|(_, action)| action == "seize").map(|(address, _)| address).collect()
+        self.actions()
+            .into_iter()
+            .filter(|(_, action)| action == "seize")
+            .map(|(address, _)| address)
+            .collect()
     }
 
-    /// What was asked for and is not there.
+    /// The requested devices that are absent.
     pub fn absent(&self) -> BTreeSet<String> {
-        self.list("devices").iter().filter(|device| device["action"] == "absent").map(|device| text(&device["selector"])).collect()
+        self.list("devices")
+            .iter()
+            .filter(|device| device["action"] == "absent")
+            .map(|device| text(&device["selector"]))
+            .collect()
     }
 }
 
 pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("not a text: {value}"))
+        .to_owned()
 }
 
-/// How a selector and a function stand to each other.
+/// How a selector relates to a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meets {
-    /// It means another one.
+    /// The selector means another function.
     Not,
-    /// Another device is at that place.
+    /// Another device is at the place that the selector names.
     Mismatch,
     Yes,
 }
 
-/// Compares what the program would show of both, text with text, by the contract's table.
+/// Compares the printed forms of both, by the contract's table.
 pub fn meets(selector: &Selector, function: &Function) -> Meets {
     let canonical = selector.canonical();
     let yes = |is: bool| if is { Meets::Yes } else { Meets::Not };
@@ -179,7 +223,9 @@ pub fn meets(selector: &Selector, function: &Function) -> Meets {
         };
     }
     match (canonical.strip_prefix("class:"), canonical.contains('.')) {
-        (Some("audio"), _) => yes(function.class.starts_with("0401") || function.class.starts_with("0403")),
+        (Some("audio"), _) => {
+            yes(function.class.starts_with("0401") || function.class.starts_with("0403"))
+        }
         (Some(digits), _) => yes(function.class.starts_with(digits)),
         (None, true) => yes(is_place(&canonical, function)),
         (None, false) => yes(is_identity(&canonical, function)),
@@ -187,35 +233,57 @@ pub fn meets(selector: &Selector, function: &Function) -> Meets {
 }
 
 fn is_place(place: &str, function: &Function) -> bool {
-    let known = if place.contains('/') { &function.path } else { &function.address };
-    let fields = |text: &str| -> Vec<String> { text.split([':', '.', '/']).map(str::to_owned).collect() };
+    let known = if place.contains('/') {
+        &function.path
+    } else {
+        &function.address
+    };
+    let fields =
+        |text: &str| -> Vec<String> { text.split([':', '.', '/']).map(str::to_owned).collect() };
     let (wanted, known) = (fields(place), fields(known));
-    wanted.len() == known.len() && wanted.iter().zip(&known).all(|(wanted, known)| wanted == "*" || wanted == known)
+    wanted.len() == known.len()
+        && wanted
+            .iter()
+            .zip(&known)
+            .all(|(wanted, known)| wanted == "*" || wanted == known)
 }
 
 fn is_identity(ids: &str, function: &Function) -> bool {
-    ids.split(':').zip(&function.ids).all(|(wanted, known)| wanted == "*" || wanted == known)
+    ids.split(':')
+        .zip(&function.ids)
+        .all(|(wanted, known)| wanted == "*" || wanted == known)
 }
 
-/// What is to be done with each function that is there, and what is absent: every item with every function, one after another.
+/// The action for each present function, and the absent requests. Compares every item with every
+/// function.
 pub fn expected<'i>(
     machine: &[Function],
     items: impl IntoIterator<Item = &'i (usize, Item)>,
     lacks_keep: bool,
 ) -> (BTreeMap<String, String>, BTreeSet<String>) {
     let items: Vec<&Item> = items.into_iter().map(|(_, item)| item).collect();
-    let (keeps, wishes): (Vec<&Item>, Vec<&Item>) = items.into_iter().partition(|item| item.is_keep);
+    let (keeps, wishes): (Vec<&Item>, Vec<&Item>) =
+        items.into_iter().partition(|item| item.is_keep);
     let mut actions = BTreeMap::new();
     let mut met: BTreeSet<String> = BTreeSet::new();
     for function in machine {
         let answers: Vec<(&Item, Meets)> = wishes
             .iter()
             .map(|&item| (item, meets(&item.selector, function)))
-            .filter(|(item, meets)| *meets != Meets::Not && !(function.is_bridge() && item.selector.passes_over_bridges()))
+            .filter(|(item, meets)| {
+                *meets != Meets::Not
+                    && !(function.is_bridge() && item.selector.passes_over_bridges())
+            })
             .collect();
         met.extend(answers.iter().map(|(item, _)| item.selector.canonical()));
-        let asking: Vec<&Selector> = answers.iter().filter(|(_, meets)| *meets == Meets::Yes).map(|(item, _)| &item.selector).collect();
-        let is_kept = keeps.iter().any(|keep| meets(&keep.selector, function) == Meets::Yes);
+        let asking: Vec<&Selector> = answers
+            .iter()
+            .filter(|(_, meets)| *meets == Meets::Yes)
+            .map(|(item, _)| &item.selector)
+            .collect();
+        let is_kept = keeps
+            .iter()
+            .any(|keep| meets(&keep.selector, function) == Meets::Yes);
         let action = if answers.is_empty() {
             continue;
         } else if asking.is_empty() {
@@ -231,6 +299,10 @@ pub fn expected<'i>(
         };
         actions.insert(function.address.clone(), action.to_owned());
     }
-    let absent = wishes.iter().map(|item| item.selector.canonical()).filter(|canonical| !met.contains(canonical)).collect();
+    let absent = wishes
+        .iter()
+        .map(|item| item.selector.canonical())
+        .filter(|canonical| !met.contains(canonical))
+        .collect();
     (actions, absent)
 }

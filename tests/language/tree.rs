@@ -1,65 +1,85 @@
-//! A machine that stands still: files, links and folders of any bytes, as they are.
+//! A machine that does not change: files, links and folders with any bytes.
 //!
-//! The model kernel (`tests/model/kernel.rs`) lives: it matches, probes and binds, and keeps what it tells of every call. Here nothing may happen at all, names and contents are any bytes, and a run
-//! takes microseconds, so that there can be very many. The fuzz targets use it too.
+//! The model kernel (`tests/model/kernel.rs`) matches, probes and binds, and records every call.
+//! Here nothing changes, names and contents are any bytes, and a run takes microseconds, so that
+//! tests can make very many. The fuzz targets use this tree too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pciseize::{
-    host::{Errno, Host, Level, Path, Turn},
+    host::{Compression, Console, Errno, Files, Level, Path, Programs, Task, Turn, Workers, Xen},
     text::Line,
 };
 
-/// What is at a path. Folders are there by what is in them.
+/// The node at a path. A folder exists if a node is below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     File(Vec<u8>),
     Link(Vec<u8>),
-    /// Nobody can read it.
+    /// Reading fails with this error.
     Broken(Errno),
 }
 
-/// The machine, and what the program has said to it.
+/// The machine, and the output of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     pub nodes: BTreeMap<Vec<u8>, Node>,
     pub printed: Vec<u8>,
     pub said: Vec<Vec<u8>>,
-    /// What it has tried to change. Nothing can be.
+    /// The changes that the program tried to make. All of them fail.
     pub touched: Vec<String>,
 }
 
 impl Tree {
     pub fn file(&mut self, path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) {
-        self.nodes.insert(path.as_ref().to_vec(), Node::File(content.as_ref().to_vec()));
+        self.nodes.insert(
+            path.as_ref().to_vec(),
+            Node::File(content.as_ref().to_vec()),
+        );
     }
 
     pub fn link(&mut self, path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) {
-        self.nodes.insert(path.as_ref().to_vec(), Node::Link(target.as_ref().to_vec()));
+        self.nodes
+            .insert(path.as_ref().to_vec(), Node::Link(target.as_ref().to_vec()));
     }
 
     fn touch(&mut self, how: &str, path: Path) -> Result<(), Errno> {
-        self.touched.push(format!("{how} {}", String::from_utf8_lossy(path)));
+        self.touched
+            .push(format!("{how} {}", String::from_utf8_lossy(path)));
         Err(Errno::EROFS)
     }
 
-    /// The paths below a folder, that folder's own left away.
+    /// The paths below a folder, relative to it.
     fn below<'t>(&'t self, folder: &'t [u8]) -> impl Iterator<Item = &'t [u8]> {
-        let inside = self.nodes.range(folder.to_vec()..).take_while(move |(path, _)| path.starts_with(folder));
+        let inside = self
+            .nodes
+            .range(folder.to_vec()..)
+            .take_while(move |(path, _)| path.starts_with(folder));
         inside.filter_map(move |(path, _)| path[folder.len()..].strip_prefix(b"/"))
     }
 
     fn node(&self, path: Path) -> Result<&Node, Errno> {
-        let missing = || if self.below(path).next().is_some() { Errno::EISDIR } else { Errno::ENOENT };
+        let missing = || {
+            if self.below(path).next().is_some() {
+                Errno::EISDIR
+            } else {
+                Errno::ENOENT
+            }
+        };
         self.nodes.get(path).ok_or_else(missing)
     }
 }
 
-impl Host for Tree {
-    fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+impl Files for Tree {
+    fn read<'b>(
+        &mut self,
+        path: Path,
+        offset: u64,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Errno> {
         let content = match self.node(path)? {
             Node::File(content) => content,
-            // The links of sysfs lead to folders.
+            // The links in sysfs point to folders.
             Node::Link(_) => return Err(Errno::EISDIR),
             Node::Broken(errno) => return Err(*errno),
         };
@@ -69,7 +89,7 @@ impl Host for Tree {
         Ok(&buffer[..length])
     }
 
-    fn link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    fn read_link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         let target = match self.node(path)? {
             Node::Link(target) => target,
             Node::File(_) => return Err(Errno::EINVAL),
@@ -86,33 +106,20 @@ impl Host for Tree {
             Some(Node::Broken(errno)) => return Err(*errno),
             Some(Node::Link(_)) | None => {}
         }
-        let names: BTreeSet<Vec<u8>> = self.below(path).map(|rest| rest.split(|&b| b == b'/').next().unwrap_or_default().to_vec()).collect();
+        let names: BTreeSet<Vec<u8>> = self
+            .below(path)
+            .map(|rest| {
+                rest.split(|&b| b == b'/')
+                    .next()
+                    .unwrap_or_default()
+                    .to_vec()
+            })
+            .collect();
         if names.is_empty() {
             return Err(Errno::ENOENT);
         }
-        // In no particular order, and so in one that nobody sorts by.
+        // The order is unspecified in Linux, so this order matches no sort key.
         names.iter().rev().for_each(|name| visit(self, name));
-        Ok(())
-    }
-
-    fn run(&mut self, path: Path, _: &[u8], _: &[u8]) -> Result<(), Errno> {
-        self.touch("run", path)
-    }
-
-    fn side_by_side(&mut self, _: &mut dyn FnMut() -> Option<usize>, _: u32, _: &dyn Fn(&mut Self, usize) -> Turn) {}
-
-    fn note(&mut self, _: usize, _: u32) {}
-
-    fn noted(&mut self, _: usize) -> u32 {
-        0
-    }
-
-    fn say(&mut self, _: Level, line: &Line) {
-        self.said.push(line.bytes().to_vec());
-    }
-
-    fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        self.printed.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -135,8 +142,49 @@ impl Host for Tree {
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
         self.touch("remove", path)
     }
+}
 
-    fn load_module(&mut self, path: Path, _: &[u8], _: bool) -> Result<(), Errno> {
+impl Programs for Tree {
+    fn run(&mut self, path: Path, _: &[&[u8]]) -> Result<(), Errno> {
+        self.touch("run", path)
+    }
+
+    fn load_module(&mut self, path: Path, _: &[u8], _: Compression) -> Result<(), Errno> {
         self.touch("load_module", path)
+    }
+}
+
+impl Workers for Tree {
+    fn side_by_side(
+        &mut self,
+        _: &mut dyn FnMut() -> Option<usize>,
+        _: u32,
+        _: &dyn Fn(&mut Self, usize) -> Turn,
+    ) {
+    }
+
+    fn signal(&mut self, _: u32) {}
+
+    fn signalled(&mut self) -> u32 {
+        0
+    }
+
+    fn post(&mut self, _: Task, _: u32) {}
+
+    fn posted(&mut self, _: Task) -> u32 {
+        0
+    }
+}
+
+impl Xen for Tree {}
+
+impl Console for Tree {
+    fn say(&mut self, _: Level, line: &Line) {
+        self.said.push(line.bytes().to_vec());
+    }
+
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.printed.extend_from_slice(bytes);
+        Ok(())
     }
 }

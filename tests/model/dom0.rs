@@ -1,8 +1,11 @@
-//! A dom0 that pciseize runs in: a kernel, time, and what comes in between.
+//! A simulated dom0 that pciseize runs in: a kernel, a clock, and disturbances.
 //!
-//! Time is counted in calls of the program. Before any of them other things may happen ([`Arrival`]); any may fail ([`Mishap`]), may never come back, or may be the last of its process ([`End`]).
+//! The clock counts the calls of the program. Before any call, other things may happen
+//! ([`Arrival`]). Any call may fail ([`Mishap`]), may never return, or may be the last of its
+//! process ([`End`]).
 //!
-//! A model cannot stop the library's code. Once a process is dead or stuck, nothing that it does has any effect, and every call says `EIO`.
+//! The model cannot stop the library's code. Once a process is dead or stuck, its calls have no
+//! effect and return `EIO`.
 
 use std::{
     collections::BTreeMap,
@@ -10,85 +13,95 @@ use std::{
 };
 
 use pciseize::{
-    host::{Errno, Host, LATE, Level, Path, Turn},
+    host::{
+        Compression, Console, Errno, Files, Host, LATE, Level, Path, Programs, Task, Turn, Workers,
+        Xen,
+    },
     text::Line,
 };
 
 use crate::kernel::{Driver, Kernel, NEVER, text};
 
-/// Something that happens while pciseize runs.
+/// A change in the machine while pciseize runs.
 #[derive(Clone, Debug)]
 pub struct Arrival {
-    /// Just before the call with this number, counted from 0.
+    /// The change happens just before the call with this number, counted from 0.
     pub before: usize,
-    pub what: What,
+    pub what: Change,
 }
 
 #[derive(Clone, Debug)]
-pub enum What {
-    /// A driver is loaded. Its probes go on for some calls, and end well or not.
-    Driver { driver: Driver, calls: usize, succeeds: bool },
-    /// Somebody else loads pciback, which takes so many calls.
+pub enum Change {
+    /// A driver is loaded. Its probes last `calls` calls, and succeed or fail.
+    Driver {
+        driver: Driver,
+        calls: usize,
+        succeeds: bool,
+    },
+    /// Another process loads pciback; loading lasts `calls` calls.
     Pciback { calls: usize },
-    /// A function goes away.
+    /// The function with this address disappears.
     Goes(String),
-    /// One that had gone is there again.
+    /// The function with this address, which had disappeared, comes back.
     Comes(String),
 }
 
-/// A call that fails.
+/// A call that is made to fail.
 #[derive(Clone, Debug)]
 pub struct Mishap {
-    pub call: Which,
+    pub call: CallMatch,
     pub errno: Errno,
-    /// Whether it has done its work all the same. Only loading a module is like that; other calls that fail do nothing.
+    /// Whether the call takes effect although it fails. Only loading a module can; other failing
+    /// calls change nothing.
     pub has_effect: bool,
 }
 
 #[derive(Clone, Debug)]
-pub enum Which {
-    /// The one with this number, counted from 0.
+pub enum CallMatch {
+    /// The call with this number, counted from 0.
     Number(usize),
-    /// Every one that is told like this in [`Dom0::trace`], its result left out.
+    /// Every call whose line in [`Dom0::trace`], without the result, is this text.
     Told(String),
 }
 
-/// A process that does not come to its end.
+/// The abnormal end of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct End {
-    /// In the call with this number.
+    /// The number of the call during which the process ends.
     pub call: usize,
-    pub how: How,
+    pub how: Ending,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// The process that makes the call is killed, after it.
+pub enum Ending {
+    /// The calling process is killed after the call.
     Dies,
-    /// The first process is killed after it, whoever makes the call.
+    /// The first process is killed after the call, even if another process makes the call.
     FirstDies,
-    /// It never comes back, and has done its work or not. Only what waits for a device or a module does that.
+    /// The call never returns; it may have taken effect. Only calls that wait for a device or a
+    /// module can hang.
     Hangs { has_effect: bool },
 }
 
-/// All that comes in between.
+/// All disturbances of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Fate {
     pub arrivals: Vec<Arrival>,
     pub mishaps: Vec<Mishap>,
     pub ends: Vec<End>,
-    /// Whose turn is next when several work side by side. Where it ends the first are next.
+    /// Picks the next task when several are ready. Once the schedule is used up, the first ready
+    /// task is next.
     pub schedule: Vec<u8>,
-    /// No further process can be begun.
+    /// No child process can be started.
     pub is_alone: bool,
 }
 
-/// A call that has failed.
+/// A call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     pub told: String,
     pub errno: Errno,
-    /// A [`Mishap`] did it, and not the kernel.
+    /// A [`Mishap`] caused the failure, not the kernel.
     pub is_mishap: bool,
 }
 
@@ -96,29 +109,30 @@ pub struct Failed {
 pub struct Dom0 {
     pub kernel: Kernel,
     pub fate: Fate,
-    /// Every call and its result, for whoever has to find out what went wrong.
+    /// Every call with its result, for debugging.
     pub trace: Option<Vec<String>>,
-    /// The reads and writes that failed, and all mishaps.
+    /// The failed reads and writes, and all mishaps.
     pub failed: Vec<Failed>,
-    /// The mishaps and ends that came to pass.
+    /// The ends that took place.
     pub ends: Vec<End>,
-    /// When the first process last asked for the driver of each function.
+    /// When the first process last read the driver link of each function.
     pub looked: BTreeMap<String, usize>,
-    /// When any process last asked for the override.
+    /// When any process last read the override of each function.
     pub checked: BTreeMap<String, usize>,
-    /// Whether somebody has been waited for until it was too late.
+    /// Whether a wait ran into its time limit.
     pub was_late: bool,
-    /// What the first process has waited for without end.
+    /// The call on which the first process waits for ever.
     pub waits_for_ever: Option<String>,
-    /// What was noted.
-    board: Vec<u32>,
-    /// Which task makes the calls now. `None`: the first process.
+    /// The value passed to `signal`.
+    signal: u32,
+    posts: BTreeMap<Task, u32>,
+    /// The task that makes the calls now; `None` is the first process.
     task: Option<usize>,
     is_gone: bool,
     is_task_gone: bool,
 }
 
-/// A call, not yet told.
+/// A call, not yet executed.
 #[derive(Clone, Copy)]
 struct Call<'c> {
     verb: &'static str,
@@ -129,11 +143,16 @@ struct Call<'c> {
 impl Call<'_> {
     fn told(&self) -> String {
         let [path, value] = [self.path, self.value].map(text);
-        let blank = if self.path.is_empty() || self.value.is_empty() { "" } else { " " };
+        let blank = if self.path.is_empty() || self.value.is_empty() {
+            ""
+        } else {
+            " "
+        };
         format!("{} {path}{blank}{value}", self.verb)
     }
 
-    /// Whether it may wait for ever: for a module, or for the lock of this function.
+    /// Returns `Some` if the call may wait for ever: `Some(None)` for a module,
+    /// `Some(Some(address))` for the lock of a function.
     fn waits(&self) -> Option<Option<&str>> {
         let writes = |end: &[u8]| self.verb == "write" && self.path.ends_with(end);
         if matches!(self.verb, "load" | "run") {
@@ -141,7 +160,13 @@ impl Call<'_> {
         } else if writes(b"/unbind") || writes(b"/bind") {
             Some(str::from_utf8(self.value).ok())
         } else if writes(b"/driver_override") {
-            Some(str::from_utf8(self.path).ok()?.strip_prefix("/sys/bus/pci/devices/")?.split('/').next())
+            Some(
+                str::from_utf8(self.path)
+                    .ok()?
+                    .strip_prefix("/sys/bus/pci/devices/")?
+                    .split('/')
+                    .next(),
+            )
         } else {
             None
         }
@@ -149,7 +174,7 @@ impl Call<'_> {
 }
 
 impl Dom0 {
-    /// One that nothing ever happens to.
+    /// A dom0 without disturbances.
     pub fn new(kernel: Kernel) -> Dom0 {
         Dom0 {
             kernel,
@@ -161,87 +186,152 @@ impl Dom0 {
             checked: BTreeMap::new(),
             was_late: false,
             waits_for_ever: None,
-            board: Vec::new(),
+            signal: 0,
+            posts: BTreeMap::new(),
             task: None,
             is_gone: false,
             is_task_gone: false,
         }
     }
 
-    /// The program begins: nothing has happened yet.
+    /// Resets the record of the last run.
     pub fn start_over(&mut self) {
         self.kernel.now = 0;
         self.kernel.events.clear();
-        self.kernel.functions.values_mut().for_each(|function| function.changed = 0);
+        self.kernel
+            .functions
+            .values_mut()
+            .for_each(|function| function.changed = 0);
         self.trace.iter_mut().for_each(Vec::clear);
         self.failed.clear();
         self.ends.clear();
         self.looked.clear();
         self.checked.clear();
-        self.board.clear();
-        (self.was_late, self.waits_for_ever, self.task, self.is_gone, self.is_task_gone) = (false, None, None, false, false);
+        self.signal = 0;
+        self.posts.clear();
+        (
+            self.was_late,
+            self.waits_for_ever,
+            self.task,
+            self.is_gone,
+            self.is_task_gone,
+        ) = (false, None, None, false, false);
     }
 
-    /// Whether the first process was neither killed nor stuck.
+    /// Whether the first process neither died nor got stuck.
     pub fn has_finished(&self) -> bool {
         !self.is_gone
     }
 
-    /// How many calls there have been.
+    /// The number of calls so far.
     pub fn calls(&self) -> usize {
         self.kernel.now
     }
 
-    /// Whether the process that makes the calls is there no more.
+    /// Whether the calling process is dead or stuck.
     fn is_past(&self) -> bool {
-        if self.task.is_some() { self.is_task_gone } else { self.is_gone }
+        if self.task.is_some() {
+            self.is_task_gone
+        } else {
+            self.is_gone
+        }
     }
 
     fn passes(&mut self) {
-        *(if self.task.is_some() { &mut self.is_task_gone } else { &mut self.is_gone }) = true;
+        *(if self.task.is_some() {
+            &mut self.is_task_gone
+        } else {
+            &mut self.is_gone
+        }) = true;
     }
 
-    /// Whatever comes between two calls.
+    /// Applies the changes that are due before the next call, and advances the clock.
     fn live(&mut self) {
         let number = self.kernel.now;
-        for arrival in self.fate.arrivals.iter().filter(|arrival| arrival.before == number) {
+        for arrival in self
+            .fate
+            .arrivals
+            .iter()
+            .filter(|arrival| arrival.before == number)
+        {
             match &arrival.what {
-                What::Driver { driver, calls, succeeds } => self.kernel.register_slowly(*driver, *calls, *succeeds),
-                What::Pciback { calls } => self.kernel.register_pciback_slowly(*calls),
-                What::Goes(address) => self.kernel.take_out(address),
-                What::Comes(address) => self.kernel.put_back(address),
+                Change::Driver {
+                    driver,
+                    calls,
+                    succeeds,
+                } => self.kernel.register_slowly(*driver, *calls, *succeeds),
+                Change::Pciback { calls } => self.kernel.register_pciback_slowly(*calls),
+                Change::Goes(address) => self.kernel.take_out(address),
+                Change::Comes(address) => self.kernel.put_back(address),
             }
         }
         self.kernel.advance();
         self.kernel.now += 1;
     }
 
-    /// Whatever comes between two calls, and then the call itself, if it is not to fail.
-    fn call<T>(&mut self, call: Call, act: impl FnOnce(&mut Kernel) -> Result<T, Errno>) -> Result<T, Errno> {
+    /// Applies the due changes, then makes the call unless it is to fail.
+    fn call<T>(
+        &mut self,
+        call: Call,
+        act: impl FnOnce(&mut Kernel) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
         if self.is_past() {
             return Err(Errno::EIO);
         }
         let number = self.kernel.now;
         self.live();
         let fails = |mishap: &&Mishap| match &mishap.call {
-            Which::Number(call) => *call == number,
-            Which::Told(told) => *told == call.told(),
+            CallMatch::Number(call) => *call == number,
+            CallMatch::Told(told) => *told == call.told(),
         };
-        // Of a file it means that there is none, and that is no failure.
+        // Reading: ENOENT says that the file does not exist, which is an answer, not a failure.
         let is_plausible = |mishap: &&Mishap| mishap.errno != Errno::ENOENT || call.verb == "write";
-        let mishap = self.fate.mishaps.iter().filter(is_plausible).find(fails).map(|mishap| (mishap.errno, mishap.has_effect && call.verb == "load"));
-        let end = self.fate.ends.iter().find(|end| end.call == number).copied();
-        // What is there no more has no lock.
-        let may_hang = || call.waits().is_some_and(|function| function.is_none_or(|address| self.kernel.functions.contains_key(address)));
-        let end = end.filter(|end| !matches!(end.how, How::Hangs { .. }) || self.task.is_some() && may_hang());
+        let mishap = self
+            .fate
+            .mishaps
+            .iter()
+            .filter(is_plausible)
+            .find(fails)
+            .map(|mishap| (mishap.errno, mishap.has_effect && call.verb == "load"));
+        let end = self
+            .fate
+            .ends
+            .iter()
+            .find(|end| end.call == number)
+            .copied();
+        // A function that has disappeared has no lock.
+        let may_hang = || {
+            call.waits().is_some_and(|function| {
+                function.is_none_or(|address| self.kernel.functions.contains_key(address))
+            })
+        };
+        let end = end.filter(|end| {
+            !matches!(end.how, Ending::Hangs { .. }) || self.task.is_some() && may_hang()
+        });
         self.ends.extend(end);
 
-        if let Some(End { how: How::Hangs { has_effect }, .. }) = end {
+        if let Some(End {
+            how: Ending::Hangs { has_effect },
+            ..
+        }) = end
+        {
             let done = has_effect && act(&mut self.kernel).is_ok();
-            if let Some(function) = call.waits().flatten().and_then(|address| self.kernel.functions.get_mut(address)) {
+            if let Some(function) = call
+                .waits()
+                .flatten()
+                .and_then(|address| self.kernel.functions.get_mut(address))
+            {
                 function.is_locked = true;
             }
-            self.tell(number, &call, if done { " hangs, having done it" } else { " hangs" });
+            self.tell(
+                number,
+                &call,
+                if done {
+                    " hangs, having done it"
+                } else {
+                    " hangs"
+                },
+            );
             self.is_task_gone = true;
             return Err(Errno::EIO);
         }
@@ -264,30 +354,47 @@ impl Dom0 {
             }
             Err(errno) => {
                 if mishap.is_some() || call.verb == "write" || call.verb == "read" {
-                    self.failed.push(Failed { told: call.told(), errno: *errno, is_mishap: mishap.is_some() });
+                    self.failed.push(Failed {
+                        told: call.told(),
+                        errno: *errno,
+                        is_mishap: mishap.is_some(),
+                    });
                 }
                 self.tell(number, &call, &format!(" = error {}", errno.0));
             }
             Ok(_) => self.tell(number, &call, ""),
         }
         match end.map(|end| end.how) {
-            Some(How::Dies) => self.passes(),
-            Some(How::FirstDies) => self.is_gone = true,
+            Some(Ending::Dies) => self.passes(),
+            Some(Ending::FirstDies) => self.is_gone = true,
             _ => {}
         }
-        if self.is_past() { Err(Errno::EIO) } else { result }
+        if self.is_past() {
+            Err(Errno::EIO)
+        } else {
+            result
+        }
     }
 
     fn tell(&mut self, number: usize, call: &Call, result: &str) {
         if let Some(trace) = &mut self.trace {
-            let who = self.task.map_or(String::new(), |task| format!(" task {task}"));
+            let who = self
+                .task
+                .map_or(String::new(), |task| format!(" task {task}"));
             trace.push(format!("{number}:{who} {}{result}", call.told()));
         }
     }
 
     /// The names in a folder.
     pub fn names(&mut self, path: Path) -> Result<Vec<String>, Errno> {
-        self.call(Call { verb: "list", path, value: b"" }, |kernel| kernel.names(&text(path)))
+        self.call(
+            Call {
+                verb: "list",
+                path,
+                value: b"",
+            },
+            |kernel| kernel.names(&text(path)),
+        )
     }
 }
 
@@ -305,7 +412,7 @@ impl DerefMut for Dom0 {
     }
 }
 
-/// Whatever has a dom0 below it: itself, or one that is lied about.
+/// A host with a [`Dom0`] below it: the dom0 itself, or a wrapper that falsifies its calls.
 pub trait Inhabited: Host + Sized {
     fn dom0(&mut self) -> &mut Dom0;
 }
@@ -316,11 +423,16 @@ impl Inhabited for Dom0 {
     }
 }
 
-/// Most turns of all tasks of a run: there are ten for a device at most.
+/// The most turns that all tasks of a run may take together. A device needs ten at most.
 const TURNS: usize = 10_000;
 
-/// Gives turns to the tasks, in the order of the schedule, until all are done, or stuck, or dead. Where all that are left wait for what nobody will note, it is too late.
-pub fn side_by_side<H: Inhabited>(host: &mut H, tasks: &mut dyn FnMut() -> Option<usize>, work: &dyn Fn(&mut H, usize) -> Turn) {
+/// Runs the tasks by turns, in the order of the schedule, until all are done, stuck or dead. If
+/// every remaining task waits and nobody will signal, the time limit is reached.
+pub fn side_by_side<H: Inhabited>(
+    host: &mut H,
+    tasks: &mut dyn FnMut() -> Option<usize>,
+    work: &dyn Fn(&mut H, usize) -> Turn,
+) {
     if host.dom0().is_gone {
         return;
     }
@@ -339,12 +451,14 @@ pub fn side_by_side<H: Inhabited>(host: &mut H, tasks: &mut dyn FnMut() -> Optio
         }
         return;
     }
-    // With each, whether it waits.
+    // Each open task, and whether it waits.
     let mut open: Vec<(usize, bool)> = numbers.map(|number| (number, false)).collect();
     let mut schedule = host.dom0().fate.schedule.clone().into_iter();
     for _ in 0..TURNS {
-        let is_noted = host.noted(0) != 0;
-        let ready: Vec<usize> = (0..open.len()).filter(|&at| is_noted || !open[at].1).collect();
+        let is_noted = host.signalled() != 0;
+        let ready: Vec<usize> = (0..open.len())
+            .filter(|&at| is_noted || !open[at].1)
+            .collect();
         if ready.is_empty() {
             if open.is_empty() {
                 return;
@@ -369,49 +483,76 @@ pub fn side_by_side<H: Inhabited>(host: &mut H, tasks: &mut dyn FnMut() -> Optio
 
 fn late(dom0: &mut Dom0) {
     dom0.was_late = true;
-    dom0.board.resize(dom0.board.len().max(1), 0);
-    if dom0.board[0] == 0 {
-        dom0.board[0] = LATE;
+    if dom0.signal == 0 {
+        dom0.signal = LATE;
     }
 }
 
-/// The function whose attribute that is.
+/// The address of the function that the path names together with `attribute`.
 fn function_with(path: Path, attribute: &str) -> Option<String> {
-    let rest = str::from_utf8(path).ok()?.strip_prefix("/sys/bus/pci/devices/")?;
+    let rest = str::from_utf8(path)
+        .ok()?
+        .strip_prefix("/sys/bus/pci/devices/")?;
     rest.strip_suffix(attribute).map(str::to_owned)
 }
 
-impl Host for Dom0 {
-    fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+impl Files for Dom0 {
+    fn read<'b>(
+        &mut self,
+        path: Path,
+        offset: u64,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Errno> {
         if let Some(address) = function_with(path, "/driver_override") {
             self.checked.insert(address, self.kernel.now);
         }
-        self.call(Call { verb: "read", path, value: b"" }, |kernel| {
-            let content = kernel.content(&text(path))?;
-            let rest = content.get(offset as usize..).unwrap_or_default();
-            let length = rest.len().min(buffer.len());
-            let read = &mut buffer[..length];
-            read.copy_from_slice(&rest[..length]);
-            Ok(&*read)
-        })
+        self.call(
+            Call {
+                verb: "read",
+                path,
+                value: b"",
+            },
+            |kernel| {
+                let content = kernel.content(&text(path))?;
+                let rest = content.get(offset as usize..).unwrap_or_default();
+                let length = rest.len().min(buffer.len());
+                let read = &mut buffer[..length];
+                read.copy_from_slice(&rest[..length]);
+                Ok(&*read)
+            },
+        )
     }
 
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
-        self.call(Call { verb: "write", path, value: bytes }, |kernel| kernel.store(&text(path), bytes))
+        self.call(
+            Call {
+                verb: "write",
+                path,
+                value: bytes,
+            },
+            |kernel| kernel.store(&text(path), bytes),
+        )
     }
 
-    fn link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    fn read_link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         if self.task.is_none()
             && let Some(address) = function_with(path, "/driver")
         {
             self.looked.insert(address, self.kernel.now);
         }
-        self.call(Call { verb: "link", path, value: b"" }, |kernel| {
-            let target = kernel.target(&text(path))?;
-            let link = buffer.get_mut(..target.len()).ok_or(Errno::ENAMETOOLONG)?;
-            link.copy_from_slice(target.as_bytes());
-            Ok(&*link)
-        })
+        self.call(
+            Call {
+                verb: "link",
+                path,
+                value: b"",
+            },
+            |kernel| {
+                let target = kernel.target(&text(path))?;
+                let link = buffer.get_mut(..target.len()).ok_or(Errno::ENAMETOOLONG)?;
+                link.copy_from_slice(target.as_bytes());
+                Ok(&*link)
+            },
+        )
     }
 
     fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
@@ -421,60 +562,161 @@ impl Host for Dom0 {
     }
 
     fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
-        self.call(Call { verb: "make_folder", path, value: b"" }, |_| Ok(()))
+        self.call(
+            Call {
+                verb: "make_folder",
+                path,
+                value: b"",
+            },
+            |_| Ok(()),
+        )
     }
 
     fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
-        self.call(Call { verb: "append", path, value: b"" }, |kernel| {
-            kernel.files.entry(text(path)).or_default().push_str(str::from_utf8(bytes).expect("what is written is UTF-8"));
-            Ok(())
-        })
+        self.call(
+            Call {
+                verb: "append",
+                path,
+                value: b"",
+            },
+            |kernel| {
+                kernel
+                    .files
+                    .entry(text(path))
+                    .or_default()
+                    .push_str(str::from_utf8(bytes).expect("the file is UTF-8"));
+                Ok(())
+            },
+        )
     }
 
     fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
-        self.call(Call { verb: "rename", path: from, value: to }, |kernel| {
-            let content = kernel.files.remove(&text(from)).ok_or(Errno::ENOENT)?;
-            kernel.files.insert(text(to), content);
-            Ok(())
-        })
+        self.call(
+            Call {
+                verb: "rename",
+                path: from,
+                value: to,
+            },
+            |kernel| {
+                let content = kernel.files.remove(&text(from)).ok_or(Errno::ENOENT)?;
+                kernel.files.insert(text(to), content);
+                Ok(())
+            },
+        )
     }
 
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
-        self.call(Call { verb: "remove", path, value: b"" }, |kernel| kernel.files.remove(&text(path)).map(drop).ok_or(Errno::ENOENT))
+        self.call(
+            Call {
+                verb: "remove",
+                path,
+                value: b"",
+            },
+            |kernel| {
+                kernel
+                    .files
+                    .remove(&text(path))
+                    .map(drop)
+                    .ok_or(Errno::ENOENT)
+            },
+        )
+    }
+}
+
+impl Programs for Dom0 {
+    fn load_module(
+        &mut self,
+        path: Path,
+        parameters: &[u8],
+        compression: Compression,
+    ) -> Result<(), Errno> {
+        self.call(
+            Call {
+                verb: "load",
+                path,
+                value: parameters,
+            },
+            |kernel| {
+                kernel.load(
+                    &text(path),
+                    parameters,
+                    compression == Compression::ByKernel,
+                )
+            },
+        )
     }
 
-    fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
-        self.call(Call { verb: "load", path, value: parameters }, |kernel| kernel.load(&text(path), parameters, compressed))
+    fn run(&mut self, path: Path, arguments: &[&[u8]]) -> Result<(), Errno> {
+        self.call(
+            Call {
+                verb: "run",
+                path,
+                value: arguments.first().copied().unwrap_or_default(),
+            },
+            |kernel| {
+                if path == b"/sbin/modprobe" {
+                    kernel.modprobe()
+                } else {
+                    Err(Errno::ENOENT)
+                }
+            },
+        )
     }
+}
 
-    fn run(&mut self, path: Path, argument: &[u8], _: &[u8]) -> Result<(), Errno> {
-        self.call(Call { verb: "run", path, value: argument }, |kernel| if path == b"/sbin/modprobe" { kernel.modprobe() } else { Err(Errno::ENOENT) })
-    }
-
-    fn side_by_side(&mut self, tasks: &mut dyn FnMut() -> Option<usize>, _: u32, work: &dyn Fn(&mut Self, usize) -> Turn) {
+impl Workers for Dom0 {
+    fn side_by_side(
+        &mut self,
+        tasks: &mut dyn FnMut() -> Option<usize>,
+        _: u32,
+        work: &dyn Fn(&mut Self, usize) -> Turn,
+    ) {
         side_by_side(self, tasks, work);
     }
 
-    fn note(&mut self, place: usize, value: u32) {
-        if self.is_past() {
-            return;
-        }
-        // Where a module is, the number that its task has would need a large board; only those of devices do.
-        self.board.resize(self.board.len().max(place + 1), 0);
-        if place > 0 || self.board[0] == 0 {
-            self.board[place] = value;
+    fn signal(&mut self, value: u32) {
+        if !self.is_past() && self.signal == 0 {
+            self.signal = value;
         }
     }
 
-    fn noted(&mut self, place: usize) -> u32 {
-        self.board.get(place).copied().unwrap_or(0)
+    fn signalled(&mut self) -> u32 {
+        self.signal
     }
 
+    fn post(&mut self, task: Task, value: u32) {
+        if !self.is_past() {
+            self.posts.insert(task, value);
+        }
+    }
+
+    fn posted(&mut self, task: Task) -> u32 {
+        self.posts.get(&task).copied().unwrap_or(0)
+    }
+}
+
+impl Xen for Dom0 {}
+
+impl Console for Dom0 {
     fn say(&mut self, _: Level, line: &Line) {
-        let _ = self.call(Call { verb: "say", path: b"", value: line.bytes() }, |_| Ok(()));
+        let _ = self.call(
+            Call {
+                verb: "say",
+                path: b"",
+                value: line.bytes(),
+            },
+            |_| Ok(()),
+        );
     }
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        self.call(Call { verb: "print", path: b"", value: bytes }, |_| Ok(()))
+        self.call(
+            Call {
+                verb: "print",
+                path: b"",
+                value: bytes,
+            },
+            |_| Ok(()),
+        )
     }
 }

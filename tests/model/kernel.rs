@@ -1,8 +1,10 @@
-//! A kernel in memory: `drivers/pci/pci-driver.c`, `drivers/base/` and `drivers/xen/xen-pciback/pci_stub.c` of Linux 6.1 to 6.12, as far as sysfs and `finit_module` show them.
+//! A kernel in memory: Linux 6.1 to 6.12 as sysfs and `finit_module` show it.
 //!
-//! Nothing happens here by itself: `Dom0` has the time and the mishaps. `tests/vm/replay.rs` compares this file with the real kernel, call by call.
+//! It follows `drivers/pci/pci-driver.c`, `drivers/base/` and `drivers/xen/xen-pciback/pci_stub.c`.
+//! The kernel is passive: `Dom0` supplies time and failures. `tests/vm/replay.rs` compares this
+//! file with the real kernel, call by call.
 
-// Not every test that has a kernel asks it everything.
+// Several tests share this file, and not all of them use all of it.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
@@ -12,50 +14,73 @@ use pciseize::host::Errno;
 
 pub const PCIBACK: &str = "pciback";
 
-/// Where pciback's module is in an image of Debian 12.
+/// The path of pciback's module in an image of Debian 12.
 pub const MODULE: &str = "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko";
 
-/// In place of an errno: the call waits for a lock that nobody gives back.
+/// Stands for an errno: the call waits for a lock that is never released.
 pub const NEVER: Errno = Errno(-1);
 
-/// A driver of dom0's that is not pciback.
+/// A driver of dom0, other than pciback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Driver {
     pub name: &'static str,
-    /// What the modalias of the functions that it takes begins with.
+    /// The start of the modalias of every function that the driver matches.
     pub takes: &'static str,
 }
 
-pub const E1000E: Driver = Driver { name: "e1000e", takes: "pci:v00008086d000010D3" };
-pub const XHCI: Driver = Driver { name: "xhci_hcd", takes: "pci:v00001B36d0000000D" };
-pub const NOUVEAU: Driver = Driver { name: "nouveau", takes: "pci:v000010DE" };
-pub const NVME: Driver = Driver { name: "nvme", takes: "pci:v00001B36d00000010" };
-pub const PORT: Driver = Driver { name: "pcieport", takes: "pci:v00001B36d0000000C" };
-/// One that takes every function, as `vfio-pci` with the right ids would.
-pub const GREEDY: Driver = Driver { name: "greedy", takes: "pci:" };
-/// Not dom0's: the names above never have it.
-const PCIBACK_DRIVER: Driver = Driver { name: PCIBACK, takes: "pci:" };
+pub const E1000E: Driver = Driver {
+    name: "e1000e",
+    takes: "pci:v00008086d000010D3",
+};
+pub const XHCI: Driver = Driver {
+    name: "xhci_hcd",
+    takes: "pci:v00001B36d0000000D",
+};
+pub const NOUVEAU: Driver = Driver {
+    name: "nouveau",
+    takes: "pci:v000010DE",
+};
+pub const NVME: Driver = Driver {
+    name: "nvme",
+    takes: "pci:v00001B36d00000010",
+};
+pub const PORT: Driver = Driver {
+    name: "pcieport",
+    takes: "pci:v00001B36d0000000C",
+};
+/// Matches every function, as `vfio-pci` with the right ids would.
+pub const GREEDY: Driver = Driver {
+    name: "greedy",
+    takes: "pci:",
+};
+/// pciback itself. Without an override or an entry in its list, its probe refuses every function.
+const PCIBACK_DRIVER: Driver = Driver {
+    name: PCIBACK,
+    takes: "pci:",
+};
 
 /// A PCI function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     pub modalias: String,
-    /// The bus that it is on: `pci0000:00`, or with bridges on the way, `pci0000:00/0000:00:1c.0`.
+    /// The bus that the function is on: `pci0000:00`, or behind a bridge,
+    /// `pci0000:00/0000:00:1c.0`.
     pub above: String,
     pub overridden: Option<String>,
     pub driver: Option<String>,
-    /// Whether pciback, if it has the function, has initialised it.
+    /// Whether pciback has initialised the function, if it has the function at all.
     pub is_initialised: bool,
-    /// Whether pciback has it, and will initialise it when its module is ready.
+    /// Whether pciback has the function and initialises it when its module is ready.
     is_deferred: bool,
-    /// What pciback's initialisation fails with, as often as `init_failures` says.
+    /// The errno of pciback's initialisation, for the next `init_failures` attempts.
     pub init_error: Option<Errno>,
     pub init_failures: usize,
-    /// A probe that is still running. The link to the driver is there from its start (`drivers/base/dd.c`, `really_probe`).
+    /// A running probe. The driver link exists from the start of the probe (`drivers/base/dd.c`,
+    /// `really_probe`).
     probing: Option<Probing>,
-    /// A call that never comes back has its lock.
+    /// Whether a call that never returns holds the function's lock.
     pub is_locked: bool,
-    /// When something last happened to it, as [`Kernel::now`] counts.
+    /// When the function last changed, by [`Kernel::now`].
     pub changed: usize,
 }
 
@@ -82,58 +107,67 @@ impl Function {
         }
     }
 
-    /// `pcistub_init_device`: it is enabled, its state saved, and reset.
+    /// `pcistub_init_device`: enables the function, saves its state, and resets it.
     fn initialise(&mut self) -> Result<(), Errno> {
         self.is_deferred = false;
         self.is_initialised = self.init_error.is_none() || self.init_failures == 0;
         self.init_failures = self.init_failures.saturating_sub(1);
-        if self.is_initialised { Ok(()) } else { self.init_error.map_or(Ok(()), Err) }
+        if self.is_initialised {
+            Ok(())
+        } else {
+            self.init_error.map_or(Ok(()), Err)
+        }
     }
 
     fn let_go(&mut self) {
-        (self.driver, self.is_initialised, self.is_deferred, self.probing) = (None, false, false, None);
+        (
+            self.driver,
+            self.is_initialised,
+            self.is_deferred,
+            self.probing,
+        ) = (None, false, false, None);
     }
 }
 
-/// What happens to functions, in order.
+/// What happened to functions, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// An override was written.
+    /// The override was written.
     Override {
         address: String,
         name: String,
     },
-    /// A driver was told to let go.
+    /// A driver was told to release the function.
     Unbind {
         address: String,
         driver: String,
-        /// Whether that was pciback, and had initialised the function.
+        /// Whether the driver was pciback and had initialised the function.
         was_initialised: bool,
     },
-    /// A driver was told to take a function.
+    /// A driver was told to take the function.
     Bind {
         address: String,
     },
-    /// The program gives the kernel the module.
+    /// The program passed the module to the kernel.
     Load,
-    /// An address was put on pciback's list, or taken off.
+    /// An address was added to pciback's list.
     NewSlot {
         address: String,
     },
     RemoveSlot {
         address: String,
     },
-    /// A driver has begun to probe.
+    /// A driver started to probe.
     Probe {
         address: String,
         driver: String,
-        why: Why,
+        why: Cause,
     },
-    /// The function has gone, and its override with it.
+    /// The function disappeared, and its override with it.
     Gone {
         address: String,
     },
-    /// It is there.
+    /// The function appeared.
     Appears {
         address: String,
     },
@@ -141,35 +175,36 @@ pub enum Event {
 
 /// Why a driver probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It was told to by `bind`.
+pub enum Cause {
+    /// `bind` told it to.
     Bind,
-    /// It has been registered: the program has loaded its module.
+    /// The driver was registered because the program loaded its module.
     Loaded,
-    /// It has been registered, by somebody else.
+    /// The driver was registered by another process.
     Registered,
-    /// The function has appeared, or somebody has asked all drivers.
+    /// The function appeared, or another process offered it to all drivers.
     Offered,
 }
 
-/// How pciback comes to be there.
+/// Where pciback's module is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     /// In the image, at this path.
     File(&'static str),
-    /// Where only modprobe finds it.
+    /// Only modprobe finds it.
     Hidden,
     /// Not in the image.
     Missing,
-    /// The kernel does not take it.
+    /// The kernel refuses to load it.
     Refused(Errno),
 }
 
-/// How far pciback's module has come.
+/// The state of pciback's module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pciback {
     Absent,
-    /// Registered. What it gets it will initialise later, and swallow the errors (`initialize_devices`).
+    /// The driver is registered. It initialises its functions later and ignores the errors
+    /// (`initialize_devices`).
     Coming {
         ends_before: usize,
     },
@@ -179,34 +214,37 @@ enum Pciback {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     pub functions: BTreeMap<String, Function>,
-    /// What has gone and can be found again.
+    /// Functions that disappeared and can be found again.
     pub gone: BTreeMap<String, Function>,
     pub module: Module,
     pub drivers: Vec<Driver>,
     /// pciback's list.
     pub slots: Vec<String>,
-    /// What pciback has initialised, or had, in the order in which it lists that.
+    /// The functions that pciback initialised at some time, in the order of `irq_handlers`.
     initialised: Vec<String>,
     pciback: Pciback,
-    /// Whether an override is written and read under the device's lock: Linux up to 6.11.
+    /// Whether access to an override takes the device's lock, as in Linux up to 6.11.
     pub locks_overrides: bool,
-    /// What is no part of sysfs.
+    /// All files outside sysfs.
     pub files: BTreeMap<String, String>,
     pub events: Vec<Event>,
     pub parameters: Option<String>,
-    /// Parameters that the module refuses.
+    /// Whether the module refuses its parameters.
     pub refuses_parameters: bool,
-    /// How many calls there have been.
+    /// The number of calls so far.
     pub now: usize,
 }
 
 impl Kernel {
-    /// A dom0 without functions and drivers, where nobody asks for anything.
+    /// A dom0 without functions, drivers and requests.
     pub fn new() -> Kernel {
         let files = [
             ("/proc/cmdline", "quiet\n".to_owned()),
             ("/proc/sys/kernel/osrelease", "6.1.0-model\n".to_owned()),
-            ("/sys/hypervisor/properties/features", "00000f05\n".to_owned()),
+            (
+                "/sys/hypervisor/properties/features",
+                "00000f05\n".to_owned(),
+            ),
         ];
         Kernel {
             functions: BTreeMap::new(),
@@ -230,15 +268,17 @@ impl Kernel {
     }
 
     pub fn has(&self, driver: &str) -> bool {
-        self.drivers.iter().any(|registered| registered.name == driver)
+        self.drivers
+            .iter()
+            .any(|registered| registered.name == driver)
     }
 
-    /// Whether pciback is there, and initialises what it gets.
+    /// Whether pciback is loaded and initialises its functions at once.
     pub fn has_live_pciback(&self) -> bool {
         self.pciback == Pciback::Live
     }
 
-    /// Lets time pass: probes come to their end, and so does a module that is being loaded.
+    /// Ends the probes and the module load that are due by now.
     pub fn advance(&mut self) {
         let now = self.now;
         for function in self.functions.values_mut() {
@@ -251,7 +291,7 @@ impl Kernel {
         }
     }
 
-    /// Nothing that hung hangs any more, and whatever is being done is done.
+    /// Ends every running probe, module load and hang.
     pub fn settle(&mut self) {
         for function in self.functions.values_mut() {
             end_probe(function, usize::MAX, self.now);
@@ -260,33 +300,36 @@ impl Kernel {
         self.finish_loading();
     }
 
-    /// Registers a driver, which probes every unbound function that it matches (`drivers/base/bus.c`, `bus_add_driver`).
+    /// Registers a driver. It probes every unbound function that it matches (`drivers/base/bus.c`,
+    /// `bus_add_driver`).
     pub fn register(&mut self, driver: Driver) {
         self.register_slowly(driver, 0, true);
     }
 
-    /// The same, with probes that last for some calls, and end well or not.
+    /// Registers a driver whose probes last `calls` calls, and succeed or fail.
     pub fn register_slowly(&mut self, driver: Driver, calls: usize, succeeds: bool) {
-        // One that waits for ever has probed what came before.
-        let _ = self.add_driver(driver, calls, succeeds, Why::Registered);
+        // If the driver waits for ever, it has already probed the functions before that point.
+        let _ = self.add_driver(driver, calls, succeeds, Cause::Registered);
     }
 
-    /// The same for pciback, loaded by somebody else.
+    /// Loads pciback as another process would.
     pub fn register_pciback(&mut self) {
         self.register_pciback_slowly(0);
     }
 
-    /// The same, when its module needs some calls to be ready.
+    /// Loads pciback as another process would; the module is ready after `calls` calls.
     pub fn register_pciback_slowly(&mut self, calls: usize) {
-        let _ = self.start_pciback(calls, Why::Registered);
+        let _ = self.start_pciback(calls, Cause::Registered);
     }
 
-    /// `xen_pcibk_init`: the driver is registered, and what it got then is initialised later.
-    fn start_pciback(&mut self, calls: usize, why: Why) -> Result<(), Errno> {
+    /// `xen_pcibk_init`: registers the driver, and initialises its functions later.
+    fn start_pciback(&mut self, calls: usize, why: Cause) -> Result<(), Errno> {
         if self.pciback != Pciback::Absent {
             return Ok(());
         }
-        self.pciback = Pciback::Coming { ends_before: self.now + calls };
+        self.pciback = Pciback::Coming {
+            ends_before: self.now + calls,
+        };
         self.add_driver(PCIBACK_DRIVER, 0, true, why)?;
         if calls == 0 {
             self.finish_loading();
@@ -294,14 +337,18 @@ impl Kernel {
         Ok(())
     }
 
-    /// `pcistub_init_devices_late`. Errors go to the log.
+    /// `pcistub_init_devices_late`. Errors go only to the log.
     fn finish_loading(&mut self) {
         if !matches!(self.pciback, Pciback::Coming { .. }) {
             return;
         }
         self.pciback = Pciback::Live;
         let now = self.now;
-        for (address, function) in self.functions.iter_mut().filter(|(_, function)| function.is_deferred) {
+        for (address, function) in self
+            .functions
+            .iter_mut()
+            .filter(|(_, function)| function.is_deferred)
+        {
             if function.initialise().is_ok() {
                 self.initialised.retain(|other| other != address);
                 self.initialised.push(address.clone());
@@ -310,23 +357,38 @@ impl Kernel {
         }
     }
 
-    fn add_driver(&mut self, driver: Driver, calls: usize, succeeds: bool, why: Why) -> Result<(), Errno> {
+    fn add_driver(
+        &mut self,
+        driver: Driver,
+        calls: usize,
+        succeeds: bool,
+        why: Cause,
+    ) -> Result<(), Errno> {
         if self.has(driver.name) {
             return Ok(());
         }
         self.drivers.push(driver);
-        let matching = self.functions.iter().filter(|(_, function)| matches(driver, function));
+        let matching = self
+            .functions
+            .iter()
+            .filter(|(_, function)| matches(driver, function));
         let matching: Vec<String> = matching.map(|(address, _)| address.clone()).collect();
         for address in matching {
             let function = &self.functions[&address];
-            // It takes the lock before it looks whether there is a driver.
+            // The kernel takes the lock before it checks for a driver.
             if function.is_locked {
                 return Err(NEVER);
             }
-            if function.driver.is_none() && self.probe(driver, &address, why).is_ok() && driver.name != PCIBACK {
+            if function.driver.is_none()
+                && self.probe(driver, &address, why).is_ok()
+                && driver.name != PCIBACK
+            {
                 let now = self.now;
                 if let Some(function) = self.functions.get_mut(&address) {
-                    function.probing = Some(Probing { ends_before: now + calls, succeeds });
+                    function.probing = Some(Probing {
+                        ends_before: now + calls,
+                        succeeds,
+                    });
                     end_probe(function, now, now);
                 }
             }
@@ -334,9 +396,14 @@ impl Kernel {
         Ok(())
     }
 
-    /// The probe: pciback takes only what an override or its list gives it (`pci_stub.c`, `pcistub_probe`). Others take what they match.
-    fn probe(&mut self, driver: Driver, address: &str, why: Why) -> Result<(), Errno> {
-        self.events.push(Event::Probe { address: address.to_owned(), driver: driver.name.to_owned(), why });
+    /// Probes a function. pciback takes it only because of an override or its list (`pci_stub.c`,
+    /// `pcistub_probe`); other drivers take every function that they match.
+    fn probe(&mut self, driver: Driver, address: &str, why: Cause) -> Result<(), Errno> {
+        self.events.push(Event::Probe {
+            address: address.to_owned(),
+            driver: driver.name.to_owned(),
+            why,
+        });
         let is_listed = self.is_listed(address);
         let (now, is_live) = (self.now, self.pciback == Pciback::Live);
         let function = self.functions.get_mut(address).ok_or(Errno::ENODEV)?;
@@ -360,35 +427,60 @@ impl Kernel {
         Ok(())
     }
 
-    /// Whether pciback's list has the function or a bridge on the way to it (`pcistub_match_one`).
+    /// Whether pciback's list has the function or a bridge above it (`pcistub_match_one`).
     fn is_listed(&self, address: &str) -> bool {
         !self.slots.is_empty() && {
-            let above = self.functions.get(address).map_or("", |function| &function.above);
-            above.split('/').chain([address]).any(|step| self.slots.iter().any(|slot| slot == step))
+            let above = self
+                .functions
+                .get(address)
+                .map_or("", |function| &function.above);
+            above
+                .split('/')
+                .chain([address])
+                .any(|step| self.slots.iter().any(|slot| slot == step))
         }
     }
 
     /// A write to `bind` (`drivers/base/bus.c`, `bind_store`), with the errors of Linux 6.1.
     fn bind(&mut self, driver: &str, address: &str) -> Result<(), Errno> {
-        let driver = *self.drivers.iter().find(|registered| registered.name == driver).ok_or(Errno::ENOENT)?;
+        let driver = *self
+            .drivers
+            .iter()
+            .find(|registered| registered.name == driver)
+            .ok_or(Errno::ENOENT)?;
         let now = self.now;
-        let function = self.functions.get_mut(address).filter(|function| matches(driver, function)).ok_or(Errno::ENODEV)?;
-        // It takes the device's lock, and so waits for a probe.
+        let function = self
+            .functions
+            .get_mut(address)
+            .filter(|function| matches(driver, function))
+            .ok_or(Errno::ENODEV)?;
+        // Taking the device's lock waits for a running probe.
         lock(function, now)?;
-        self.events.push(Event::Bind { address: address.to_owned() });
+        self.events.push(Event::Bind {
+            address: address.to_owned(),
+        });
         if function.driver.is_some() {
             return Err(Errno::EBUSY);
         }
-        self.probe(driver, address, Why::Bind)
+        self.probe(driver, address, Cause::Bind)
     }
 
     /// A write to `unbind`.
     fn unbind(&mut self, driver: &str, address: &str) -> Result<(), Errno> {
         let now = self.now;
-        let function = self.functions.get_mut(address).filter(|function| function.driver.as_deref() == Some(driver)).ok_or(Errno::ENODEV)?;
+        let function = self
+            .functions
+            .get_mut(address)
+            .filter(|function| function.driver.as_deref() == Some(driver))
+            .ok_or(Errno::ENODEV)?;
         lock(function, now)?;
-        let was_initialised = function.driver.as_deref() == Some(PCIBACK) && function.is_initialised;
-        self.events.push(Event::Unbind { address: address.to_owned(), driver: driver.to_owned(), was_initialised });
+        let was_initialised =
+            function.driver.as_deref() == Some(PCIBACK) && function.is_initialised;
+        self.events.push(Event::Unbind {
+            address: address.to_owned(),
+            driver: driver.to_owned(),
+            was_initialised,
+        });
         function.changed = now;
         function.let_go();
         Ok(())
@@ -405,7 +497,10 @@ impl Kernel {
         if locks {
             lock(function, now)?;
         }
-        self.events.push(Event::Override { address: address.to_owned(), name: name.clone() });
+        self.events.push(Event::Override {
+            address: address.to_owned(),
+            name: name.clone(),
+        });
         function.overridden = Some(name).filter(|name| !name.is_empty());
         Ok(())
     }
@@ -429,52 +524,67 @@ impl Kernel {
                 _ => {}
             }
         }
-        if found || adds { Ok(()) } else { Err(Errno::ENOENT) }
+        if found || adds {
+            Ok(())
+        } else {
+            Err(Errno::ENOENT)
+        }
     }
 
-    /// Asks every driver, in the order of their registration, whether it takes the function.
+    /// Offers the function to every driver, in the order of their registration.
     fn offer(&mut self, address: &str) {
         for driver in self.drivers.clone() {
             let function = &self.functions[address];
             if function.driver.is_none() && !function.is_locked && matches(driver, function) {
-                let _ = self.probe(driver, address, Why::Offered);
+                let _ = self.probe(driver, address, Cause::Offered);
             }
         }
     }
 
-    /// Takes a function out of the machine.
+    /// Removes a function from the machine.
     pub fn take_out(&mut self, address: &str) {
-        if self.functions.get(address).is_some_and(|function| !function.is_locked)
+        if self
+            .functions
+            .get(address)
+            .is_some_and(|function| !function.is_locked)
             && let Some(mut function) = self.functions.remove(address)
         {
             function.let_go();
             (function.overridden, function.changed) = (None, self.now);
             self.gone.insert(address.to_owned(), function);
-            self.events.push(Event::Gone { address: address.to_owned() });
+            self.events.push(Event::Gone {
+                address: address.to_owned(),
+            });
         }
     }
 
-    /// Puts back a function that was taken out.
+    /// Puts a removed function back.
     pub fn put_back(&mut self, address: &str) {
         if let Some(mut function) = self.gone.remove(address) {
             function.changed = self.now;
             self.functions.insert(address.to_owned(), function);
-            self.events.push(Event::Appears { address: address.to_owned() });
+            self.events.push(Event::Appears {
+                address: address.to_owned(),
+            });
             self.offer(address);
         }
     }
 
-    /// Takes pciback away: what it had nobody has.
+    /// Unloads pciback. Its functions then have no driver.
     pub fn unload_pciback(&mut self) {
         self.drivers.retain(|driver| driver.name != PCIBACK);
         self.pciback = Pciback::Absent;
         self.slots.clear();
-        for function in self.functions.values_mut().filter(|function| function.driver.as_deref() == Some(PCIBACK)) {
+        for function in self
+            .functions
+            .values_mut()
+            .filter(|function| function.driver.as_deref() == Some(PCIBACK))
+        {
             function.let_go();
         }
     }
 
-    /// `finit_module` with that file, which the program, and nobody else, calls.
+    /// `finit_module` on this file. Only the program calls it.
     pub fn load(&mut self, path: &str, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
         let file = match self.module {
             Module::File(file) => file,
@@ -487,26 +597,34 @@ impl Kernel {
         if let Module::Refused(errno) = self.module {
             return Err(errno);
         }
-        // Only told to does the kernel unpack, and then it wants something packed (`kernel/module/main.c`).
+        // The kernel unpacks the file only if told to, and then the file must be compressed
+        // (`kernel/module/main.c`).
         if compressed == path.ends_with(".ko") {
             return Err(Errno::ENOEXEC);
         }
         self.insert_module(parameters)
     }
 
-    /// modprobe, which finds the module wherever it is.
+    /// modprobe, which finds the module at any path.
     pub fn modprobe(&mut self) -> Result<(), Errno> {
         match self.module {
             Module::Missing | Module::Refused(_) => Err(Errno::ECHILD),
-            // modprobe takes it for done if somebody else has done it.
-            Module::File(_) | Module::Hidden => self.insert_module(b"").or_else(|errno| if errno == Errno::EEXIST { Ok(()) } else { Err(errno) }),
+            // modprobe succeeds if another process has loaded the module.
+            Module::File(_) | Module::Hidden => self.insert_module(b"").or_else(|errno| {
+                if errno == Errno::EEXIST {
+                    Ok(())
+                } else {
+                    Err(errno)
+                }
+            }),
         }
     }
 
     fn insert_module(&mut self, parameters: &[u8]) -> Result<(), Errno> {
         self.events.push(Event::Load);
         if self.pciback != Pciback::Absent {
-            // It waits for the one that is being loaded (`kernel/module/main.c`, `add_unformed_module`).
+            // The kernel waits until the other load has ended (`kernel/module/main.c`,
+            // `add_unformed_module`).
             self.finish_loading();
             return Err(Errno::EEXIST);
         }
@@ -514,14 +632,16 @@ impl Kernel {
             return Err(Errno::EINVAL);
         }
         self.parameters = Some(text(parameters));
-        self.start_pciback(0, Why::Loaded)
+        self.start_pciback(0, Cause::Loaded)
     }
 
-    /// `irq_handlers` of pciback: what it has initialised, cut at a page.
+    /// pciback's `irq_handlers`: the functions it has initialised, cut off after one page.
     fn irq_handlers(&self) -> Vec<u8> {
         let mut lines = String::new();
         for address in &self.initialised {
-            let Some(function) = self.functions.get(address) else { continue };
+            let Some(function) = self.functions.get(address) else {
+                continue;
+            };
             if function.driver.as_deref() == Some(PCIBACK) && function.is_initialised {
                 let _ = writeln!(lines, "{address}:off:not acking:0");
             }
@@ -531,12 +651,18 @@ impl Kernel {
     }
 }
 
-/// Whether a driver may take a function: `pci_match_device`. An override is the name of the only one that may, and that one may whatever its ids.
+/// Whether a driver may take a function: `pci_match_device`. An override names the only driver that
+/// may, whatever its ids.
 fn matches(driver: Driver, function: &Function) -> bool {
-    function.overridden.as_ref().map_or(function.modalias.starts_with(driver.takes), |name| name == driver.name)
+    function
+        .overridden
+        .as_ref()
+        .map_or(function.modalias.starts_with(driver.takes), |name| {
+            name == driver.name
+        })
 }
 
-/// Takes the lock of a function: waits for a probe.
+/// Takes the lock of a function, which waits for a running probe.
 fn lock(function: &mut Function, now: usize) -> Result<(), Errno> {
     if function.is_locked {
         return Err(NEVER);
@@ -547,7 +673,10 @@ fn lock(function: &mut Function, now: usize) -> Result<(), Errno> {
 
 /// Ends a probe that was to last until then at most.
 fn end_probe(function: &mut Function, until: usize, now: usize) {
-    if let Some(probing) = function.probing.take_if(|probing| probing.ends_before <= until) {
+    if let Some(probing) = function
+        .probing
+        .take_if(|probing| probing.ends_before <= until)
+    {
         function.changed = now;
         if !probing.succeeds {
             function.driver = None;
@@ -555,7 +684,7 @@ fn end_probe(function: &mut Function, until: usize, now: usize) {
     }
 }
 
-/// The addresses that pciback understands (`pci_stub.c`, `str_to_slot`).
+/// The addresses in a text that pciback accepts (`pci_stub.c`, `str_to_slot`).
 fn slots(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
     let (rest, function) = text.rsplit_once('.')?;
@@ -565,8 +694,18 @@ fn slots(text: &str) -> Option<Vec<String>> {
         [bus, device] => ("0", bus, device),
         _ => return None,
     };
-    let number = |text: &str, most: u32| u32::from_str_radix(text, 16).ok().filter(|number| *number <= most);
-    let all = |text: &str, most: u32| if text == "*" { Some((0, most)) } else { number(text, most).map(|number| (number, number)) };
+    let number = |text: &str, most: u32| {
+        u32::from_str_radix(text, 16)
+            .ok()
+            .filter(|number| *number <= most)
+    };
+    let all = |text: &str, most: u32| {
+        if text == "*" {
+            Some((0, most))
+        } else {
+            number(text, most).map(|number| (number, number))
+        }
+    };
     let (domain, bus) = (number(domain, 0xffff)?, number(bus, 0xff)?);
     let (devices, functions) = (all(device, 0x1f)?, all(function, 7)?);
     if device == "*" && function != "*" {
@@ -581,7 +720,7 @@ fn slots(text: &str) -> Option<Vec<String>> {
     Some(slots)
 }
 
-/// A path of sysfs, understood.
+/// A parsed sysfs path.
 enum Node<'p> {
     Functions,
     Function(&'p str),
@@ -591,11 +730,14 @@ enum Node<'p> {
     Elsewhere,
 }
 
-/// What sysfs and the file system show of it.
+/// The files of sysfs and of the file system.
 impl Kernel {
-    /// What is at a path. The errors are those of the way to it.
+    /// Finds the node at a path, or fails as a walk along the path would.
     fn node<'p>(&self, path: &'p str) -> Result<Node<'p>, Errno> {
-        let split = |rest: &'p str| rest.split_once('/').map_or((rest, None), |(name, rest)| (name, Some(rest)));
+        let split = |rest: &'p str| {
+            rest.split_once('/')
+                .map_or((rest, None), |(name, rest)| (name, Some(rest)))
+        };
         if path == "/sys/bus/pci/devices" {
             return Ok(Node::Functions);
         }
@@ -605,7 +747,9 @@ impl Kernel {
             return Ok(match attribute {
                 None => Node::Function(address),
                 Some(attribute) => match attribute.strip_prefix("driver/") {
-                    Some(attribute) => Node::OfDriver(function.driver.clone().ok_or(Errno::ENOENT)?, attribute),
+                    Some(attribute) => {
+                        Node::OfDriver(function.driver.clone().ok_or(Errno::ENOENT)?, attribute)
+                    }
                     None => Node::OfFunction(address, attribute),
                 },
             });
@@ -615,7 +759,9 @@ impl Kernel {
             if !self.has(driver) {
                 return Err(Errno::ENOENT);
             }
-            return Ok(attribute.map_or(Node::Driver, |attribute| Node::OfDriver(driver.to_owned(), attribute)));
+            return Ok(attribute.map_or(Node::Driver, |attribute| {
+                Node::OfDriver(driver.to_owned(), attribute)
+            }));
         }
         Ok(Node::Elsewhere)
     }
@@ -624,14 +770,19 @@ impl Kernel {
     pub fn content(&mut self, path: &str) -> Result<Vec<u8>, Errno> {
         match self.node(path)? {
             Node::Functions | Node::Function(_) | Node::Driver => Err(Errno::EISDIR),
-            Node::OfFunction(address, "modalias") => Ok(format!("{}\n", self.functions[address].modalias).into_bytes()),
+            Node::OfFunction(address, "modalias") => {
+                Ok(format!("{}\n", self.functions[address].modalias).into_bytes())
+            }
             Node::OfFunction(address, "driver_override") => {
                 let (now, locks) = (self.now, self.locks_overrides);
                 let function = self.functions.get_mut(address).ok_or(Errno::ENOENT)?;
                 if locks {
                     lock(function, now)?;
                 }
-                Ok(format!("{}\n", function.overridden.as_deref().unwrap_or("(null)")).into_bytes())
+                Ok(
+                    format!("{}\n", function.overridden.as_deref().unwrap_or("(null)"))
+                        .into_bytes(),
+                )
             }
             Node::OfFunction(..) => Err(Errno::ENOENT),
             Node::OfDriver(driver, "irq_handlers") if driver == PCIBACK => Ok(self.irq_handlers()),
@@ -640,17 +791,23 @@ impl Kernel {
                 lines.truncate(4095);
                 Ok(lines.into_bytes())
             }
-            // `bind` and `unbind` are for writing, by root too (`fs/kernfs/file.c`, `kernfs_fop_open`).
+            // Not even root may read `bind` and `unbind` (`fs/kernfs/file.c`, `kernfs_fop_open`).
             Node::OfDriver(..) => Err(Errno::EACCES),
             Node::Elsewhere => match (path, self.pciback) {
-                ("/sys/module/xen_pciback/initstate", Pciback::Coming { .. }) => Ok(b"coming\n".to_vec()),
+                ("/sys/module/xen_pciback/initstate", Pciback::Coming { .. }) => {
+                    Ok(b"coming\n".to_vec())
+                }
                 ("/sys/module/xen_pciback/initstate", Pciback::Live) => Ok(b"live\n".to_vec()),
-                _ => self.files.get(path).map(|text| text.clone().into_bytes()).ok_or(Errno::ENOENT),
+                _ => self
+                    .files
+                    .get(path)
+                    .map(|text| text.clone().into_bytes())
+                    .ok_or(Errno::ENOENT),
             },
         }
     }
 
-    /// A write into an existing file. Of no bytes it does nothing.
+    /// Writes to an existing file. An empty write does nothing.
     pub fn store(&mut self, path: &str, bytes: &[u8]) -> Result<(), Errno> {
         if bytes.is_empty() {
             return self.node(path).map(drop);
@@ -667,8 +824,12 @@ impl Kernel {
             }
             Node::OfDriver(driver, "bind") => self.bind(&driver, &word()),
             Node::OfDriver(driver, "unbind") => self.unbind(&driver, &word()),
-            Node::OfDriver(driver, "new_slot") if driver == PCIBACK => self.change_slots(bytes, true),
-            Node::OfDriver(driver, "remove_slot") if driver == PCIBACK => self.change_slots(bytes, false),
+            Node::OfDriver(driver, "new_slot") if driver == PCIBACK => {
+                self.change_slots(bytes, true)
+            }
+            Node::OfDriver(driver, "remove_slot") if driver == PCIBACK => {
+                self.change_slots(bytes, false)
+            }
             Node::OfFunction(..) | Node::OfDriver(..) => Err(Errno::EACCES),
             Node::Elsewhere => match path {
                 "/sys/bus/pci/rescan" => {
@@ -695,32 +856,57 @@ impl Kernel {
     /// The target of a symbolic link.
     pub fn target(&self, path: &str) -> Result<String, Errno> {
         match self.node(path)? {
-            Node::Function(address) => Ok(format!("../../../devices/{}/{address}", self.functions[address].above)),
+            Node::Function(address) => Ok(format!(
+                "../../../devices/{}/{address}",
+                self.functions[address].above
+            )),
             Node::OfFunction(address, "driver") => {
-                // One step up for each bridge more.
+                // One more step up for each bridge.
                 let up = "../".repeat(self.functions[address].above.matches('/').count());
-                Ok(format!("{up}../../../bus/pci/drivers/{}", self.driver(address).ok_or(Errno::ENOENT)?))
+                Ok(format!(
+                    "{up}../../../bus/pci/drivers/{}",
+                    self.driver(address).ok_or(Errno::ENOENT)?
+                ))
             }
-            Node::OfFunction(_, "driver_override" | "modalias") | Node::OfDriver(..) | Node::Driver | Node::Functions => Err(Errno::EINVAL),
+            Node::OfFunction(_, "driver_override" | "modalias")
+            | Node::OfDriver(..)
+            | Node::Driver
+            | Node::Functions => Err(Errno::EINVAL),
             Node::OfFunction(..) => Err(Errno::ENOENT),
             Node::Elsewhere if self.files.contains_key(path) => Err(Errno::EINVAL),
             Node::Elsewhere => Err(Errno::ENOENT),
         }
     }
 
-    /// The names in a folder, in no particular order, and so in one that nobody sorts by.
+    /// The names in a folder. Their order is unspecified in Linux, so this order matches no sort
+    /// key.
     pub fn names(&self, path: &str) -> Result<Vec<String>, Errno> {
         match self.node(path)? {
             Node::Functions => Ok(self.functions.keys().rev().cloned().collect()),
             Node::Function(address) => {
-                let behind = self.functions.iter().filter(|(_, function)| function.above.ends_with(address)).map(|(address, _)| address.clone());
-                Ok(behind.chain(["driver_override", "modalias"].map(str::to_owned)).collect())
+                let behind = self
+                    .functions
+                    .iter()
+                    .filter(|(_, function)| function.above.ends_with(address))
+                    .map(|(address, _)| address.clone());
+                Ok(behind
+                    .chain(["driver_override", "modalias"].map(str::to_owned))
+                    .collect())
             }
             Node::Driver => Ok(["bind", "unbind", "uevent"].map(str::to_owned).to_vec()),
             Node::Elsewhere => {
                 let folder = format!("{path}/");
-                let names: Vec<String> = self.files.keys().filter_map(|file| file.strip_prefix(&folder)).map(str::to_owned).collect();
-                if names.is_empty() { Err(Errno::ENOENT) } else { Ok(names) }
+                let names: Vec<String> = self
+                    .files
+                    .keys()
+                    .filter_map(|file| file.strip_prefix(&folder))
+                    .map(str::to_owned)
+                    .collect();
+                if names.is_empty() {
+                    Err(Errno::ENOENT)
+                } else {
+                    Ok(names)
+                }
             }
             _ => Err(Errno::ENOTDIR),
         }

@@ -1,4 +1,4 @@
-//! What holds after every run of `seize`, whatever happened in between.
+//! The rules that must hold after every run of `seize`, whatever happened during the run.
 
 use std::{
     cell::RefCell,
@@ -8,85 +8,110 @@ use std::{
 };
 
 use pciseize::{
-    cli::{Exit, Memory, seize},
+    cli::{
+        Exit, Force, Memory,
+        seize::{self, Run as Circumstances},
+    },
+    pciback::HOLD,
     report::Stage,
-    request::{Request, embedded},
-    seize::HOLD,
+    request::{Request, source::embedded},
 };
 use serde_json::Value;
 
 use crate::{
     dom0::{Dom0, Failed, Inhabited},
     item::{self, Item, Place, Selector},
-    kernel::{Event, Function, Kernel, Module, PCIBACK, Why},
+    kernel::{Cause, Event, Function, Kernel, Module, PCIBACK},
     machine,
     plan::{Meets, expected, meets},
 };
 
 pub const REPORT: &str = "/run/pciseize/report";
 
-/// How much stack it takes to make one: more than a test's thread has.
+/// The stack needed to construct a [`Memory`]; a test's thread has less.
 const ROOM: usize = 64 << 20;
 
 thread_local! {
-    /// Too large for the stack of a test's thread, of which thread-local variables are a part.
+    /// Boxed: thread-local variables are part of a test thread's stack, and this one is too large
+    /// for it.
     static MEMORY: RefCell<Box<Memory>> = RefCell::new(
-        thread::Builder::new().stack_size(ROOM).spawn(|| Box::new(Memory::new())).expect("a thread").join().expect("it makes one")
+        thread::Builder::new()
+            .stack_size(ROOM)
+            .spawn(|| Box::new(Memory::new()))
+            .expect("a thread")
+            .join()
+            .expect("the memory")
     );
 }
 
-/// What is asked for, and what that means for every function, found out without the program.
+/// The requests, and their meaning for every function, computed without the program.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
-    /// What is to be done with each function that is meant, there or not.
+    /// The action for every function that an item means, present or not.
     pub actions: BTreeMap<String, String>,
-    /// The same where some keep could not be read.
+    /// The same, if one of the keeps could not be read.
     without_keeps: BTreeMap<String, String>,
     wishes: Vec<Item>,
     keeps: Vec<Item>,
-    /// What the machine may have.
+    /// All functions that the machine has, or may get, by address.
     functions: BTreeMap<String, machine::Function>,
 }
 
 impl Asked {
     pub fn new(kernel: &Kernel, items: &[(usize, Item)]) -> Asked {
-        let functions: Vec<machine::Function> = kernel.functions.iter().chain(&kernel.gone).map(|(address, function)| described(address, function)).collect();
-        let (keeps, wishes): (Vec<_>, Vec<_>) = items.iter().cloned().partition(|(_, item)| item.is_keep);
+        let functions: Vec<machine::Function> = kernel
+            .functions
+            .iter()
+            .chain(&kernel.gone)
+            .map(|(address, function)| described(address, function))
+            .collect();
+        let (keeps, wishes): (Vec<_>, Vec<_>) =
+            items.iter().cloned().partition(|(_, item)| item.is_keep);
         let of = |items: Vec<(usize, Item)>| items.into_iter().map(|(_, item)| item).collect();
         Asked {
             actions: expected(&functions, items, false).0,
             without_keeps: expected(&functions, &wishes, true).0,
             wishes: of(wishes),
             keeps: of(keeps),
-            functions: functions.into_iter().map(|function| (function.address.clone(), function)).collect(),
+            functions: functions
+                .into_iter()
+                .map(|function| (function.address.clone(), function))
+                .collect(),
         }
     }
 
-    /// Whether that is to be taken.
+    /// Whether this function is to be seized.
     pub fn is_wanted(&self, address: &str) -> bool {
-        self.actions.get(address).is_some_and(|action| action == "seize")
+        self.actions
+            .get(address)
+            .is_some_and(|action| action == "seize")
     }
 
-    /// Whether some wish is for whatever is at that address.
+    /// Whether some item asks for the address itself, whatever device is there.
     fn is_plain(&self, address: &str) -> bool {
         let asks = |wish: &Item| {
-            let (Selector::Place(place) | Selector::IdentityAt([None, None, None, None], place)) = &wish.selector else { return false };
+            let (Selector::Place(place) | Selector::IdentityAt([None, None, None, None], place)) =
+                &wish.selector
+            else {
+                return false;
+            };
             matches!(place, Place::Address(..)) && covers(place, address)
         };
         self.wishes.iter().any(asks)
     }
 
-    /// Whether something that appears at that address may be one to keep.
+    /// Whether a device that appears at that address may match a keep.
     fn may_be_kept(&self, address: &str) -> bool {
         let may = |keep: &Item| match &keep.selector {
-            Selector::Place(place @ Place::Address(..)) | Selector::IdentityAt(_, place @ Place::Address(..)) => covers(place, address),
+            Selector::Place(place @ Place::Address(..))
+            | Selector::IdentityAt(_, place @ Place::Address(..)) => covers(place, address),
             _ => true,
         };
         self.keeps.iter().any(may)
     }
 }
 
-/// Whether the place has that address.
+/// Whether the place includes that address.
 fn covers(place: &Place, address: &str) -> bool {
     let nothing = machine::Function {
         address: address.to_owned(),
@@ -99,21 +124,38 @@ fn covers(place: &Place, address: &str) -> bool {
     meets(&Selector::Place(place.clone()), &nothing) == Meets::Yes
 }
 
-/// A function as people know it.
+/// Converts a function of the kernel to the form of the language tests.
 fn described(address: &str, function: &Function) -> machine::Function {
     let modalias = &function.modalias;
     let ids = [9, 18, 28, 38].map(|at| modalias[at..at + 4].to_lowercase());
-    let class = [44, 48, 51].map(|at| modalias[at..at + 2].to_lowercase()).concat();
-    let steps: Vec<&str> = function.above.split('/').filter(|step| !step.starts_with("pci")).chain([address]).collect();
-    // What is behind a VMD counts from there.
+    let class = [44, 48, 51]
+        .map(|at| modalias[at..at + 2].to_lowercase())
+        .concat();
+    let steps: Vec<&str> = function
+        .above
+        .split('/')
+        .filter(|step| !step.starts_with("pci"))
+        .chain([address])
+        .collect();
+    // Addresses behind a VMD start at its own root bus.
     let begin = function.above.rfind("pci").unwrap_or_default();
     let begin = function.above[begin..].matches('/').count();
     let steps = &steps[steps.len() - begin - 1..];
-    let further: String = steps[1..].iter().map(|step| "/".to_owned() + step.rsplit_once(':').expect("an address").1).collect();
-    machine::Function { address: address.to_owned(), path: steps[0].to_owned() + &further, ids, class, driver: None, link: String::new() }
+    let further: String = steps[1..]
+        .iter()
+        .map(|step| "/".to_owned() + step.rsplit_once(':').expect("an address").1)
+        .collect();
+    machine::Function {
+        address: address.to_owned(),
+        path: steps[0].to_owned() + &further,
+        ids,
+        class,
+        driver: None,
+        link: String::new(),
+    }
 }
 
-/// A run, and all that the laws want to know of it.
+/// A run, with all facts that the laws need.
 pub struct Run {
     pub exit: Exit,
     pub before: Kernel,
@@ -121,15 +163,26 @@ pub struct Run {
     pub asked: Rc<Asked>,
 }
 
-/// Asks for the addresses, in the file.
+/// Writes the addresses into the configuration file.
 pub fn ask(kernel: &mut Kernel, addresses: &[&str]) {
-    kernel.files.insert("/etc/xen/pciback.conf".to_owned(), addresses.join("\n"));
+    kernel
+        .files
+        .insert("/etc/xen/pciback.conf".to_owned(), addresses.join("\n"));
 }
 
-/// Runs `seize`, and holds it to the laws. The file has addresses, and nothing else is asked for but nonsense.
+/// Runs `seize`, and panics if the run breaks a law. The configuration file holds addresses, one a
+/// line, and is the only source of items.
 pub fn run(dom0: &mut Dom0) -> Run {
-    let text = dom0.kernel.files.get("/etc/xen/pciback.conf").cloned().unwrap_or_default();
-    let items: Vec<(usize, Item)> = text.lines().map(|address| (1, item::written(Selector::Place(exact(address)), 0, false))).collect();
+    let text = dom0
+        .kernel
+        .files
+        .get("/etc/xen/pciback.conf")
+        .cloned()
+        .unwrap_or_default();
+    let items: Vec<(usize, Item)> = text
+        .lines()
+        .map(|address| (1, item::written(Selector::Place(exact(address)), 0, false)))
+        .collect();
     let asked = Rc::new(Asked::new(&dom0.kernel, &items));
     dom0.trace = Some(Vec::new());
     let run = start(dom0, asked);
@@ -141,8 +194,15 @@ pub fn run(dom0: &mut Dom0) -> Run {
 
 /// The place with that address.
 fn exact(address: &str) -> Place {
-    let number = |at: usize, width: usize| u32::from_str_radix(&address[at..at + width], 16).expect("an address");
-    Place::Address(number(0, 4), number(5, 2) as u8, Some(number(8, 2) as u8), Some(number(11, 1) as u8))
+    let number = |at: usize, width: usize| {
+        u32::from_str_radix(&address[at..at + width], 16).expect("an address")
+    };
+    Place::Address(
+        number(0, 4),
+        number(5, 2) as u8,
+        Some(number(8, 2) as u8),
+        Some(number(11, 1) as u8),
+    )
 }
 
 /// Runs `seize`.
@@ -153,12 +213,21 @@ pub fn start<H: Inhabited>(host: &mut H, asked: Rc<Asked>) -> Run {
     let exit = MEMORY.with_borrow_mut(|memory| {
         memory.request = const { Request::new() };
         memory.devices.clear();
-        seize::run(host, memory, Stage::Initramfs, &section, false)
+        let run = Circumstances {
+            stage: Stage::Initramfs,
+            force: Force::No,
+        };
+        seize::run(host, memory, &section, run)
     });
-    Run { exit, before, after: host.dom0().clone(), asked }
+    Run {
+        exit,
+        before,
+        after: host.dom0().clone(),
+        asked,
+    }
 }
 
-/// A law that was broken: its name, and how.
+/// A broken law: its name and the details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     pub law: &'static str,
@@ -173,89 +242,145 @@ impl std::fmt::Display for Broken {
 
 type Law = (&'static str, fn(&Run) -> Result<(), String>);
 
-/// Whatever happens.
+/// The laws for every run.
 const ALWAYS: [Law; 6] = [
     ("holds come first", Run::holds_come_first),
-    ("what is held is held", Run::held_is_held),
-    ("others are left alone", Run::others_are_left_alone),
-    ("what pciback has stays there", Run::what_pciback_has_stays_there),
-    ("pciback waits for nothing but plain addresses", Run::the_list_is_right),
-    ("nothing waits for ever", Run::nothing_waits_for_ever),
+    (
+        "a hold keeps other drivers away",
+        Run::holds_keep_drivers_away,
+    ),
+    (
+        "only requested devices are changed",
+        Run::only_requested_devices_are_changed,
+    ),
+    (
+        "pciback keeps its initialised devices",
+        Run::pciback_keeps_its_devices,
+    ),
+    (
+        "pciback's list has only plain addresses",
+        Run::the_list_is_right,
+    ),
+    (
+        "the first process never blocks",
+        Run::the_first_process_never_blocks,
+    ),
 ];
 
-/// Where the first process has come to its end.
+/// Further laws, for runs in which the first process finished.
 const AT_THE_END: [Law; 4] = [
-    ("what can be had is had", Run::what_can_be_had_is_had),
+    (
+        "every available device is seized",
+        Run::available_devices_are_seized,
+    ),
     ("the exit status is true", Run::the_exit_status_is_true),
     ("the report is true", Run::the_report_is_true),
-    ("what is not so has a reason", Run::what_is_not_so_has_a_reason),
+    ("every failure has a reason", Run::failures_have_reasons),
 ];
 
 impl Run {
-    /// The report, where this run could write it.
+    /// The report, if this run could write one.
     pub fn report(&self) -> Option<Value> {
         let text = self.after.kernel.files.get(REPORT)?;
         Some(serde_json::from_str(text).expect("the report is JSON"))
     }
 
-    /// The outcome of a device by the report.
+    /// The outcome of a device in the report.
     pub fn outcome(&self, address: &str) -> String {
         let report = self.report().expect("a report");
         let devices = report["devices"].as_array().expect("devices");
-        let device = devices.iter().find(|device| device["address"] == address).expect("the device in the report");
+        let device = devices
+            .iter()
+            .find(|device| device["address"] == address)
+            .expect("the device in the report");
         device["latest"].as_str().expect("its outcome").to_owned()
     }
 
-    /// What happened, for people.
+    /// All that happened in the run, for a failure message.
     pub fn story(&self) -> String {
-        let calls = self.after.trace.as_ref().map_or_else(String::new, |trace| trace.join("\n"));
-        format!("exit {:?}, what happened:\n{calls}\n{:#?}\n{:?}\n{:?}", self.exit, self.after.kernel.functions, self.after.kernel.events, self.asked.actions)
+        let calls = self
+            .after
+            .trace
+            .as_ref()
+            .map_or_else(String::new, |trace| trace.join("\n"));
+        format!(
+            "exit {:?}, the calls:\n{calls}\n{:#?}\n{:?}\n{:?}",
+            self.exit, self.after.kernel.functions, self.after.kernel.events, self.asked.actions
+        )
     }
 
-    /// Holds the run to the laws.
+    /// Checks the laws on this run.
     pub fn judge(&self) -> Result<(), Broken> {
-        let at_the_end: &[Law] = if self.after.has_finished() { &AT_THE_END } else { &[] };
+        let at_the_end: &[Law] = if self.after.has_finished() {
+            &AT_THE_END
+        } else {
+            &[]
+        };
         for (law, holds) in ALWAYS.iter().chain(at_the_end) {
             holds(self).map_err(|how| Broken { law, how })?;
         }
         Ok(())
     }
 
-    /// That this run changed nothing, which followed one with that exit status. Only what could not be initialised is tried anew.
+    /// Fails if this run changed anything. The previous run ended with exit status `first`. Only
+    /// devices that pciback failed to initialise may be tried again.
     pub fn has_changed_nothing(&self, first: Exit) -> Result<(), Broken> {
         let facts = |kernel: &Kernel| -> Vec<_> {
-            let function =
-                |(address, function): (&String, &Function)| (address.clone(), function.overridden.clone(), function.driver.clone(), function.is_initialised);
-            kernel.functions.iter().filter(|(_, function)| first == Exit::AsAsked || function.init_error.is_none()).map(function).collect()
+            let function = |(address, function): (&String, &Function)| {
+                (
+                    address.clone(),
+                    function.overridden.clone(),
+                    function.driver.clone(),
+                    function.is_initialised,
+                )
+            };
+            kernel
+                .functions
+                .iter()
+                .filter(|(_, function)| first == Exit::AsAsked || function.init_error.is_none())
+                .map(function)
+                .collect()
         };
         let (before, after) = (&self.before, &self.after.kernel);
         let how = if first == Exit::AsAsked && !after.events.is_empty() {
             format!("{:?}", after.events)
         } else if facts(before) != facts(after) {
             format!("{:?} became {:?}", facts(before), facts(after))
-        } else if first == Exit::AsAsked && before.slots.iter().collect::<BTreeSet<_>>() != after.slots.iter().collect::<BTreeSet<_>>() {
+        } else if first == Exit::AsAsked
+            && before.slots.iter().collect::<BTreeSet<_>>()
+                != after.slots.iter().collect::<BTreeSet<_>>()
+        {
             format!("the list was {:?} and is {:?}", before.slots, after.slots)
         } else {
             return Ok(());
         };
-        Err(Broken { law: "one more run changes nothing", how })
+        Err(Broken {
+            law: "another run changes nothing",
+            how,
+        })
     }
 
     fn events(&self) -> &[Event] {
         &self.after.kernel.events
     }
 
-    /// Whether pciback really has a device, initialised.
+    /// Whether pciback has the device and has initialised it.
     fn is_seized(&self, address: &str) -> bool {
-        self.after.kernel.functions.get(address).is_some_and(|function| function.driver.as_deref() == Some(PCIBACK) && function.is_initialised)
+        self.after
+            .kernel
+            .functions
+            .get(address)
+            .is_some_and(|function| {
+                function.driver.as_deref() == Some(PCIBACK) && function.is_initialised
+            })
     }
 
-    /// The mishaps.
+    /// The injected failures.
     fn mishaps(&self) -> impl Iterator<Item = &Failed> {
         self.after.failed.iter().filter(|failed| failed.is_mishap)
     }
 
-    /// Whether every call did as it was told, and every process came to its end.
+    /// Whether every call succeeded and every process finished.
     fn went_well(&self) -> bool {
         self.mishaps().next().is_none() && self.after.ends.is_empty()
     }
@@ -264,65 +389,105 @@ impl Run {
         self.after.failed.iter().any(|failed| failed.told == told)
     }
 
-    /// Whether it could not be told what the function is.
+    /// Whether the program could not read what the function is.
     fn is_unknown(&self, address: &str) -> bool {
         self.has_failed(&format!("read /sys/bus/pci/devices/{address}/modalias"))
     }
 
-    /// Whether something of what is asked for could not be read.
+    /// Whether the program could not read one of the sources of requests.
     fn lacks_sources(&self) -> bool {
         let sources = ["/etc/", "/proc/", "/run/modprobe.d", "/usr/lib/modprobe.d"];
-        self.mishaps().any(|failed| sources.iter().any(|source| failed.told.contains(source)))
+        self.mishaps()
+            .any(|failed| sources.iter().any(|source| failed.told.contains(source)))
     }
 
-    /// Whether a function has gone or come.
+    /// Whether a function disappeared or appeared.
     fn has_moved(&self, address: &str) -> bool {
-        self.events().iter().any(|event| matches!(event, Event::Gone { address: moved } | Event::Appears { address: moved } if moved == address))
+        self.events().iter().any(|event| match event {
+            Event::Gone { address: moved } | Event::Appears { address: moved } => moved == address,
+            _ => false,
+        })
     }
 
-    /// Whether something happened to a function after the program had looked at it for the last time.
+    /// Whether a function changed after the program last read its driver link.
     fn has_changed_since(&self, address: &str) -> bool {
         self.has_changed_after(address, &self.after.looked)
     }
 
     fn has_changed_after(&self, address: &str, times: &BTreeMap<String, usize>) -> bool {
         let kernel = &self.after.kernel;
-        let changed = kernel.functions.get(address).or_else(|| kernel.gone.get(address)).map_or(0, |function| function.changed);
-        times.get(address).is_none_or(|time| changed >= *time && changed > 0)
+        let changed = kernel
+            .functions
+            .get(address)
+            .or_else(|| kernel.gone.get(address))
+            .map_or(0, |function| function.changed);
+        times
+            .get(address)
+            .is_none_or(|time| changed >= *time && changed > 0)
     }
 
     /// Every hold precedes the first unbind, load and bind.
     fn holds_come_first(&self) -> Result<(), String> {
         let holds = |event: &Event| matches!(event, Event::Override { name, .. } if name == HOLD);
-        let acts = |event: &Event| matches!(event, Event::Unbind { .. } | Event::Bind { .. } | Event::Load | Event::NewSlot { .. } | Event::RemoveSlot { .. });
-        match (self.events().iter().position(acts), self.events().iter().rposition(holds)) {
-            (Some(first), Some(last)) if first < last => Err(format!("{:?} comes before {:?}", self.events()[first], self.events()[last])),
+        let acts = |event: &Event| {
+            matches!(
+                event,
+                Event::Unbind { .. }
+                    | Event::Bind { .. }
+                    | Event::Load
+                    | Event::NewSlot { .. }
+                    | Event::RemoveSlot { .. }
+            )
+        };
+        match (
+            self.events().iter().position(acts),
+            self.events().iter().rposition(holds),
+        ) {
+            (Some(first), Some(last)) if first < last => Err(format!(
+                "{:?} comes before {:?}",
+                self.events()[first],
+                self.events()[last]
+            )),
             _ => Ok(()),
         }
     }
 
-    /// From the write of its hold on, as long as it is there, no driver but pciback begins to probe a device, and pciback only in the write to `bind`, where its errors are told, or loaded by somebody else.
+    /// From the write of its hold on, a device is safe from every driver but pciback, as long as
+    /// the device stays in the machine. pciback may probe the device only in a write to `bind`,
+    /// which returns the errors, or if another process loads the module.
     ///
-    /// And nothing is unbound or bound that is not held.
-    fn held_is_held(&self) -> Result<(), String> {
+    /// No device is unbound or bound without a hold.
+    fn holds_keep_drivers_away(&self) -> Result<(), String> {
         let mut held: Vec<&str> = Vec::new();
-        // Of what went away and came back before it was held nobody can say that.
+        // A device that was replaced before its hold may have lost the hold unseen.
         let mut moved: Vec<&str> = Vec::new();
         for event in self.events() {
             match event {
                 Event::Override { address, name } if name == HOLD => held.push(address),
-                Event::Override { address, name } if name != PCIBACK => return Err(format!("the override of {address} became '{name}'")),
+                Event::Override { address, name } if name != PCIBACK => {
+                    return Err(format!("the override of {address} became '{name}'"));
+                }
                 Event::Gone { address } => {
                     held.retain(|held| held != address);
                     moved.push(address);
                 }
-                Event::Override { address, .. } | Event::Unbind { address, .. } | Event::Bind { address }
-                    if !held.contains(&address.as_str()) && !moved.contains(&address.as_str()) && !self.hold_has_failed(address) =>
+                Event::Override { address, .. }
+                | Event::Unbind { address, .. }
+                | Event::Bind { address }
+                    if !held.contains(&address.as_str())
+                        && !moved.contains(&address.as_str())
+                        && !self.hold_has_failed(address) =>
                 {
                     return Err(format!("{event:?} without a hold"));
                 }
-                Event::Probe { address, driver, why } if held.contains(&address.as_str()) && (driver != PCIBACK || *why == Why::Loaded) => {
-                    return Err(format!("{driver} probed {address}, which was held ({why:?})"));
+                Event::Probe {
+                    address,
+                    driver,
+                    why,
+                } if held.contains(&address.as_str())
+                    && (driver != PCIBACK || *why == Cause::Loaded) =>
+                {
+                    return Err(format!("{driver} probed the held {address} ({why:?})"));
                 }
                 _ => {}
             }
@@ -330,164 +495,271 @@ impl Run {
         Ok(())
     }
 
-    /// Whether the kernel did not take the hold of a device.
+    /// Whether the kernel rejected the hold of a device.
     fn hold_has_failed(&self, address: &str) -> bool {
-        self.has_failed(&format!("write /sys/bus/pci/devices/{address}/driver_override {HOLD}"))
+        self.has_failed(&format!(
+            "write /sys/bus/pci/devices/{address}/driver_override {HOLD}"
+        ))
     }
 
-    /// What is not asked for, is kept, or is a bridge, is not touched.
-    fn others_are_left_alone(&self) -> Result<(), String> {
+    /// Only requested devices are changed: no others, no kept ones, no bridges.
+    fn only_requested_devices_are_changed(&self) -> Result<(), String> {
+        let has_wish = |address: &str| {
+            let action = self.asked.without_keeps.get(address);
+            action.is_some_and(|action| action == "seize")
+        };
         for event in self.events() {
-            let (Event::Override { address, .. } | Event::Unbind { address, .. } | Event::Bind { address }) = event else { continue };
+            let (Event::Override { address, .. }
+            | Event::Unbind { address, .. }
+            | Event::Bind { address }) = event
+            else {
+                continue;
+            };
             let is_allowed = self.asked.is_wanted(address)
-                // What cannot be told may be held, and no more.
+                // A device that could not be identified may be held, but not more.
                 || self.is_unknown(address) && matches!(event, Event::Override { .. })
-                || self.lacks_sources() && self.asked.without_keeps.get(address).is_some_and(|action| action == "seize");
+                || self.lacks_sources() && has_wish(address);
             if !is_allowed {
-                return Err(format!("{event:?}, which nobody asked for"));
+                return Err(format!("{event:?}, not requested"));
             }
         }
         Ok(())
     }
 
-    /// What pciback has initialised may be with a guest, and is never taken from it. What came back while the program ran is with nobody yet, and may have come since it was looked at: nothing in sysfs unbinds only
-    /// what is not initialised.
-    fn what_pciback_has_stays_there(&self) -> Result<(), String> {
+    /// A device that pciback has initialised may be in use by a guest, and is never unbound.
+    /// Exception: a device that came back during the run. No guest has it yet, and pciback may have
+    /// initialised it after the program looked: sysfs offers no unbind for uninitialised devices
+    /// only.
+    fn pciback_keeps_its_devices(&self) -> Result<(), String> {
         let mut came: Vec<&str> = Vec::new();
         for event in self.events() {
             match event {
                 Event::Appears { address } => came.push(address),
-                Event::Unbind { address, was_initialised: true, .. } if !came.contains(&address.as_str()) => return Err(format!("{event:?}")),
+                Event::Unbind {
+                    address,
+                    was_initialised: true,
+                    ..
+                } if !came.contains(&address.as_str()) => return Err(format!("{event:?}")),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// On pciback's list comes only what is asked for whatever it is, and cannot be one to keep. In the end no other device that was seized is there.
+    /// Only plain addresses that match no keep enter pciback's list. At the end, the list has no
+    /// other device that was seized.
     fn the_list_is_right(&self) -> Result<(), String> {
         for event in self.events() {
             match event {
-                Event::NewSlot { address } if !self.asked.is_plain(address) || self.asked.may_be_kept(address) && !self.lacks_sources() => {
-                    return Err(format!("{event:?}, which nobody asked for"));
+                Event::NewSlot { address }
+                    if !self.asked.is_plain(address)
+                        || self.asked.may_be_kept(address) && !self.lacks_sources() =>
+                {
+                    return Err(format!("{event:?}, not requested"));
                 }
-                Event::RemoveSlot { address } if self.asked.is_plain(address) && self.asked.is_wanted(address) && !self.lacks_sources() => {
-                    return Err(format!("{event:?}, which is asked for"));
+                Event::RemoveSlot { address }
+                    if self.asked.is_plain(address)
+                        && self.asked.is_wanted(address)
+                        && !self.lacks_sources() =>
+                {
+                    return Err(format!("{event:?}, although requested"));
                 }
                 _ => {}
             }
         }
-        let stays =
-            |address: &&String| self.asked.is_wanted(address) && !self.asked.is_plain(address) && self.is_seized(address) && !self.has_changed_since(address);
+        let stays = |address: &&String| {
+            self.asked.is_wanted(address)
+                && !self.asked.is_plain(address)
+                && self.is_seized(address)
+                && !self.has_changed_since(address)
+        };
         match self.after.kernel.slots.iter().find(stays) {
-            Some(address) if self.went_well() && self.is_quiet() => Err(format!("{address} is on it")),
+            Some(address) if self.went_well() && self.is_quiet() => {
+                Err(format!("{address} is still on the list"))
+            }
             _ => Ok(()),
         }
     }
 
-    fn nothing_waits_for_ever(&self) -> Result<(), String> {
-        self.after.waits_for_ever.as_ref().map_or(Ok(()), |told| Err(told.clone()))
+    fn the_first_process_never_blocks(&self) -> Result<(), String> {
+        self.after
+            .waits_for_ever
+            .as_ref()
+            .map_or(Ok(()), |told| Err(told.clone()))
     }
 
-    /// Where everything went well and pciback is to be had, only what it cannot initialise is missing.
-    fn what_can_be_had_is_had(&self) -> Result<(), String> {
-        let has_pciback = matches!(self.after.kernel.module, Module::File(_) | Module::Hidden) || self.before.has_live_pciback();
+    /// If no call failed and pciback is available, every requested device is seized that pciback
+    /// can initialise.
+    fn available_devices_are_seized(&self) -> Result<(), String> {
+        let has_pciback = matches!(self.after.kernel.module, Module::File(_) | Module::Hidden)
+            || self.before.has_live_pciback();
         if !has_pciback || !self.went_well() {
             return Ok(());
         }
         let can_be_had = |address: &str| {
             let before = self.before.functions.get(address);
-            before.is_some_and(|function| function.init_error.is_none() || function.init_failures == 0) && !self.has_moved(address)
+            before.is_some_and(|function| {
+                function.init_error.is_none() || function.init_failures == 0
+            }) && !self.has_moved(address)
         };
-        for address in self.asked.functions.keys().filter(|address| self.asked.is_wanted(address)) {
-            // Somebody else's pciback may not have come so far.
-            let is_coming = self.after.kernel.driver(address) == Some(PCIBACK) && !self.after.kernel.has_live_pciback();
+        for address in self
+            .asked
+            .functions
+            .keys()
+            .filter(|address| self.asked.is_wanted(address))
+        {
+            // Another process may still be loading pciback.
+            let is_coming = self.after.kernel.driver(address) == Some(PCIBACK)
+                && !self.after.kernel.has_live_pciback();
             if can_be_had(address) && !self.is_seized(address) && !is_coming {
-                return Err(format!("nothing was in the way, and yet {address} is not seized"));
+                return Err(format!(
+                    "no failure prevented it, but {address} is not seized"
+                ));
             }
         }
         Ok(())
     }
 
-    /// Exit status 0 only if everything is as asked. Where a call failed, or something came or went, the program may know less than it did, and then says no.
+    /// Exit status 0 only if every request is fulfilled. If a call failed, or a device came or
+    /// went, the program may know too little and then reports failure.
     fn the_exit_status_is_true(&self) -> Result<(), String> {
         let features_failed = self.has_failed("read /sys/hypervisor/properties/features");
         if features_failed {
-            let acts = |event: &Event| !matches!(event, Event::Probe { .. } | Event::Gone { .. } | Event::Appears { .. });
-            return if self.exit == Exit::AsAsked && !self.events().iter().any(acts) { Ok(()) } else { Err("not a dom0, and yet it did something".to_owned()) };
+            let acts = |event: &Event| {
+                !matches!(
+                    event,
+                    Event::Probe { .. } | Event::Gone { .. } | Event::Appears { .. }
+                )
+            };
+            return if self.exit == Exit::AsAsked && !self.events().iter().any(acts) {
+                Ok(())
+            } else {
+                Err("the machine counts as no dom0, but the program changed it".to_owned())
+            };
         }
         let is_as_asked = |(address, action): (&String, &String)| match action.as_str() {
             "seize" => self.is_seized(address) || self.has_changed_since(address),
             "keep" => true,
-            _ => !self.before.functions.contains_key(address) || self.has_moved(address) || self.is_unknown(address),
+            _ => {
+                !self.before.functions.contains_key(address)
+                    || self.has_moved(address)
+                    || self.is_unknown(address)
+            }
         };
         let wrong = self.asked.actions.iter().find(|&entry| !is_as_asked(entry));
-        // That a keep keeps nothing is none.
-        let is_problem = |problem: &Value| !problem["message"].as_str().is_some_and(|message| message.starts_with("keeps nothing"));
-        let is_new = self.went_well() || self.before.files.get(REPORT) != self.after.kernel.files.get(REPORT);
-        let has_problem = is_new && self.report().is_some_and(|report| report["problems"].as_array().is_some_and(|problems| problems.iter().any(is_problem)));
+        // A keep that matches nothing is no problem.
+        let is_problem = |problem: &Value| {
+            !problem["message"]
+                .as_str()
+                .is_some_and(|message| message.starts_with("keeps nothing"))
+        };
+        let is_new = self.went_well()
+            || self.before.files.get(REPORT) != self.after.kernel.files.get(REPORT);
+        let has_problem = is_new
+            && self.report().is_some_and(|report| {
+                report["problems"]
+                    .as_array()
+                    .is_some_and(|problems| problems.iter().any(is_problem))
+            });
         match (self.exit, wrong) {
-            (Exit::AsAsked, Some((address, _))) => Err(format!("the exit status says that all is as asked, and {address} is not")),
-            (Exit::AsAsked, None) if has_problem => Err("the exit status says that all is as asked, and there is a problem".to_owned()),
-            (Exit::NotAsAsked, None) if self.went_well() && self.is_quiet() && !has_problem && !self.wants_what_is_not_there() => {
-                Err("all is as asked, and the exit status says that it is not".to_owned())
+            (Exit::AsAsked, Some((address, _))) => {
+                Err(format!("exit status 0, but {address} is not as asked"))
             }
-            (Exit::Usage | Exit::Strict, _) => Err("nobody asked for that exit status".to_owned()),
+            (Exit::AsAsked, None) if has_problem => {
+                Err("exit status 0, but the report has a problem".to_owned())
+            }
+            (Exit::NotAsAsked, None)
+                if self.went_well()
+                    && self.is_quiet()
+                    && !has_problem
+                    && !self.wants_what_is_not_there() =>
+            {
+                Err("exit status 1, but all is as asked".to_owned())
+            }
+            (Exit::Usage | Exit::Strict, _) => {
+                Err("neither bad usage nor strict mode: wrong exit status".to_owned())
+            }
             _ => Ok(()),
         }
     }
 
-    /// Whether nobody else was loading pciback, and nothing went or came.
+    /// Whether no other process loaded pciback, and no device came or went.
     fn is_quiet(&self) -> bool {
         let is_loading = self.before.has(PCIBACK) && !self.before.has_live_pciback();
         !is_loading
             && !self.events().iter().any(|event| match event {
                 Event::Gone { .. } | Event::Appears { .. } => true,
-                Event::Probe { driver, why, .. } => driver == PCIBACK && *why == Why::Registered,
+                Event::Probe { driver, why, .. } => driver == PCIBACK && *why == Cause::Registered,
                 _ => false,
             })
     }
 
-    /// Whether some wish means no function.
+    /// Whether some item matches no function.
     fn wants_what_is_not_there(&self) -> bool {
         let is_met = |wish: &Item| {
-            let there = self.asked.functions.values().filter(|function| self.before.functions.contains_key(&function.address));
-            there.into_iter().any(|function| meets(&wish.selector, function) != Meets::Not && !(function.is_bridge() && wish.selector.passes_over_bridges()))
+            let there = self
+                .asked
+                .functions
+                .values()
+                .filter(|function| self.before.functions.contains_key(&function.address));
+            there.into_iter().any(|function| {
+                meets(&wish.selector, function) != Meets::Not
+                    && !(function.is_bridge() && wish.selector.passes_over_bridges())
+            })
         };
         !self.asked.wishes.iter().all(is_met)
     }
 
-    /// An outcome is the true one at the time when it was looked for.
+    /// Every reported outcome was true when the program read it.
     fn the_report_is_true(&self) -> Result<(), String> {
         let Some(report) = self.report() else {
-            return if self.went_well() { Err("there is no report".to_owned()) } else { Ok(()) };
+            return if self.went_well() {
+                Err("there is no report".to_owned())
+            } else {
+                Ok(())
+            };
         };
         if self.before.files.get(REPORT) == self.after.kernel.files.get(REPORT) {
             return Ok(());
         }
-        let is_troubled = |address: &str| self.mishaps().any(|failed| failed.told.contains(address));
+        let is_troubled =
+            |address: &str| self.mishaps().any(|failed| failed.told.contains(address));
         let action = |address: &str| self.asked.actions.get(address).map_or("", String::as_str);
         let has_warning = |device: &Value, text: &str| {
-            device["warnings"].as_array().is_some_and(|warnings| warnings.iter().any(|warning| warning.as_str().is_some_and(|warning| warning.contains(text))))
+            device["warnings"].as_array().is_some_and(|warnings| {
+                warnings.iter().any(|warning| {
+                    warning
+                        .as_str()
+                        .is_some_and(|warning| warning.contains(text))
+                })
+            })
         };
         for device in report["devices"].as_array().ok_or("no devices")? {
-            // What means no function may have none.
-            let Some(address) = device["address"].as_str() else { continue };
+            // An item that matches no function may have no address.
+            let Some(address) = device["address"].as_str() else {
+                continue;
+            };
             let function = self.after.kernel.functions.get(address);
             let driver = function.and_then(|function| function.driver.as_deref());
-            let keeps = function.and_then(|function| function.overridden.as_deref()).is_some_and(|name| [HOLD, PCIBACK].contains(&name));
+            let keeps = function
+                .and_then(|function| function.overridden.as_deref())
+                .is_some_and(|name| [HOLD, PCIBACK].contains(&name));
             let outcome = device["latest"].as_str().ok_or("no outcome")?;
             let is_true = match outcome {
                 "seized" => self.is_seized(address),
-                // The list of those that it has may have been unreadable.
-                "unready" => driver == Some(PCIBACK) && (!self.is_seized(address) || !self.went_well()),
+                // `irq_handlers` may have been unreadable.
+                "unready" => {
+                    driver == Some(PCIBACK) && (!self.is_seized(address) || !self.went_well())
+                }
                 "held" => driver.is_none() && keeps,
                 "exposed" => driver.is_none() && !keeps || is_troubled(address),
-                // Of a process that ended in an unbind nobody knows whether the driver had let go.
+                // If a child ended during an unbind, nobody knows whether the driver had released
+                // the device.
                 "lost" => {
                     driver.is_some_and(|driver| driver != PCIBACK)
                         || is_troubled(address)
-                        || !self.after.ends.is_empty() && has_warning(device, "unbinding its driver: not done in time")
+                        || !self.after.ends.is_empty()
+                            && has_warning(device, "unbinding its driver: not done in time")
                 }
                 "absent" => function.is_none() || self.mishaps().next().is_some(),
                 "refused" => action(address) == "refuse" || self.mishaps().next().is_some(),
@@ -495,42 +767,89 @@ impl Run {
                 "kept" => action(address) == "keep" || self.is_unknown(address),
                 _ => false,
             };
-            // What goes while the bus is walked may be taken for another. That a device is held is found out as soon as nothing more is to be done for it, or not at all where something is stuck.
+            // A device that disappears while the program lists the bus may be mistaken for another.
+            // The program checks a hold as soon as the device needs no more work, and never if
+            // something is stuck.
             let is_stale = match outcome {
-                "held" => self.after.checked.contains_key(address) && self.has_changed_after(address, &self.after.checked) || !self.after.ends.is_empty(),
+                "held" => {
+                    self.after.checked.contains_key(address)
+                        && self.has_changed_after(address, &self.after.checked)
+                        || !self.after.ends.is_empty()
+                }
                 outcome => ["absent", "mismatch", "refused", "kept"].contains(&outcome),
             };
             let has_gone = is_stale && self.has_moved(address);
             if !is_true && !self.has_changed_since(address) && !has_gone {
-                return Err(format!("{address} is told to be {outcome}"));
+                return Err(format!("{address} is reported as {outcome}"));
             }
         }
         Ok(())
     }
 
-    /// Whatever is wanted and not seized has a reason: where a call for it failed, the errno of one that did.
-    fn what_is_not_so_has_a_reason(&self) -> Result<(), String> {
-        let Some(report) = self.report() else { return Ok(()) };
+    /// Every requested device that was not seized has a warning. If calls for the device failed, a
+    /// warning gives the errno of one of them.
+    fn failures_have_reasons(&self) -> Result<(), String> {
+        let Some(report) = self.report() else {
+            return Ok(());
+        };
         if self.before.files.get(REPORT) == self.after.kernel.files.get(REPORT) {
             return Ok(());
         }
         for device in report["devices"].as_array().ok_or("no devices")? {
-            let Some(address) = device["address"].as_str().filter(|address| self.asked.is_wanted(address)) else { continue };
-            // Why pciback has not initialised what it has is in the kernel's log.
-            if ["seized", "absent", "unready"].iter().any(|outcome| device["latest"] == *outcome) || self.has_moved(address) {
+            let Some(address) = device["address"]
+                .as_str()
+                .filter(|address| self.asked.is_wanted(address))
+            else {
+                continue;
+            };
+            // Only the kernel's log knows why pciback did not initialise its device.
+            if ["seized", "absent", "unready"]
+                .iter()
+                .any(|outcome| device["latest"] == *outcome)
+                || self.has_moved(address)
+            {
                 continue;
             }
             let warnings = device["warnings"].as_array().ok_or("no warnings")?;
-            // A driver that is gone all the same, for its probe has failed, had nothing to let go; and what pciback's list has costs no device.
-            let matters = |failed: &Failed| ["/driver_override ", "/bind "].iter().any(|name| failed.told.starts_with("write") && failed.told.contains(name));
-            let concerns: Vec<&Failed> = self.after.failed.iter().filter(|failed| failed.told.contains(address)).collect();
-            let failed: Vec<String> = concerns.iter().map(|failed| format!("({})", failed.errno.0)).collect();
-            let is_told = |errno: &String| warnings.iter().any(|warning| warning.as_str().is_some_and(|warning| warning.contains(errno)));
+            // Other failures are harmless. If the driver's probe failed, there was nothing to
+            // unbind. A failed change of pciback's list costs no device.
+            let matters = |failed: &Failed| {
+                ["/driver_override ", "/bind "]
+                    .iter()
+                    .any(|name| failed.told.starts_with("write") && failed.told.contains(name))
+            };
+            let concerns: Vec<&Failed> = self
+                .after
+                .failed
+                .iter()
+                .filter(|failed| failed.told.contains(address))
+                .collect();
+            let failed: Vec<String> = concerns
+                .iter()
+                .map(|failed| format!("({})", failed.errno.0))
+                .collect();
+            let is_told = |errno: &String| {
+                warnings.iter().any(|warning| {
+                    warning
+                        .as_str()
+                        .is_some_and(|warning| warning.contains(errno))
+                })
+            };
             if warnings.is_empty() && device["latest"] != "lost" {
-                return Err(format!("{address} is {} for no reason", device["latest"]));
+                return Err(format!(
+                    "{address} is {} without a warning",
+                    device["latest"]
+                ));
             }
-            if concerns.iter().any(|failed| matters(failed)) && !failed.iter().any(is_told) && self.after.ends.is_empty() && !self.after.was_late {
-                return Err(format!("{address} is {} because of {warnings:?}, and not because of errno {failed:?}", device["latest"]));
+            if concerns.iter().any(|failed| matters(failed))
+                && !failed.iter().any(is_told)
+                && self.after.ends.is_empty()
+                && !self.after.was_late
+            {
+                return Err(format!(
+                    "{address} is {}: {warnings:?} names none of the errnos {failed:?}",
+                    device["latest"]
+                ));
             }
         }
         Ok(())

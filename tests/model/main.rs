@@ -1,15 +1,15 @@
-//! The seizure on a model kernel: everything that takes time, goes wrong or comes in between, without a machine.
+//! Runs the seizure on a model kernel, without a machine: delays, failures and concurrent changes.
 //!
 //! | room | |
 //! | --- | --- |
 //! | `kernel` | PCI functions, drivers, overrides, pciback and its list, as Linux has them |
-//! | `dom0` | time, mishaps and several processes: that kernel behind the library's own trait |
-//! | `laws` | what must hold after every run, whatever happened |
-//! | `stories` | single events, told one by one, and each possible moment of them in turn |
-//! | `scenarios` | generated machines with generated requests and mishaps |
-//! | `teeth` | deliberate mistakes in the seizure, each of which breaks a law |
+//! | `dom0` | the kernel with time, failures and several processes, behind the library's trait |
+//! | `laws` | the rules that must hold after every run, whatever happened |
+//! | `stories` | single events, each also at every possible moment |
+//! | `scenarios` | generated machines with generated requests and failures |
+//! | `teeth` | deliberate mistakes in the seizure; each must break a law |
 //!
-//! The request language and what it means are those of the tests in `tests/language/`.
+//! The tests in `tests/language/` provide the request language and its meaning.
 
 mod dom0;
 #[allow(dead_code)]

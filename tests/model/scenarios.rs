@@ -1,10 +1,15 @@
-//! Generated machines with generated requests, on which anything comes in between. The laws are the judge.
+//! Generated machines with generated requests and disturbances, judged by the laws.
 //!
-//! A scenario has three runs: one in which drivers, devices and other people's pciback come and go, calls fail, and processes die or hang; a second one, undisturbed, that has to finish the job; and a third
-//! one that has to change nothing.
+//! A scenario has three runs. In the first, drivers and devices come and go, other processes load
+//! pciback, calls fail, and processes die or hang. The second is undisturbed and has to finish the
+//! job. The third must change nothing.
 //!
-//! `make check-model` plays 100,000, always the same ones, `PROPTEST_CASES=1000000 make check-model PROPTEST_RNG_SEED=$RANDOM` a million others, and `cargo test` some. One that fails is shrunk, shown, and kept in `scenarios.regressions` beside this file, to be
-//! played first from then on: commit it.
+//! - `make check-model` plays 100,000 scenarios, always the same ones.
+//! - `PROPTEST_CASES=1000000 make check-model PROPTEST_RNG_SEED=$RANDOM` plays a million others.
+//! - `cargo test` plays some.
+//!
+//! A failing scenario is shrunk, printed, and kept in `scenarios.regressions` beside this file.
+//! Later runs play it first: commit it.
 
 use std::{env, rc::Rc};
 
@@ -18,7 +23,7 @@ use proptest::{
 };
 
 use crate::{
-    dom0::{Arrival, Dom0, End, Fate, How, Mishap, What, Which},
+    dom0::{Arrival, CallMatch, Change, Dom0, End, Ending, Fate, Mishap},
     item::{Item, Wish, wish},
     kernel::{Driver, E1000E, Function, GREEDY, Kernel, MODULE, Module, NOUVEAU, PCIBACK, XHCI},
     laws::{Asked, Broken, Run, start},
@@ -27,20 +32,20 @@ use crate::{
     teeth::{Mistake, Mistaken},
 };
 
-/// How many scenarios are played, all tests together. `PROPTEST_CASES` in the environment plays another number.
+/// The number of scenarios of all tests together, unless `PROPTEST_CASES` is set.
 const SCENARIOS: u32 = 3_000;
 
-/// A machine before pciseize comes, what is asked for, and what is to come.
+/// A machine before pciseize starts, the requests, and the disturbances.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub kernel: Kernel,
     pub items: Vec<(usize, Item)>,
     pub fate: Fate,
-    /// Between the first two runs somebody takes pciback away.
+    /// Whether pciback is unloaded between the first two runs.
     pub unloads: bool,
 }
 
-/// What a function has behind it, and before it.
+/// The state of a function before the run, and how its initialisation will go.
 #[derive(Clone, Debug)]
 struct Past {
     overridden: Option<&'static str>,
@@ -51,23 +56,57 @@ struct Past {
 }
 
 fn past() -> impl Strategy<Value = Past> {
-    let overridden = prop_oneof![6 => Just(None), 2 => Just(Some(PCIBACK)), 1 => Just(Some("pciseize")), 1 => Just(Some("vfio-pci"))];
+    let overridden = prop_oneof![
+        6 => Just(None),
+        2 => Just(Some(PCIBACK)),
+        1 => Just(Some("pciseize")),
+        1 => Just(Some("vfio-pci")),
+    ];
     let failures = prop_oneof![1 => 1..3_usize, 2 => Just(usize::MAX)];
-    (overridden, prop::bool::weighted(0.15), prop::bool::weighted(0.1), option::weighted(0.15, errno()), failures)
-        .prop_map(|(overridden, is_listed, is_gone, init_error, init_failures)| Past { overridden, is_listed, is_gone, init_error, init_failures })
+    (
+        overridden,
+        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.1),
+        option::weighted(0.15, errno()),
+        failures,
+    )
+        .prop_map(
+            |(overridden, is_listed, is_gone, init_error, init_failures)| Past {
+                overridden,
+                is_listed,
+                is_gone,
+                init_error,
+                init_failures,
+            },
+        )
 }
 
-/// What calls fail with.
+/// The errnos with which calls fail.
 fn errno() -> impl Strategy<Value = Errno> {
     use Errno as E;
-    select(&[E::EIO, E::EBUSY, E::ENODEV, E::EINVAL, E::ENOMEM, E::EACCES, E::EPERM, E::EAGAIN, E::EINTR, E::ENOSPC, E::ENOENT, E::EROFS][..])
+    select(
+        &[
+            E::EIO,
+            E::EBUSY,
+            E::ENODEV,
+            E::EINVAL,
+            E::ENOMEM,
+            E::EACCES,
+            E::EPERM,
+            E::EAGAIN,
+            E::EINTR,
+            E::ENOSPC,
+            E::ENOENT,
+            E::EROFS,
+        ][..],
+    )
 }
 
 fn driver() -> impl Strategy<Value = Driver> {
     select(&[E1000E, XHCI, NOUVEAU, GREEDY][..])
 }
 
-/// A moment: a call of the run, whatever number that has.
+/// A moment of the run, whatever number its call has.
 type Moment = Index;
 
 #[derive(Clone, Debug)]
@@ -80,7 +119,8 @@ enum Coming {
 
 fn coming() -> impl Strategy<Value = Coming> {
     prop_oneof![
-        4 => (driver(), 0..20_usize, any::<bool>()).prop_map(|(driver, calls, succeeds)| Coming::Driver(driver, calls, succeeds)),
+        4 => (driver(), 0..20_usize, any::<bool>())
+            .prop_map(|(driver, calls, succeeds)| Coming::Driver(driver, calls, succeeds)),
         2 => prop_oneof![Just(0), 0..30_usize].prop_map(Coming::Pciback),
         2 => any::<Index>().prop_map(Coming::Goes),
         2 => any::<Index>().prop_map(Coming::Comes),
@@ -88,18 +128,27 @@ fn coming() -> impl Strategy<Value = Coming> {
 }
 
 fn module() -> impl Strategy<Value = Module> {
-    prop_oneof![6 => Just(Module::File(MODULE)), 1 => Just(Module::Hidden), 1 => Just(Module::Missing), 1 => errno().prop_map(Module::Refused)]
+    prop_oneof![
+        6 => Just(Module::File(MODULE)),
+        1 => Just(Module::Hidden),
+        1 => Just(Module::Missing),
+        1 => errno().prop_map(Module::Refused),
+    ]
 }
 
-fn how() -> impl Strategy<Value = How> {
-    prop_oneof![Just(How::Dies), Just(How::FirstDies), any::<bool>().prop_map(|has_effect| How::Hangs { has_effect })]
+fn how() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        Just(Ending::Dies),
+        Just(Ending::FirstDies),
+        any::<bool>().prop_map(|has_effect| Ending::Hangs { has_effect })
+    ]
 }
 
-/// Who has what when pciseize begins, and what kernel that is.
+/// The kernel, and the drivers that it has loaded when pciseize starts.
 #[derive(Clone, Debug)]
 struct Start {
     drivers: Vec<Driver>,
-    /// Behind how many of them pciback comes.
+    /// pciback's place in the order of the drivers, and the duration of its load.
     pciback: Option<(Index, usize)>,
     module: Module,
     locks_overrides: bool,
@@ -108,59 +157,116 @@ struct Start {
 }
 
 fn beginning() -> impl Strategy<Value = Start> {
-    let pciback = option::weighted(0.4, (any::<Index>(), prop_oneof![5 => Just(0), 1 => 0..60_usize]));
-    (vec(driver(), 0..4), pciback, module(), any::<bool>(), option::weighted(0.2, any::<bool>()), prop::bool::weighted(0.1))
-        .prop_map(|(drivers, pciback, module, locks_overrides, parameters, unloads)| Start { drivers, pciback, module, locks_overrides, parameters, unloads })
+    let pciback = option::weighted(
+        0.4,
+        (any::<Index>(), prop_oneof![5 => Just(0), 1 => 0..60_usize]),
+    );
+    (
+        vec(driver(), 0..4),
+        pciback,
+        module(),
+        any::<bool>(),
+        option::weighted(0.2, any::<bool>()),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(
+            |(drivers, pciback, module, locks_overrides, parameters, unloads)| Start {
+                drivers,
+                pciback,
+                module,
+                locks_overrides,
+                parameters,
+                unloads,
+            },
+        )
 }
 
-/// What comes in between, with its moments.
+/// The disturbances, each with its moment.
 #[derive(Clone, Debug)]
 struct Trouble {
     arrivals: Vec<(Moment, Coming)>,
     mishaps: Vec<(Moment, Errno, bool)>,
-    ends: Vec<(Moment, How)>,
+    ends: Vec<(Moment, Ending)>,
     schedule: Vec<u8>,
     is_alone: bool,
 }
 
-/// At most so much comes and goes, so many calls fail, and so many processes do not come to their end.
+/// Generates up to so many changes, failing calls and process ends.
 fn trouble(arrivals: usize, mishaps: usize, ends: usize) -> impl Strategy<Value = Trouble> {
     let moment = any::<Moment>;
     let arrivals = vec((moment(), coming()), 0..=arrivals);
     let mishaps = vec((moment(), errno(), any::<bool>()), 0..=mishaps);
     let ends = vec((moment(), how()), 0..=ends);
-    (arrivals, mishaps, ends, vec(any::<u8>(), 0..40), prop::bool::weighted(0.1)).prop_map(|(arrivals, mishaps, ends, schedule, is_alone)| Trouble {
+    (
         arrivals,
         mishaps,
         ends,
-        schedule,
-        is_alone,
-    })
+        vec(any::<u8>(), 0..40),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(|(arrivals, mishaps, ends, schedule, is_alone)| Trouble {
+            arrivals,
+            mishaps,
+            ends,
+            schedule,
+            is_alone,
+        })
 }
 
-/// Items, each with the source where it stands. One in five is a keep. Those that are built into the program are left to the tests of the language.
+/// Items, each with the number of its source. One in five is a keep. Embedded items are left to the
+/// tests in `tests/language/`.
 fn wishes() -> impl Strategy<Value = Vec<(usize, Wish)>> {
     vec((1..SOURCES.len(), wish(prop::bool::weighted(0.2))), 0..7)
 }
 
-/// A scenario in which so much comes in between at most, as [`trouble`] counts it.
+/// A scenario with at most so many disturbances; see [`trouble`].
 pub fn scenario(arrivals: usize, mishaps: usize, ends: usize) -> impl Strategy<Value = Scenario> {
-    (machine(), vec(past(), 14), wishes(), beginning(), trouble(arrivals, mishaps, ends)).prop_map(|(functions, pasts, wishes, start, trouble)| {
-        let items: Vec<(usize, Item)> = wishes.iter().map(|(source, wish)| (*source, wish.item(&functions))).collect();
-        let kernel = kernel(&functions, &pasts, &items, &start);
-        let fate = fate(&functions, &items, trouble);
-        Scenario { kernel, items, fate, unloads: start.unloads }
-    })
+    (
+        machine(),
+        vec(past(), 14),
+        wishes(),
+        beginning(),
+        trouble(arrivals, mishaps, ends),
+    )
+        .prop_map(|(functions, pasts, wishes, start, trouble)| {
+            let items: Vec<(usize, Item)> = wishes
+                .iter()
+                .map(|(source, wish)| (*source, wish.item(&functions)))
+                .collect();
+            let kernel = kernel(&functions, &pasts, &items, &start);
+            let fate = fate(&functions, &items, trouble);
+            Scenario {
+                kernel,
+                items,
+                fate,
+                unloads: start.unloads,
+            }
+        })
 }
 
-fn kernel(functions: &[machine::Function], pasts: &[Past], items: &[(usize, Item)], start: &Start) -> Kernel {
+fn kernel(
+    functions: &[machine::Function],
+    pasts: &[Past],
+    items: &[(usize, Item)],
+    start: &Start,
+) -> Kernel {
     let mut kernel = Kernel::new();
     (kernel.module, kernel.locks_overrides) = (start.module, start.locks_overrides);
     for (function, past) in functions.iter().zip(pasts) {
         let mut known = Function::new(function.modalias().trim_end());
-        let above = function.link.strip_prefix("../../../devices/").and_then(|link| link.strip_suffix(&function.address));
-        known.above = above.expect("a link of a function").trim_end_matches('/').to_owned();
-        (known.overridden, known.init_error, known.init_failures) = (past.overridden.map(str::to_owned), past.init_error, past.init_failures);
+        let above = function
+            .link
+            .strip_prefix("../../../devices/")
+            .and_then(|link| link.strip_suffix(&function.address));
+        known.above = above
+            .expect("a link of a function")
+            .trim_end_matches('/')
+            .to_owned();
+        (known.overridden, known.init_error, known.init_failures) = (
+            past.overridden.map(str::to_owned),
+            past.init_error,
+            past.init_failures,
+        );
         if past.is_gone && is_leaf(functions, function) {
             known.overridden = None;
             kernel.gone.insert(function.address.clone(), known);
@@ -175,51 +281,85 @@ fn kernel(functions: &[machine::Function], pasts: &[Past], items: &[(usize, Item
         *kernel.files.entry(source.to_owned()).or_default() += &text;
     }
     if let Some(refuses) = start.parameters {
-        *kernel.files.entry("/proc/cmdline".to_owned()).or_default() += " xen-pciback.passthrough=1";
+        *kernel.files.entry("/proc/cmdline".to_owned()).or_default() +=
+            " xen-pciback.passthrough=1";
         kernel.refuses_parameters = refuses;
     }
-    let pciback = start.pciback.map(|(at, calls)| (at.index(start.drivers.len() + 1), calls));
+    let pciback = start
+        .pciback
+        .map(|(at, calls)| (at.index(start.drivers.len() + 1), calls));
     for at in 0..=start.drivers.len() {
         if let Some((_, calls)) = pciback.filter(|(behind, _)| *behind == at) {
             kernel.register_pciback_slowly(calls);
         }
-        start.drivers.get(at).into_iter().for_each(|driver| kernel.register(*driver));
+        start
+            .drivers
+            .get(at)
+            .into_iter()
+            .for_each(|driver| kernel.register(*driver));
     }
     kernel
 }
 
-/// Whether nothing is behind it.
+/// Whether the function has no other behind it.
 fn is_leaf(functions: &[machine::Function], function: &machine::Function) -> bool {
-    !functions.iter().any(|other| other.link.len() > function.link.len() && other.link.starts_with(&function.link))
+    !functions.iter().any(|other| {
+        other.link.len() > function.link.len() && other.link.starts_with(&function.link)
+    })
 }
 
 fn fate(functions: &[machine::Function], items: &[(usize, Item)], trouble: Trouble) -> Fate {
-    // About as many calls as a run makes.
+    // The approximate number of calls in a run.
     let calls = 50 + 12 * functions.len().min(4 * items.len());
-    let leaves: Vec<&machine::Function> = functions.iter().filter(|function| is_leaf(functions, function)).collect();
+    let leaves: Vec<&machine::Function> = functions
+        .iter()
+        .filter(|function| is_leaf(functions, function))
+        .collect();
     let address = |index: Index| index.get(&leaves).address.clone();
     let what = |coming| match coming {
-        Coming::Driver(driver, calls, succeeds) => What::Driver { driver, calls, succeeds },
-        Coming::Pciback(calls) => What::Pciback { calls },
-        Coming::Goes(index) => What::Goes(address(index)),
-        Coming::Comes(index) => What::Comes(address(index)),
+        Coming::Driver(driver, calls, succeeds) => Change::Driver {
+            driver,
+            calls,
+            succeeds,
+        },
+        Coming::Pciback(calls) => Change::Pciback { calls },
+        Coming::Goes(index) => Change::Goes(address(index)),
+        Coming::Comes(index) => Change::Comes(address(index)),
     };
     Fate {
-        arrivals: trouble.arrivals.into_iter().map(|(moment, coming)| Arrival { before: moment.index(calls), what: what(coming) }).collect(),
-        mishaps: (trouble.mishaps.into_iter())
-            .map(|(moment, errno, has_effect)| Mishap { call: Which::Number(moment.index(calls)), errno, has_effect })
+        arrivals: trouble
+            .arrivals
+            .into_iter()
+            .map(|(moment, coming)| Arrival {
+                before: moment.index(calls),
+                what: what(coming),
+            })
             .collect(),
-        ends: trouble.ends.into_iter().map(|(moment, how)| End { call: moment.index(calls), how }).collect(),
+        mishaps: (trouble.mishaps.into_iter())
+            .map(|(moment, errno, has_effect)| Mishap {
+                call: CallMatch::Number(moment.index(calls)),
+                errno,
+                has_effect,
+            })
+            .collect(),
+        ends: trouble
+            .ends
+            .into_iter()
+            .map(|(moment, how)| End {
+                call: moment.index(calls),
+                how,
+            })
+            .collect(),
         schedule: trouble.schedule,
         is_alone: trouble.is_alone,
     }
 }
 
 impl Scenario {
-    /// Plays it, with a seizure that makes that mistake, or none.
+    /// Plays the scenario, if wanted with a planted mistake in the seizure.
     ///
     /// # Errors
-    /// The first law that was broken, and the run that broke it.
+    /// The first broken law, and the run that broke it.
     pub fn play(&self, mistake: Option<Mistake>, traces: bool) -> Result<(), Box<(Broken, Run)>> {
         let asked = Rc::new(Asked::new(&self.kernel, &self.items));
         let mut dom0 = Dom0::new(self.kernel.clone());
@@ -236,13 +376,22 @@ impl Scenario {
                     run
                 }
             };
-            let judged = run.judge().and_then(|()| if number == 2 { run.has_changed_nothing(last) } else { Ok(()) });
+            let judged = run.judge().and_then(|()| {
+                if number == 2 {
+                    run.has_changed_nothing(last)
+                } else {
+                    Ok(())
+                }
+            });
             if let Err(broken) = judged {
                 return Err(Box::new((broken, run)));
             }
             last = run.exit;
-            // From now on nothing comes in between.
-            dom0.fate = Fate { schedule: self.fate.schedule.clone(), ..Fate::default() };
+            // The following runs are undisturbed.
+            dom0.fate = Fate {
+                schedule: self.fate.schedule.clone(),
+                ..Fate::default()
+            };
             dom0.settle();
             if number == 0 && self.unloads {
                 dom0.unload_pciback();
@@ -251,22 +400,33 @@ impl Scenario {
         Ok(())
     }
 
-    /// Plays it, and once more if a law is broken, to tell what happened.
+    /// Plays the scenario. If a law is broken, plays it again with a trace for the message.
     fn judge(&self) -> Result<(), TestCaseError> {
         if self.play(None, false).is_ok() {
             return Ok(());
         }
         let broken = self.play(None, true);
-        let told = broken.map_or_else(|broken| format!("{}\n{}", broken.0, broken.1.story()), |()| "not broken with traces on".to_owned());
+        let told = broken.map_or_else(
+            |broken| format!("{}\n{}", broken.0, broken.1.story()),
+            |()| "not broken with traces on".to_owned(),
+        );
         Err(TestCaseError::fail(told))
     }
 }
 
-/// Each test plays half of them.
+/// Each of the two tests plays half of the cases.
 fn config() -> ProptestConfig {
-    let cases = env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(SCENARIOS);
+    let cases = env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(SCENARIOS);
     let persistence = FileFailurePersistence::WithSource("regressions");
-    ProptestConfig { cases: cases / 2, failure_persistence: Some(Box::new(persistence)), max_shrink_iters: 20_000, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases: cases / 2,
+        failure_persistence: Some(Box::new(persistence)),
+        max_shrink_iters: 20_000,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

@@ -3,8 +3,11 @@
 use pciseize::{cli::Exit, host::Errno};
 
 use crate::{
-    dom0::{Arrival, Dom0, End, How, Mishap, What, Which},
-    kernel::{Driver, E1000E, Event, Function, GREEDY, Kernel, MODULE, Module, NVME, PCIBACK, PORT, Why, XHCI},
+    dom0::{Arrival, CallMatch, Change, Dom0, End, Ending, Mishap},
+    kernel::{
+        Cause, Driver, E1000E, Event, Function, GREEDY, Kernel, MODULE, Module, NVME, PCIBACK,
+        PORT, XHCI,
+    },
     laws::{self, ask, run},
 };
 
@@ -13,7 +16,7 @@ pub const USB: &str = "pci:v00001B36d0000000Dsv00001AF4sd00001100bc0Csc03i30";
 pub const DISK: &str = "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02";
 pub const BRIDGE: &str = "pci:v00001B36d0000000Csv00000000sd00000000bc06sc04i00";
 
-/// Three devices are asked for, and the twin of each and a bridge stay with dom0. No driver is there yet.
+/// A machine with three requested devices, the twin of each, and a bridge. No driver is loaded.
 fn machine() -> Dom0 {
     let mut kernel = Kernel::new();
     for (address, modalias) in [
@@ -25,39 +28,62 @@ fn machine() -> Dom0 {
         ("0000:00:16.0", DISK),
         ("0000:00:1c.0", BRIDGE),
     ] {
-        kernel.functions.insert(address.to_owned(), Function::new(modalias));
+        kernel
+            .functions
+            .insert(address.to_owned(), Function::new(modalias));
     }
     ask(&mut kernel, &ASKED);
     Dom0::new(kernel)
 }
 
 const ASKED: [&str; 3] = ["0000:00:04.0", "0000:00:05.0", "0000:00:06.0"];
-const OTHERS: [(&str, Driver); 4] = [("0000:00:14.0", E1000E), ("0000:00:15.0", XHCI), ("0000:00:16.0", NVME), ("0000:00:1c.0", PORT)];
+const OTHERS: [(&str, Driver); 4] = [
+    ("0000:00:14.0", E1000E),
+    ("0000:00:15.0", XHCI),
+    ("0000:00:16.0", NVME),
+    ("0000:00:1c.0", PORT),
+];
 
 fn arrives(before: usize, driver: Driver) -> Arrival {
-    Arrival { before, what: What::Driver { driver, calls: 0, succeeds: true } }
+    Arrival {
+        before,
+        what: Change::Driver {
+            driver,
+            calls: 0,
+            succeeds: true,
+        },
+    }
 }
 
 fn overrides(dom0: &Kernel) -> Vec<Option<&str>> {
-    ASKED.iter().map(|address| dom0.functions[*address].overridden.as_deref()).collect()
+    ASKED
+        .iter()
+        .map(|address| dom0.functions[*address].overridden.as_deref())
+        .collect()
 }
 
 #[test]
 fn an_empty_machine_gives_up_its_devices() {
     let mut dom0 = machine();
-    dom0.files.insert("/proc/cmdline".to_owned(), "xen-pciback.passthrough=1 quiet xen_pciback.permissive".to_owned());
+    dom0.files.insert(
+        "/proc/cmdline".to_owned(),
+        "xen-pciback.passthrough=1 quiet xen_pciback.permissive".to_owned(),
+    );
     let run = run(&mut dom0);
     assert_eq!(run.exit, Exit::AsAsked);
     assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized"; 3]);
     assert_eq!(dom0.parameters.as_deref(), Some("passthrough=1 permissive"));
-    // Drivers that come later get the others, and nothing else.
+    // Drivers that load later get the other devices, and only those.
     for driver in [E1000E, XHCI, NVME, PORT] {
         dom0.register(driver);
     }
     for (address, driver) in OTHERS {
         assert_eq!(dom0.driver(address), Some(driver.name));
     }
-    assert_eq!(ASKED.map(|address| dom0.driver(address)), [Some(PCIBACK); 3]);
+    assert_eq!(
+        ASKED.map(|address| dom0.driver(address)),
+        [Some(PCIBACK); 3]
+    );
 }
 
 #[test]
@@ -68,7 +94,12 @@ fn an_old_driver_lets_go() {
     let run = run(&mut dom0);
     assert_eq!(run.exit, Exit::AsAsked);
     let report = run.report().expect("a report");
-    let origins: Vec<_> = report["devices"].as_array().expect("devices").iter().map(|device| device["origin"].as_str()).collect();
+    let origins: Vec<_> = report["devices"]
+        .as_array()
+        .expect("devices")
+        .iter()
+        .map(|device| device["origin"].as_str())
+        .collect();
     assert_eq!(origins, [Some("e1000e"), Some("xhci_hcd"), None]);
     assert_eq!(dom0.driver("0000:00:14.0"), Some("e1000e"));
 }
@@ -83,11 +114,14 @@ fn without_the_module_devices_are_held() {
         assert_eq!(run.exit, Exit::NotAsAsked);
         assert_eq!(ASKED.map(|address| run.outcome(address)), ["held"; 3]);
         assert_eq!(overrides(&dom0), [Some(PCIBACK); 3]);
-        // No driver gets them, and a later modprobe of pciback does.
+        // No driver gets the held devices, but pciback does once modprobe loads it.
         dom0.register(GREEDY);
         assert_eq!(ASKED.map(|address| dom0.driver(address)), [None; 3]);
         dom0.register_pciback();
-        assert_eq!(ASKED.map(|address| dom0.driver(address)), [Some(PCIBACK); 3]);
+        assert_eq!(
+            ASKED.map(|address| dom0.driver(address)),
+            [Some(PCIBACK); 3]
+        );
     }
 }
 
@@ -121,38 +155,84 @@ fn one_devices_trouble_is_its_own() {
         for driver in [E1000E, XHCI, NVME] {
             dom0.register(driver);
         }
-        dom0.fate.mishaps.push(Mishap { call: Which::Told(step.to_owned()), errno: Errno::EBUSY, has_effect: false });
+        dom0.fate.mishaps.push(Mishap {
+            call: CallMatch::Told(step.to_owned()),
+            errno: Errno::EBUSY,
+            has_effect: false,
+        });
         let run = run(&mut dom0);
-        assert!(run.after.trace.iter().flatten().any(|told| told.contains(&format!("{step} = error"))), "this never happened: {step}");
-        assert_eq!([run.outcome("0000:00:04.0"), run.outcome("0000:00:06.0")], ["seized"; 2], "{step}");
+        assert!(
+            run.after
+                .trace
+                .iter()
+                .flatten()
+                .any(|told| told.contains(&format!("{step} = error"))),
+            "this never happened: {step}"
+        );
+        assert_eq!(
+            [run.outcome("0000:00:04.0"), run.outcome("0000:00:06.0")],
+            ["seized"; 2],
+            "{step}"
+        );
         let report = run.report().expect("a report");
-        assert!(report["devices"][1]["warnings"][0].as_str().is_some_and(|warning| warning.ends_with("EBUSY (16)")), "{step}: {report}");
+        assert!(
+            report["devices"][1]["warnings"][0]
+                .as_str()
+                .is_some_and(|warning| warning.ends_with("EBUSY (16)")),
+            "{step}: {report}"
+        );
     }
 }
 
 #[test]
 fn an_initialisation_that_fails_is_told() {
     let mut dom0 = machine();
-    dom0.functions.get_mut("0000:00:05.0").expect("the USB controller").init_error = Some(Errno::EINVAL);
+    dom0.functions
+        .get_mut("0000:00:05.0")
+        .expect("the USB controller")
+        .init_error = Some(Errno::EINVAL);
     let run = run(&mut dom0);
-    assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized", "held", "seized"]);
+    assert_eq!(
+        ASKED.map(|address| run.outcome(address)),
+        ["seized", "held", "seized"]
+    );
 }
 
-/// Seized by the module's own load, a device can be bound and yet unusable. Only `irq_handlers` knows. It is bound once more; what pciback has initialised stays as it is.
+/// If the load of the module binds a device, the device may be bound but unusable; only
+/// `irq_handlers` tells. The program binds such a device once more, and leaves initialised devices
+/// alone.
 #[test]
 fn what_pciback_could_not_initialise_is_bound_once_more() {
     for (init_failures, outcome) in [(1, "seized"), (2, "held"), (usize::MAX, "held")] {
         let mut dom0 = machine();
         for address in ASKED {
-            dom0.functions.get_mut(address).expect("a device").overridden = Some(PCIBACK.to_owned());
+            dom0.functions
+                .get_mut(address)
+                .expect("a device")
+                .overridden = Some(PCIBACK.to_owned());
         }
-        let usb = dom0.functions.get_mut("0000:00:05.0").expect("the USB controller");
+        let usb = dom0
+            .functions
+            .get_mut("0000:00:05.0")
+            .expect("the USB controller");
         (usb.init_error, usb.init_failures) = (Some(Errno::EINVAL), init_failures);
         dom0.register_pciback();
         let run = run(&mut dom0);
-        assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized", outcome, "seized"]);
-        let unbinds: Vec<_> = run.after.events.iter().filter(|event| matches!(event, Event::Unbind { .. })).collect();
-        let expected = Event::Unbind { address: "0000:00:05.0".to_owned(), driver: PCIBACK.to_owned(), was_initialised: false };
+        assert_eq!(
+            ASKED.map(|address| run.outcome(address)),
+            ["seized", outcome, "seized"]
+        );
+        let unbinds: Vec<_> = run
+            .after
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::Unbind { .. }))
+            .collect();
+        let expected = Event::Unbind {
+            address: "0000:00:05.0".to_owned(),
+            driver: PCIBACK.to_owned(),
+            was_initialised: false,
+        };
         assert_eq!(unbinds, [&expected]);
     }
 }
@@ -169,7 +249,8 @@ fn the_second_run_changes_nothing() {
     assert_eq!(second.after.files, first.after.files);
 }
 
-/// A driver that takes everything is loaded before each call in turn, with probes that are short or long, and end well or not.
+/// A driver that matches everything is loaded before each call in turn. Its probes are short or
+/// long, and succeed or fail.
 #[test]
 fn a_driver_that_comes_at_any_moment_gets_nothing_that_is_held() {
     let calls = run(&mut machine()).after.calls();
@@ -177,9 +258,20 @@ fn a_driver_that_comes_at_any_moment_gets_nothing_that_is_held() {
     for before in 0..=calls {
         for (calls, succeeds) in [(0, true), (3, true), (3, false), (100, true), (100, false)] {
             let mut dom0 = machine();
-            dom0.fate.arrivals.push(Arrival { before, what: What::Driver { driver: GREEDY, calls, succeeds } });
+            dom0.fate.arrivals.push(Arrival {
+                before,
+                what: Change::Driver {
+                    driver: GREEDY,
+                    calls,
+                    succeeds,
+                },
+            });
             let run = run(&mut dom0);
-            assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized"; 3], "before call {before}");
+            assert_eq!(
+                ASKED.map(|address| run.outcome(address)),
+                ["seized"; 3],
+                "before call {before}"
+            );
         }
     }
 }
@@ -190,26 +282,42 @@ fn pciback_that_comes_at_any_moment_is_welcome() {
     for before in 0..=calls {
         for calls in [0, 2, 20] {
             let mut dom0 = machine();
-            dom0.fate.arrivals.push(Arrival { before, what: What::Pciback { calls } });
-            assert_eq!(run(&mut dom0).exit, Exit::AsAsked, "before call {before}, for {calls} calls");
+            dom0.fate.arrivals.push(Arrival {
+                before,
+                what: Change::Pciback { calls },
+            });
+            assert_eq!(
+                run(&mut dom0).exit,
+                Exit::AsAsked,
+                "before call {before}, for {calls} calls"
+            );
         }
     }
 }
 
-/// Each call in turn fails: on a machine at boot, and on one where pciback has a device already. The laws are the judge.
+/// Each call in turn fails: on a machine at boot, and on one where pciback already has a device.
+/// [`run`] checks the laws.
 #[test]
 fn any_call_may_fail() {
     let mut at_boot = machine();
     at_boot.register(E1000E);
     let mut later = machine();
-    later.functions.get_mut("0000:00:05.0").expect("the USB controller").overridden = Some(PCIBACK.to_owned());
+    later
+        .functions
+        .get_mut("0000:00:05.0")
+        .expect("the USB controller")
+        .overridden = Some(PCIBACK.to_owned());
     later.register_pciback();
     for dom0 in [at_boot, later] {
         let calls = run(&mut dom0.clone()).after.calls();
         for call in 0..calls {
             for errno in [Errno::EIO, Errno::EBUSY, Errno::ENODEV, Errno::EINVAL] {
                 let mut dom0 = dom0.clone();
-                dom0.fate.mishaps.push(Mishap { call: Which::Number(call), errno, has_effect: false });
+                dom0.fate.mishaps.push(Mishap {
+                    call: CallMatch::Number(call),
+                    errno,
+                    has_effect: false,
+                });
                 dom0.fate.arrivals.push(arrives(call + 1, XHCI));
                 run(&mut dom0);
             }
@@ -217,7 +325,8 @@ fn any_call_may_fail() {
     }
 }
 
-/// A call of the first process fails, and then one of a child never comes back: every pair of such calls. The laws are the judge.
+/// For every pair of calls: the first fails, and the second, of a child, never returns. [`run`]
+/// checks the laws.
 #[test]
 fn any_call_may_fail_before_another_hangs() {
     let mut dom0 = machine();
@@ -230,8 +339,15 @@ fn any_call_may_fail_before_another_hangs() {
             for call in first + 1..calls {
                 for has_effect in [false, true] {
                     let mut dom0 = dom0.clone();
-                    dom0.fate.mishaps.push(Mishap { call: Which::Number(first), errno, has_effect: false });
-                    dom0.fate.ends.push(End { call, how: How::Hangs { has_effect } });
+                    dom0.fate.mishaps.push(Mishap {
+                        call: CallMatch::Number(first),
+                        errno,
+                        has_effect: false,
+                    });
+                    dom0.fate.ends.push(End {
+                        call,
+                        how: Ending::Hangs { has_effect },
+                    });
                     hung += run(&mut dom0).after.ends.len();
                 }
             }
@@ -249,14 +365,24 @@ fn nobody_asks_and_nothing_happens() {
     assert_eq!(run.after.events, []);
 }
 
-/// The laws themselves: a dom0 in which a held device was probed is found out.
+/// The model itself: no driver probes a device that is held for another.
 #[test]
 fn the_model_honours_an_override() {
     let mut dom0 = machine();
-    dom0.functions.get_mut("0000:00:04.0").expect("a device").overridden = Some("pciseize".to_owned());
+    dom0.functions
+        .get_mut("0000:00:04.0")
+        .expect("a device")
+        .overridden = Some("pciseize".to_owned());
     dom0.register(E1000E);
     assert_eq!(dom0.driver("0000:00:04.0"), None);
     assert_eq!(dom0.driver("0000:00:14.0"), Some("e1000e"));
-    assert_eq!(dom0.events, [Event::Probe { address: "0000:00:14.0".to_owned(), driver: "e1000e".to_owned(), why: Why::Registered }]);
+    assert_eq!(
+        dom0.events,
+        [Event::Probe {
+            address: "0000:00:14.0".to_owned(),
+            driver: "e1000e".to_owned(),
+            why: Cause::Registered
+        }]
+    );
     assert!(!dom0.files.contains_key(laws::REPORT));
 }

@@ -1,12 +1,13 @@
-//! Deliberate mistakes in the seizure. Each breaks a law: so the laws have teeth.
+//! Deliberate mistakes in the seizure. Each must break a law, which proves that the laws detect it.
 //!
-//! The seizure itself is as it is. Between it and the dom0 stands one that does to its calls what the mistake would have done.
+//! The seizure itself is unchanged. A wrapper around the dom0 alters its calls as the mistake
+//! would.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pciseize::{
-    host::{Errno, Host, Level, Path, Turn},
-    seize::HOLD,
+    host::{Compression, Console, Errno, Files, Level, Path, Programs, Task, Turn, Workers, Xen},
+    pciback::HOLD,
     text::Line,
 };
 use proptest::{
@@ -20,71 +21,97 @@ use crate::{
     scenarios::scenario,
 };
 
-/// What the seizure would have done wrong.
+/// A mistake that the seizure could make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// It does not hold.
+    /// It does not hold devices.
     NoHold,
-    /// It reads the driver of a device when it finds it, and not after the hold.
+    /// It reads the driver of a device before the hold, not after.
     ReadsBeforeTheHold,
-    /// It gives a device to pciback as soon as it is found, and holds it then.
+    /// It binds a device as soon as it finds one, and holds it afterwards.
     BindsBeforeTheHold,
-    /// It holds with `pciback`, and so the load of the module binds all devices.
+    /// It holds with `pciback`, so that the load of the module binds all devices.
     HoldsForPciback,
-    /// A `bind` that succeeded is proof enough.
+    /// It trusts a successful write to `bind`, and does not check the result.
     TrustsBind,
-    /// An override that was written is proof enough.
+    /// It trusts a written override, and does not check the result.
     TrustsTheOverride,
-    /// It does not read what is to be kept.
+    /// It does not read the keeps.
     IgnoresKeeps,
     /// It takes bridges for network cards.
     IgnoresBridges,
-    /// It takes what pciback has for unready.
+    /// It treats all devices of pciback as uninitialised.
     TakesFromPciback,
-    /// What fails in a child is lost.
+    /// It loses the failures of its children.
     LosesFailures,
     /// It does not wait for the module.
     DoesNotWait,
-    /// It leaves on pciback's list what the kernel puts there.
+    /// It leaves on pciback's list the entries that the kernel adds.
     LeavesTheList,
-    /// It does not release old drivers.
+    /// It does not unbind the old drivers.
     DoesNotRelease,
-    /// It looks at the override of a device with which something is stuck.
+    /// It reads the override of a device whose lock is stuck.
     TouchesTheStuck,
 }
 
-/// Each with a law that it breaks.
+/// The mistakes, each with a law that it breaks.
 const MISTAKES: [(Mistake, &str); 14] = [
-    (Mistake::NoHold, "what is held is held"),
-    (Mistake::ReadsBeforeTheHold, "what can be had is had"),
+    (Mistake::NoHold, "a hold keeps other drivers away"),
+    (
+        Mistake::ReadsBeforeTheHold,
+        "every available device is seized",
+    ),
     (Mistake::BindsBeforeTheHold, "holds come first"),
-    (Mistake::HoldsForPciback, "what is held is held"),
+    (Mistake::HoldsForPciback, "a hold keeps other drivers away"),
     (Mistake::TrustsBind, "the report is true"),
     (Mistake::TrustsTheOverride, "the report is true"),
-    (Mistake::IgnoresKeeps, "others are left alone"),
-    (Mistake::IgnoresBridges, "others are left alone"),
-    (Mistake::TakesFromPciback, "what pciback has stays there"),
-    (Mistake::LosesFailures, "what is not so has a reason"),
-    (Mistake::DoesNotWait, "what is held is held"),
-    (Mistake::LeavesTheList, "pciback waits for nothing but plain addresses"),
-    (Mistake::DoesNotRelease, "what can be had is had"),
-    (Mistake::TouchesTheStuck, "nothing waits for ever"),
+    (Mistake::IgnoresKeeps, "only requested devices are changed"),
+    (
+        Mistake::IgnoresBridges,
+        "only requested devices are changed",
+    ),
+    (
+        Mistake::TakesFromPciback,
+        "pciback keeps its initialised devices",
+    ),
+    (Mistake::LosesFailures, "every failure has a reason"),
+    (Mistake::DoesNotWait, "a hold keeps other drivers away"),
+    (
+        Mistake::LeavesTheList,
+        "pciback's list has only plain addresses",
+    ),
+    (Mistake::DoesNotRelease, "every available device is seized"),
+    (Mistake::TouchesTheStuck, "the first process never blocks"),
 ];
 
-/// Most scenarios that are played until a mistake is found.
+/// The most scenarios to play until a mistake is detected.
 const ENOUGH: usize = 5_000;
 
-/// Plays scenarios, always the same ones, until each mistake has broken its law. Without a mistake none is broken.
+/// Plays scenarios, always the same ones, until each mistake breaks its law. Without the mistake
+/// the same scenarios break none.
 #[test]
 fn every_mistake_breaks_a_law() {
-    let config = Config { failure_persistence: None, ..Config::default() };
+    let config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
     for (mistake, law) in MISTAKES {
-        let mut runner = TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+        let mut runner = TestRunner::new_with_rng(
+            config.clone(),
+            TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
+        );
         let mut broken = BTreeMap::new();
         for number in 1..=ENOUGH {
-            let scenario = scenario(8, 0, 1).new_tree(&mut runner).expect("a scenario").current();
+            let scenario = scenario(8, 0, 1)
+                .new_tree(&mut runner)
+                .expect("a scenario")
+                .current();
             if let Err(found) = scenario.play(Some(mistake), false) {
-                assert!(scenario.play(None, false).is_ok(), "{mistake:?}: the law is broken without the mistake, too: {}", found.0);
+                assert!(
+                    scenario.play(None, false).is_ok(),
+                    "{mistake:?}: the law is broken even without the mistake: {}",
+                    found.0
+                );
                 broken.entry(found.0.law).or_insert(number);
             }
             if broken.contains_key(law) {
@@ -92,18 +119,22 @@ fn every_mistake_breaks_a_law() {
             }
         }
         println!("{mistake:?}: {broken:?}");
-        assert!(broken.contains_key(law), "{mistake:?} does not break '{law}', but {broken:?}");
+        assert!(
+            broken.contains_key(law),
+            "{mistake:?} does not break '{law}'; it breaks {broken:?}"
+        );
     }
 }
 
-/// A dom0 to which the mistake is made.
+/// A dom0 whose calls are altered by a mistake.
 pub struct Mistaken {
     dom0: Dom0,
     mistake: Mistake,
-    /// What the driver links said when the devices were found, and of those that were held since.
+    /// The driver links as read when the devices were found.
     found: BTreeMap<Vec<u8>, Result<Vec<u8>, Errno>>,
+    /// The links in `found` of the devices that have been held since.
     remembered: BTreeMap<Vec<u8>, Result<Vec<u8>, Errno>>,
-    /// What was bound or overridden.
+    /// The devices that were bound or overridden.
     done: BTreeSet<String>,
     is_side_by_side: bool,
     has_worked: bool,
@@ -111,7 +142,15 @@ pub struct Mistaken {
 
 impl Mistaken {
     pub fn new(dom0: Dom0, mistake: Mistake) -> Mistaken {
-        Mistaken { dom0, mistake, found: BTreeMap::new(), remembered: BTreeMap::new(), done: BTreeSet::new(), is_side_by_side: false, has_worked: false }
+        Mistaken {
+            dom0,
+            mistake,
+            found: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            done: BTreeSet::new(),
+            is_side_by_side: false,
+            has_worked: false,
+        }
     }
 
     pub fn into_dom0(self) -> Dom0 {
@@ -125,21 +164,31 @@ impl Inhabited for Mistaken {
     }
 }
 
-/// The address in a path of the function's.
+/// The address of the function that a path names.
 fn address(path: &str) -> Option<&str> {
-    path.strip_prefix("/sys/bus/pci/devices/")?.get(..).and_then(|rest| rest.split('/').next())
+    path.strip_prefix("/sys/bus/pci/devices/")?
+        .get(..)
+        .and_then(|rest| rest.split('/').next())
 }
 
-/// The link to the driver, beside that attribute.
+/// The path of the driver link in the folder of that attribute.
 fn driver_link(path: &str, attribute: &str) -> Vec<u8> {
     (path.strip_suffix(attribute).unwrap_or(path).to_owned() + "/driver").into_bytes()
 }
 
-impl Host for Mistaken {
-    fn read<'b>(&mut self, path: Path, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+impl Files for Mistaken {
+    fn read<'b>(
+        &mut self,
+        path: Path,
+        offset: u64,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Errno> {
         let name = text(path);
         let is_done = address(&name).is_some_and(|address| self.done.contains(address));
-        if self.mistake == Mistake::TrustsTheOverride && name.ends_with("/driver_override") && is_done {
+        if self.mistake == Mistake::TrustsTheOverride
+            && name.ends_with("/driver_override")
+            && is_done
+        {
             let answer = HOLD.as_bytes();
             buffer[..answer.len()].copy_from_slice(answer);
             return Ok(&buffer[..answer.len()]);
@@ -147,16 +196,21 @@ impl Host for Mistaken {
         if self.mistake == Mistake::TakesFromPciback && name.ends_with("/irq_handlers") {
             return Ok(&buffer[..0]);
         }
-        if self.mistake == Mistake::ReadsBeforeTheHold && name.ends_with("/modalias") && !self.has_worked {
+        if self.mistake == Mistake::ReadsBeforeTheHold
+            && name.ends_with("/modalias")
+            && !self.has_worked
+        {
             let link = driver_link(&name, "/modalias");
             let mut buffer = [0; 256];
-            let found = self.dom0.link(&link, &mut buffer).map(<[u8]>::to_vec);
+            let found = self.dom0.read_link(&link, &mut buffer).map(<[u8]>::to_vec);
             self.found.insert(link, found);
         }
         let length = self.dom0.read(path, offset, buffer)?.len();
         let read = &mut buffer[..length];
         if self.mistake == Mistake::IgnoresKeeps && name.starts_with("/etc/xen/") {
-            read.iter_mut().filter(|byte| **byte == b'!').for_each(|byte| *byte = b'#');
+            read.iter_mut()
+                .filter(|byte| **byte == b'!')
+                .for_each(|byte| *byte = b'#');
         }
         if self.mistake == Mistake::IgnoresBridges
             && name.ends_with("/modalias")
@@ -180,9 +234,13 @@ impl Host for Mistaken {
             Mistake::BindsBeforeTheHold if is_hold => {
                 let _ = self.dom0.write(path, PCIBACK.as_bytes());
                 let address = address(&name).unwrap_or_default();
-                let _ = self.dom0.write(b"/sys/bus/pci/drivers/pciback/bind", address.as_bytes());
+                let _ = self
+                    .dom0
+                    .write(b"/sys/bus/pci/drivers/pciback/bind", address.as_bytes());
             }
-            Mistake::HoldsForPciback if is_hold => return self.dom0.write(path, PCIBACK.as_bytes()),
+            Mistake::HoldsForPciback if is_hold => {
+                return self.dom0.write(path, PCIBACK.as_bytes());
+            }
             Mistake::LosesFailures if self.is_side_by_side => {
                 let _ = self.dom0.write(path, bytes);
                 return Ok(());
@@ -194,7 +252,9 @@ impl Host for Mistaken {
         let written = self.dom0.write(path, bytes);
         if written.is_ok() {
             match self.mistake {
-                Mistake::TrustsBind if path.ends_with(b"/bind") => drop(self.done.insert(text(bytes))),
+                Mistake::TrustsBind if path.ends_with(b"/bind") => {
+                    let _ = self.done.insert(text(bytes));
+                }
                 Mistake::TrustsTheOverride => self.done.extend(address(&name).map(str::to_owned)),
                 _ => {}
             }
@@ -202,7 +262,7 @@ impl Host for Mistaken {
         written
     }
 
-    fn link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    fn read_link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         let name = text(path);
         if let Some(remembered) = self.remembered.remove(path) {
             let target = remembered?;
@@ -214,15 +274,18 @@ impl Host for Mistaken {
             && name.ends_with("/driver")
             && address(&name).is_some_and(|address| self.done.contains(address))
         {
-            // As if it had asked.
-            let _ = self.dom0.link(path, &mut [0; 256]);
+            // Make the call all the same: the laws record when a link was read.
+            let _ = self.dom0.read_link(path, &mut [0; 256]);
             buffer[..PCIBACK.len()].copy_from_slice(PCIBACK.as_bytes());
             return Ok(&buffer[..PCIBACK.len()]);
         }
-        if self.mistake == Mistake::TouchesTheStuck && self.has_worked && name.ends_with("/driver") {
-            let _ = self.dom0.read(format!("{name}_override").as_bytes(), 0, &mut [0; 16]);
+        if self.mistake == Mistake::TouchesTheStuck && self.has_worked && name.ends_with("/driver")
+        {
+            let _ = self
+                .dom0
+                .read(format!("{name}_override").as_bytes(), 0, &mut [0; 16]);
         }
-        self.dom0.link(path, buffer)
+        self.dom0.read_link(path, buffer)
     }
 
     fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
@@ -246,32 +309,58 @@ impl Host for Mistaken {
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
         self.dom0.remove(path)
     }
+}
 
-    fn load_module(&mut self, path: Path, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
-        self.dom0.load_module(path, parameters, compressed)
+impl Programs for Mistaken {
+    fn load_module(
+        &mut self,
+        path: Path,
+        parameters: &[u8],
+        compression: Compression,
+    ) -> Result<(), Errno> {
+        self.dom0.load_module(path, parameters, compression)
     }
 
-    fn run(&mut self, path: Path, argument: &[u8], second: &[u8]) -> Result<(), Errno> {
-        self.dom0.run(path, argument, second)
+    fn run(&mut self, path: Path, arguments: &[&[u8]]) -> Result<(), Errno> {
+        self.dom0.run(path, arguments)
     }
+}
 
-    fn side_by_side(&mut self, tasks: &mut dyn FnMut() -> Option<usize>, _: u32, work: &dyn Fn(&mut Self, usize) -> Turn) {
+impl Workers for Mistaken {
+    fn side_by_side(
+        &mut self,
+        tasks: &mut dyn FnMut() -> Option<usize>,
+        _: u32,
+        work: &dyn Fn(&mut Self, usize) -> Turn,
+    ) {
         self.is_side_by_side = true;
         side_by_side(self, tasks, work);
         (self.is_side_by_side, self.has_worked) = (false, true);
     }
 
-    fn note(&mut self, place: usize, value: u32) {
-        self.dom0.note(place, value);
+    fn signal(&mut self, value: u32) {
+        self.dom0.signal(value);
     }
 
-    fn noted(&mut self, place: usize) -> u32 {
-        match self.dom0.noted(place) {
-            0 if place == 0 && self.mistake == Mistake::DoesNotWait && self.is_side_by_side => 1,
-            noted => noted,
+    fn signalled(&mut self) -> u32 {
+        match self.dom0.signalled() {
+            0 if self.mistake == Mistake::DoesNotWait && self.is_side_by_side => 1,
+            signalled => signalled,
         }
     }
 
+    fn post(&mut self, task: Task, value: u32) {
+        self.dom0.post(task, value);
+    }
+
+    fn posted(&mut self, task: Task) -> u32 {
+        self.dom0.posted(task)
+    }
+}
+
+impl Xen for Mistaken {}
+
+impl Console for Mistaken {
     fn say(&mut self, level: Level, line: &Line) {
         self.dom0.say(level, line);
     }

@@ -1,4 +1,5 @@
-//! A guest of Xen that is given a seized device, and Xen's own tool beside pciseize. The scripts are `guest/passthrough`, for dom0, and `guest/guest-init`, for the guest.
+//! A Xen guest gets a seized device, and Xen's own tool works beside pciseize. `guest/passthrough`
+//! is the script for dom0, `guest/guest-init` the one for the guest.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -9,44 +10,215 @@ use crate::lab::machine::Machine;
 use crate::lab::product::Product;
 use crate::{FILE, assert_claimed};
 
-/// What is done in dom0, with what status it ends, and what it says; then which driver the device has, what `pciseize status` tells of it, and whether xl would give it to a guest.
+/// The steps. Each has the command in dom0, its exit status, its output, then the driver of the
+/// device, the outcome that `pciseize status` shows, and whether xl lists the device as assignable.
 const STEPS: [(&str, i32, &str, &str, &str, bool); 28] = [
     ("true", 0, "", "pciback", "seized", true),
-    // xl only lets go of what Xen has in quarantine, and that is what xl has put there, or a guest had.
-    ("xl pci-assignable-remove $address", 1, "failed to de-quarantine", "pciback", "seized", true),
-    ("xl pci-assignable-add $address", 0, "already assigned to pciback", "pciback", "seized", true),
-    ("pciseize seize", 0, "4 of 4 devices seized", "pciback", "seized", true),
-    ("xl pci-assignable-remove $address", 0, "", "-", "held", false),
-    ("pciseize seize", 0, "4 of 4 devices seized", "pciback", "seized", true),
-    // Dom0 has it again, and it works.
-    ("pciseize release $address", 0, "released: e1000e has it", "e1000e", "lost", false),
-    ("dom0_reaches", 0, " 0% packet loss", "e1000e", "lost", false),
-    ("xl pci-assignable-remove $address", 1, "failed to de-quarantine", "e1000e", "lost", false),
-    ("xl pci-assignable-add $address", 0, "", "pciback", "seized", true),
-    ("pciseize seize", 0, "4 of 4 devices seized", "pciback", "seized", true),
-    ("xl pci-assignable-remove -r $address", 0, "Rebinding to driver at /sys/bus/pci/drivers/e1000e", "e1000e", "lost", false),
-    ("pciseize seize", 0, "taken from e1000e", "pciback", "seized", true),
-    // A guest has it, and its pings are answered before and after all that is asked for meanwhile.
+    // xl releases only devices in Xen's quarantine: those that xl put there, and those of former
+    // guests.
+    (
+        "xl pci-assignable-remove $address",
+        1,
+        "failed to de-quarantine",
+        "pciback",
+        "seized",
+        true,
+    ),
+    (
+        "xl pci-assignable-add $address",
+        0,
+        "already assigned to pciback",
+        "pciback",
+        "seized",
+        true,
+    ),
+    (
+        "pciseize seize",
+        0,
+        "4 of 4 devices seized",
+        "pciback",
+        "seized",
+        true,
+    ),
+    (
+        "xl pci-assignable-remove $address",
+        0,
+        "",
+        "-",
+        "held",
+        false,
+    ),
+    (
+        "pciseize seize",
+        0,
+        "4 of 4 devices seized",
+        "pciback",
+        "seized",
+        true,
+    ),
+    // Dom0 has the device again, and it works.
+    (
+        "pciseize release $address",
+        0,
+        "released: driver e1000e has it",
+        "e1000e",
+        "lost",
+        false,
+    ),
+    (
+        "dom0_reaches",
+        0,
+        " 0% packet loss",
+        "e1000e",
+        "lost",
+        false,
+    ),
+    (
+        "xl pci-assignable-remove $address",
+        1,
+        "failed to de-quarantine",
+        "e1000e",
+        "lost",
+        false,
+    ),
+    (
+        "xl pci-assignable-add $address",
+        0,
+        "",
+        "pciback",
+        "seized",
+        true,
+    ),
+    (
+        "pciseize seize",
+        0,
+        "4 of 4 devices seized",
+        "pciback",
+        "seized",
+        true,
+    ),
+    (
+        "xl pci-assignable-remove -r $address",
+        0,
+        "Rebinding to driver at /sys/bus/pci/drivers/e1000e",
+        "e1000e",
+        "lost",
+        false,
+    ),
+    (
+        "pciseize seize",
+        0,
+        "taken from e1000e",
+        "pciback",
+        "seized",
+        true,
+    ),
+    // A guest has the device. Its pings are answered before and after all requests in between.
     ("lend", 0, "", "pciback", "assigned", false),
-    ("pciseize seize", 0, "domain 1 has it", "pciback", "assigned", false),
-    ("pciseize seize --force", 0, "domain 1 has it", "pciback", "assigned", false),
-    ("pciseize release $address", 1, "domain 1 has it", "pciback", "assigned", false),
-    ("xl pci-assignable-add $address", 1, "failed to quarantine", "pciback", "assigned", false),
-    ("xl pci-assignable-remove $address", 1, "failed to de-quarantine", "pciback", "assigned", false),
+    (
+        "pciseize seize",
+        0,
+        "guest 1 has it",
+        "pciback",
+        "assigned",
+        false,
+    ),
+    (
+        "pciseize seize --force",
+        0,
+        "guest 1 has it",
+        "pciback",
+        "assigned",
+        false,
+    ),
+    (
+        "pciseize release $address",
+        1,
+        "guest 1 has it",
+        "pciback",
+        "assigned",
+        false,
+    ),
+    (
+        "xl pci-assignable-add $address",
+        1,
+        "failed to quarantine",
+        "pciback",
+        "assigned",
+        false,
+    ),
+    (
+        "xl pci-assignable-remove $address",
+        1,
+        "failed to de-quarantine",
+        "pciback",
+        "assigned",
+        false,
+    ),
     ("guest_reaches", 0, "", "pciback", "assigned", false),
     ("end", 0, "", "pciback", "seized", true),
-    ("pciseize seize", 0, "4 of 4 devices seized", "pciback", "seized", true),
-    // Xen keeps what a guest had in quarantine, where it reaches no memory, also for a driver of dom0's ...
-    ("without_xl pciseize release $address", 0, "released: e1000e has it", "e1000e", "lost", false),
-    ("dom0_reaches", 1, "100% packet loss", "e1000e", "lost", false),
-    ("pciseize seize", 0, "taken from e1000e", "pciback", "seized", true),
-    // ... unless release can have xl end that.
-    ("pciseize release $address", 0, "released: e1000e has it", "e1000e", "lost", false),
-    ("dom0_reaches", 0, " 0% packet loss", "e1000e", "lost", false),
-    ("pciseize seize", 0, "taken from e1000e", "pciback", "seized", true),
+    (
+        "pciseize seize",
+        0,
+        "4 of 4 devices seized",
+        "pciback",
+        "seized",
+        true,
+    ),
+    // Xen keeps a former guest's device in quarantine, where the device reaches no memory, even
+    // with a driver of dom0 ...
+    (
+        "without_xl pciseize release $address",
+        0,
+        "released: driver e1000e has it",
+        "e1000e",
+        "lost",
+        false,
+    ),
+    (
+        "dom0_reaches",
+        1,
+        "100% packet loss",
+        "e1000e",
+        "lost",
+        false,
+    ),
+    (
+        "pciseize seize",
+        0,
+        "taken from e1000e",
+        "pciback",
+        "seized",
+        true,
+    ),
+    // ... unless release may have xl end the quarantine.
+    (
+        "pciseize release $address",
+        0,
+        "released: driver e1000e has it",
+        "e1000e",
+        "lost",
+        false,
+    ),
+    (
+        "dom0_reaches",
+        0,
+        " 0% packet loss",
+        "e1000e",
+        "lost",
+        false,
+    ),
+    (
+        "pciseize seize",
+        0,
+        "taken from e1000e",
+        "pciback",
+        "seized",
+        true,
+    ),
 ];
 
-/// What xl starts the guest from.
+/// The configuration that xl starts the guest from.
 fn guest_configuration() -> String {
     let lines = [
         "name = 'guest'",
@@ -60,54 +232,114 @@ fn guest_configuration() -> String {
     lines.join("\n") + "\n"
 }
 
-/// The guest reaches the network through its device, and neither `seize` nor `release` disturbs it meanwhile. When it has gone the device is there for the next, and `release` gives it back to dom0.
-/// xl sees at once what was seized at the boot; whatever xl does to it, `status` tells, and `seize` puts right.
+/// The guest reaches the network through its device; neither `seize` nor `release` disturbs it.
+/// After the guest has ended, the device is free for the next one, and `release` returns it to
+/// dom0.
+///
+/// xl sees at once which devices the boot seized. Whatever xl does to a device, `status` reports it
+/// and `seize` repairs it.
 #[test]
 fn a_guest_uses_a_seized_device_and_gives_it_back() -> Result<()> {
     let product = Product::install()?;
-    let image = Image::with(Generator::InitramfsTools, &product).file(FILE, &board::configuration()).build()?;
+    let image = Image::with(Generator::InitramfsTools, &product)
+        .file(FILE, &board::configuration())
+        .build()?;
     let seen = Machine::dom0(&image)
         .with_iommu()
         .with_network()
         .installed(&product)
         .file(FILE, &board::configuration())
-        .file("lab/steps", &STEPS.map(|(command, ..)| format!("{command}\n")).concat())
+        .file(
+            "lab/steps",
+            &STEPS.map(|(command, ..)| format!("{command}\n")).concat(),
+        )
         .file("lab/passthrough", include_str!("guest/passthrough"))
         .file("lab/guest-init", include_str!("guest/guest-init"))
         .file("lab/guest.conf", &guest_configuration())
         .program("lab/vmlinux", &image.debian.vmlinux)
         .script(&format!("exec sh /lab/passthrough {}", NETWORK.listed))
         .boot("guest")?;
-    let file = |name: &str| seen.file(name).with_context(|| format!("the script wrote no {name}: {:?}", seen.file("script.output")));
+    let file = |name: &str| {
+        seen.file(name).with_context(|| {
+            format!(
+                "the script wrote no {name}: {:?}",
+                seen.file("script.output")
+            )
+        })
+    };
 
-    assert!(seen.console().iter().any(|line| line.text.contains("I/O virtualisation enabled")), "Xen found no IOMMU");
+    assert!(
+        seen.console()
+            .iter()
+            .any(|line| line.text.contains("I/O virtualisation enabled")),
+        "Xen found no IOMMU"
+    );
 
     let mut listed = PAIRS.map(|pair| pair.listed);
     listed.sort_unstable();
     let lines: Vec<&str> = file("steps")?.lines().collect();
     assert_eq!(lines.len(), STEPS.len(), "{lines:#?}");
-    for (at, (command, status, says, driver, outcome, is_assignable)) in STEPS.into_iter().enumerate() {
+    for (at, (command, status, says, driver, outcome, is_assignable)) in
+        STEPS.into_iter().enumerate()
+    {
         let step = at + 1;
         let said = file(&format!("{step}.output"))?;
         let context = format!("step {step}, {command}: {said}");
         let is_as_asked = matches!(outcome, "seized" | "assigned");
-        assert_eq!(lines[at], format!("{status} {driver} {}", i32::from(!is_as_asked)), "{context}\n{lines:#?}");
+        assert_eq!(
+            lines[at],
+            format!("{status} {driver} {}", i32::from(!is_as_asked)),
+            "{context}\n{lines:#?}"
+        );
         assert!(said.contains(says), "{context}");
 
         let told: Value = serde_json::from_str(file(&format!("{step}.json"))?)?;
-        let devices = told["devices"].as_array().context("the status has no devices")?;
-        let now: Vec<_> = devices.iter().map(|device| (device["address"].as_str(), device["outcome"].as_str(), device["at_boot"].as_str())).collect();
-        let expected = listed.map(|address| (Some(address), Some(if address == NETWORK.listed { outcome } else { "seized" }), Some("seized")));
+        let devices = told["devices"]
+            .as_array()
+            .context("the status has no devices")?;
+        let now: Vec<_> = devices
+            .iter()
+            .map(|device| {
+                (
+                    device["address"].as_str(),
+                    device["outcome"].as_str(),
+                    device["at_boot"].as_str(),
+                )
+            })
+            .collect();
+        let expected = listed.map(|address| {
+            (
+                Some(address),
+                Some(if address == NETWORK.listed {
+                    outcome
+                } else {
+                    "seized"
+                }),
+                Some("seized"),
+            )
+        });
         assert_eq!(now, expected, "{context}");
 
-        let mut assignable: Vec<&str> = file(&format!("{step}.assignable"))?.lines().map(str::trim).collect();
+        let mut assignable: Vec<&str> = file(&format!("{step}.assignable"))?
+            .lines()
+            .map(str::trim)
+            .collect();
         assignable.sort_unstable();
-        let others = listed.into_iter().filter(|&address| is_assignable || address != NETWORK.listed);
+        let others = listed
+            .into_iter()
+            .filter(|&address| is_assignable || address != NETWORK.listed);
         assert_eq!(assignable, others.collect::<Vec<_>>(), "{context}");
     }
     let guest = file("guest-guest.log")?;
-    let functions: Vec<&str> = guest.lines().filter(|line| line.starts_with("guest: function")).collect();
-    assert_eq!(functions, ["guest: function 0000:00:00.0 0x8086 0x10d3"], "all that the guest has:\n{guest}");
+    let functions: Vec<&str> = guest
+        .lines()
+        .filter(|line| line.starts_with("guest: function"))
+        .collect();
+    assert_eq!(
+        functions,
+        ["guest: function 0000:00:00.0 0x8086 0x10d3"],
+        "all that the guest has:\n{guest}"
+    );
     assert_claimed(&seen, NETWORK.twin, NETWORK.driver);
     Ok(())
 }

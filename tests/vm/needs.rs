@@ -1,4 +1,5 @@
-//! What dom0 needs for itself: a running host sees it, and the image that is made for it keeps it, whatever the configuration asks for.
+//! Devices that dom0 itself needs: the running host detects them, and an image made for the host
+//! keeps them, whatever the configuration asks for.
 
 use anyhow::{Context, Result};
 
@@ -10,22 +11,29 @@ use crate::lab::many;
 use crate::lab::product::Product;
 use crate::{assert_claimed, assert_one_seized};
 
-/// In the image: the controllers that its host boots from.
+/// The file in the image that names the controllers from which its host boots.
 const BOOT: &str = "/etc/xen/pciback.boot";
 
-/// The machine that makes the images here is another one. So a hook behind that of pciseize, by its name, writes what the host's own hook would have written.
+/// The images are made on another machine than the one that boots them. So a hook that runs after
+/// that of pciseize, by its name, writes what the host's own hook would have written.
 fn hook(text: &str) -> String {
-    format!("#!/bin/sh\n[ \"$1\" = prereqs ] && exit 0\ncat >\"$DESTDIR{BOOT}\" <<'END'\n{text}END\n")
+    format!(
+        "#!/bin/sh\n[ \"$1\" = prereqs ] && exit 0\ncat >\"$DESTDIR{BOOT}\" <<'END'\n{text}END\n"
+    )
 }
 
-/// The host tells what it boots from. An image that knows it gives everything to pciback that is asked for, but not that; and forced, it does, which shows what it has kept the host from.
+/// The host names the controllers it boots from. With that list, an image gives pciback every
+/// requested device but those. With force it gives those too: the boot then fails, which shows what
+/// the list prevented.
 #[test]
 fn what_a_host_boots_from_stays_with_dom0() -> Result<()> {
     let product = Product::install()?;
     let (disk, ahci) = ROOT_DISK;
     let listed = format!("{}\n{disk}\n", NETWORK.listed);
 
-    let image = Image::with(Generator::InitramfsTools, &product).file(FILE, &format!("{}\n", NETWORK.listed)).build()?;
+    let image = Image::with(Generator::InitramfsTools, &product)
+        .file(FILE, &format!("{}\n", NETWORK.listed))
+        .build()?;
     let script = format!(
         r#"
         pciseize list --boot >boot
@@ -44,81 +52,169 @@ fn what_a_host_boots_from_stays_with_dom0() -> Result<()> {
         .script(&script)
         .xen_cmdline("xen-pciback.hide=(00:05.0)")
         .boot("needs-host")?;
-    let file = |name: &str| seen.file(name).with_context(|| format!("the script wrote no {name}"));
+    let file = |name: &str| {
+        seen.file(name)
+            .with_context(|| format!("the script wrote no {name}"))
+    };
     assert_eq!(file("boot")?, format!("8086:2922@{disk} # holds /\n"));
     let list = file("list")?;
-    let line = |address: &str| list.lines().find(|line| line.contains(&format!("# {address} "))).unwrap_or_else(|| panic!("{address} is not listed:\n{list}"));
+    let line = |address: &str| {
+        list.lines()
+            .find(|line| line.contains(&format!("# {address} ")))
+            .unwrap_or_else(|| panic!("{address} is not listed:\n{list}"))
+    };
     for (address, words) in [
         (disk, ["ahci", "82801IR/IO/IH", "; holds /"]),
-        (NETWORK.listed, ["pciback", "82574L Gigabit Network Connection", "; with pciback"]),
-        (NETWORK.twin, ["e1000e", "82574L Gigabit Network Connection", "8086:10d3"]),
+        (
+            NETWORK.listed,
+            [
+                "pciback",
+                "82574L Gigabit Network Connection",
+                "; with pciback",
+            ],
+        ),
+        (
+            NETWORK.twin,
+            ["e1000e", "82574L Gigabit Network Connection", "8086:10d3"],
+        ),
         (USB.twin, ["xhci", "uPD720200", "xhci_hcd"]),
-        ("0000:00:06.0", ["pcieport", "QEMU PCIe Root port", "; bridge"]),
+        (
+            "0000:00:06.0",
+            ["pcieport", "QEMU PCIe Root port", "; bridge"],
+        ),
     ] {
-        assert!(words.iter().all(|word| line(address).contains(word)), "{}", line(address));
+        assert!(
+            words.iter().all(|word| line(address).contains(word)),
+            "{}",
+            line(address)
+        );
     }
-    assert!(!line(NETWORK.twin).contains("with pciback"), "{}", line(NETWORK.twin));
+    assert!(
+        !line(NETWORK.twin).contains("with pciback"),
+        "{}",
+        line(NETWORK.twin)
+    );
     assert!(file("plan")?.contains("it holds /"), "{}", file("plan")?);
-    // The running host lives on that disk: this is read from it.
+    // The running host lives on that disk, and reads this file from it.
     assert_eq!(file("seize.status")?, "1\n");
-    assert!(file("seize")?.contains("refused") && file("seize")?.contains("it holds /"), "{}", file("seize")?);
-    assert!(file("status")?.contains("made with another configuration"), "{}", file("status")?);
-    assert!(file("status")?.contains("on Xen's command line, where it does nothing: xen-pciback.hide=(00:05.0)"), "{}", file("status")?);
+    assert!(
+        file("seize")?.contains("refused") && file("seize")?.contains("it holds /"),
+        "{}",
+        file("seize")?
+    );
+    assert!(
+        file("status")?.contains("made with another configuration"),
+        "{}",
+        file("status")?
+    );
+    assert!(
+        file("status")?
+            .contains("on Xen's command line, where it does nothing: xen-pciback.hide=(00:05.0)"),
+        "{}",
+        file("status")?
+    );
     assert_claimed(&seen, disk, ahci);
 
     let image = Image::with(Generator::InitramfsTools, &product)
         .file(FILE, &listed)
-        .file("/usr/share/initramfs-tools/hooks/pciseize-of-the-host", &hook(file("boot")?))
+        .file(
+            "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
+            &hook(file("boot")?),
+        )
         .build()?;
     assert!(image.has("pciback.boot"));
     let seen = Machine::dom0(&image).boot("needs-boot")?;
     assert_claimed(&seen, disk, ahci);
     assert_one_seized(&seen, &NETWORK)?;
     assert_eq!(seen.reported(disk)?["outcome"], "refused");
-    assert!(seen.logged(&[disk, "refused", "pciseize.force"]), "{}", seen.pciseize_log());
+    assert!(
+        seen.logged(&[disk, "refused", "pciseize.force"]),
+        "{}",
+        seen.pciseize_log()
+    );
 
-    // The control.
-    let console = Machine::dom0(&image).cmdline("pciseize.force").boot_to_any_end("needs-forced")?;
-    assert!(console.shows(&format!("pciseize: {disk}  seized")), "{}", console.last_words("ended"));
-    assert!(console.shows("Gave up waiting for root"), "{}", console.last_words("ended"));
+    // The control: the same with force.
+    let console = Machine::dom0(&image)
+        .cmdline("pciseize.force")
+        .boot_to_any_end("needs-forced")?;
+    assert!(
+        console.shows(&format!("pciseize: {disk}  seized")),
+        "{}",
+        console.last_words("ended")
+    );
+    assert!(
+        console.shows("Gave up waiting for root"),
+        "{}",
+        console.last_words("ended")
+    );
     Ok(())
 }
 
-/// What somebody will miss is told when the image is made for this host, beside what is wrong with the configuration. (No boot: the host is made of files.)
+/// If the configuration asks for a device that the host needs, the hook says so when the image is
+/// made for this host, and lists the problems of the configuration. (No boot: the host is made of
+/// files.)
 #[test]
 fn what_would_be_missed_is_told_when_the_image_is_made() -> Result<()> {
     let display = "0000:00:02.0";
     let folder = format!("/lab/devices/{display}");
-    // An image of dracut's that is for any host says nothing of this one's display, and knows nothing of its disks.
-    for (generator, is_for_this_host) in [(Generator::InitramfsTools, true), (Generator::DracutForThisHost, true), (Generator::Dracut, false)] {
+    // A generic dracut image says nothing of this host's display, and knows nothing of its disks.
+    for (generator, is_for_this_host) in [
+        (Generator::InitramfsTools, true),
+        (Generator::DracutForThisHost, true),
+        (Generator::Dracut, false),
+    ] {
         let image = Image::with(generator, &Product::install()?)
             .file(FILE, &format!("{display}\nnonsense\n"))
-            .file(&format!("{folder}/modalias"), "pci:v00001234d00001111sv00001AF4sd00001100bc03sc00i00\n")
+            .file(
+                &format!("{folder}/modalias"),
+                "pci:v00001234d00001111sv00001AF4sd00001100bc03sc00i00\n",
+            )
             .file(&format!("{folder}/boot_vga"), "1\n")
             .build()?;
-        let tells = |words: &str| image.build_log.lines().any(|line| line.contains("pciseize: ") && line.contains(words));
+        let tells = |words: &str| {
+            image
+                .build_log
+                .lines()
+                .any(|line| line.contains("pciseize: ") && line.contains(words))
+        };
         assert!(tells("nonsense"), "{}", image.build_log);
-        assert_eq!(tells("it is the boot display"), is_for_this_host, "{}", image.build_log);
-        assert_eq!(image.has("pciback.boot"), is_for_this_host, "{}", image.build_log);
+        assert_eq!(
+            tells("it is the boot display"),
+            is_for_this_host,
+            "{}",
+            image.build_log
+        );
+        assert_eq!(
+            image.has("pciback.boot"),
+            is_for_this_host,
+            "{}",
+            image.build_log
+        );
     }
     Ok(())
 }
 
-/// A machine with thousands of functions is listed with the names of all. (It is made of files; the names
-/// are Debian's own.) How long that takes is told by `make bench`, and `tests/growth.rs` counts what it
-/// costs.
+/// `list` shows thousands of functions with their names. (The machine is made of files; the names
+/// are Debian's own.) `make bench` measures the time, and `tests/growth.rs` counts the cost.
 #[test]
 fn a_list_of_4096_functions_has_all_their_names() -> Result<()> {
     let product = Product::install()?;
     let text = format!("{}\n", NVME.listed);
-    let image = Image::with(Generator::InitramfsTools, &product).file(FILE, &text).build()?;
+    let image = Image::with(Generator::InitramfsTools, &product)
+        .file(FILE, &text)
+        .build()?;
     let script = format!("{}{}", many::NAMES, many::LIST);
     let machine = Machine::dom0(&image).installed(&product).script(&script);
-    let seen = many::files().fold(machine, |machine, (path, text)| machine.file(&path, &text)).boot("needs-many")?;
+    let seen = many::files()
+        .fold(machine, |machine, (path, text)| machine.file(&path, &text))
+        .boot("needs-many")?;
     let lines: Vec<&str> = seen.file("many").context("no list")?.lines().collect();
     assert_eq!(lines.len(), many::FUNCTIONS);
     let models = many::MODELS.iter().cycle();
-    let has_names = lines.iter().zip(models).all(|(line, model)| line.contains(model.name));
+    let has_names = lines
+        .iter()
+        .zip(models)
+        .all(|(line, model)| line.contains(model.name));
     assert!(has_names, "{:?}", &lines[..many::MODELS.len()]);
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! The model kernel against the real one: the same calls to both, line by line.
+//! Compares the model kernel with the real one: the same calls to both, line by line.
 //!
-//! In a dom0 of Debian 12 a script of calls is played, each with its errno or content. The model of the same machine, `tests/model/kernel.rs`, has to answer the same.
+//! A dom0 of Debian 12 plays a script of calls and records the errno or content of each. The model
+//! of the same machine, `tests/model/kernel.rs`, must give the same answers.
 
 #[path = "../model/kernel.rs"]
 mod kernel;
@@ -15,15 +16,17 @@ use crate::lab::{
     machine::Machine,
 };
 
-/// A device that pciback cannot initialise where its ports are somebody's already, and what makes them so.
+/// A device that pciback cannot initialise if its ports are taken, and the kernel argument that
+/// takes them.
 const IDE: &str = "0000:00:0d.0";
 const IDE_DEVICE: &str = "piix3-ide,addr=0xd";
 const PORTS_TAKEN: &str = "reserve=0x1f0,0x8";
 
-/// Where the answers of the machine are.
+/// The file with the answers of the machine.
 const ANSWERS: &str = "answers";
 
-/// In Python, which the toolstack of Xen brings along: plays the calls of the file and writes down each answer: `ok`, the name of an errno, or what was read.
+/// A Python script: Xen's toolstack brings Python along. It plays the calls of a file and writes
+/// each answer: `ok`, the name of an errno, or the content read.
 const PLAYER: &str = r#"
 import ctypes, errno, os
 
@@ -64,7 +67,9 @@ with open("/lab/calls") as calls, open("answers", "w") as answers:
         answers.write(call.strip() + " = " + said + "\n")
 "#;
 
-/// The calls. `H`, `T` are a network card and its twin, `B` one behind a root port, `N` an NVMe disk, `I` the one that cannot be initialised; `D/` and `P/` begin the paths of devices and of pciback.
+/// The calls. `H` and `T` are a network card and its twin, `B` a device behind a root port, `N` an
+/// NVMe disk, `I` the device that cannot be initialised. `D/` and `P/` begin the paths of devices
+/// and of pciback.
 const CALLS: &str = "
 # The hold on what a driver has: it stays, and cannot be told to take it anew.
 link D/H/driver
@@ -185,32 +190,73 @@ read P/bind
 write P/slots x
 ";
 
-/// The calls with real addresses and paths, those of a module for the model or the machine.
+/// The calls with real addresses and paths. `module` is the path for the model or the machine.
 fn calls(module: &str) -> Vec<String> {
     let root_port = "0000:00:06.0";
-    let names = [("H", NETWORK.listed), ("T", NETWORK.twin), ("B", BEHIND_ROOT_PORT.listed), ("N", NVME.listed), ("I", IDE), ("R", root_port), ("M", module)];
-    let folders =
-        [("D", "/sys/bus/pci/devices"), ("P", "/sys/bus/pci/drivers/pciback"), ("E", "/sys/bus/pci/drivers/e1000e"), ("V", "/sys/bus/pci/drivers/nvme")];
-    let part = |part: &str| names.iter().chain(&folders).find(|(short, _)| *short == part).map_or(part.to_owned(), |(_, long)| (*long).to_owned());
-    let word = |word: &str| if word.starts_with("/sys") { word.to_owned() } else { word.split('/').map(part).collect::<Vec<_>>().join("/") };
-    let lines = CALLS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ")).collect()
+    let names = [
+        ("H", NETWORK.listed),
+        ("T", NETWORK.twin),
+        ("B", BEHIND_ROOT_PORT.listed),
+        ("N", NVME.listed),
+        ("I", IDE),
+        ("R", root_port),
+        ("M", module),
+    ];
+    let folders = [
+        ("D", "/sys/bus/pci/devices"),
+        ("P", "/sys/bus/pci/drivers/pciback"),
+        ("E", "/sys/bus/pci/drivers/e1000e"),
+        ("V", "/sys/bus/pci/drivers/nvme"),
+    ];
+    let part = |part: &str| {
+        names
+            .iter()
+            .chain(&folders)
+            .find(|(short, _)| *short == part)
+            .map_or(part.to_owned(), |(_, long)| (*long).to_owned())
+    };
+    let word = |word: &str| {
+        if word.starts_with("/sys") {
+            word.to_owned()
+        } else {
+            word.split('/').map(part).collect::<Vec<_>>().join("/")
+        }
+    };
+    let lines = CALLS
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 /// The model of the same machine, with the drivers that its real root has loaded.
 fn model() -> Kernel {
     let mut kernel = Kernel::new();
     kernel.locks_overrides = true;
-    let e1000e = Driver { name: "e1000e", takes: "pci:v00008086d000010D3" };
-    let nvme = Driver { name: "nvme", takes: "pci:v00001B36d00000010" };
-    let port = Driver { name: "pcieport", takes: "pci:v00001B36d0000000C" };
+    let e1000e = Driver {
+        name: "e1000e",
+        takes: "pci:v00008086d000010D3",
+    };
+    let nvme = Driver {
+        name: "nvme",
+        takes: "pci:v00001B36d00000010",
+    };
+    let port = Driver {
+        name: "pcieport",
+        takes: "pci:v00001B36d0000000C",
+    };
     for (address, modalias, above) in [
         (NETWORK.listed, e1000e.takes, "pci0000:00"),
         (NETWORK.twin, e1000e.takes, "pci0000:00"),
         ("0000:00:06.0", port.takes, "pci0000:00"),
-        (BEHIND_ROOT_PORT.listed, e1000e.takes, "pci0000:00/0000:00:06.0"),
+        (
+            BEHIND_ROOT_PORT.listed,
+            e1000e.takes,
+            "pci0000:00/0000:00:06.0",
+        ),
         (NVME.listed, nvme.takes, "pci0000:00"),
-        // Its own driver cannot have it either.
+        // dom0's driver cannot take this device either.
         (IDE, "pci:v00008086d00007010", "pci0000:00"),
     ] {
         let mut function = Function::new(modalias);
@@ -220,22 +266,40 @@ fn model() -> Kernel {
         }
         kernel.functions.insert(address.to_owned(), function);
     }
-    [port, e1000e, nvme].into_iter().for_each(|driver| kernel.register(driver));
+    [port, e1000e, nvme]
+        .into_iter()
+        .for_each(|driver| kernel.register(driver));
     kernel
 }
 
-/// Plays a call on the model: the same words as from the machine.
+/// Plays a call on the model. Returns the answer in the machine's words.
 fn answer(kernel: &mut Kernel, call: &str) -> String {
     let words: Vec<&str> = call.split_whitespace().collect();
     let said = match words[0] {
-        "write" => kernel.store(words[1], words[2..].join(" ").as_bytes()).map(|()| "ok".to_owned()),
-        "read" => kernel.content(words[1]).map(|content| kernel::text(&content).replace('\n', " ").trim().to_owned()),
+        "write" => kernel
+            .store(words[1], words[2..].join(" ").as_bytes())
+            .map(|()| "ok".to_owned()),
+        "read" => kernel
+            .content(words[1])
+            .map(|content| kernel::text(&content).replace('\n', " ").trim().to_owned()),
         "link" => kernel.target(words[1]),
         _ => kernel.load(words[1], b"", false).map(|()| "ok".to_owned()),
     };
     let errno = |errno: pciseize::host::Errno| {
-        let names = [(2, "ENOENT"), (5, "EIO"), (13, "EACCES"), (16, "EBUSY"), (17, "EEXIST"), (19, "ENODEV"), (21, "EISDIR"), (22, "EINVAL")];
-        names.iter().find(|(number, _)| *number == errno.0).map_or_else(|| errno.0.to_string(), |(_, name)| (*name).to_owned())
+        let names = [
+            (2, "ENOENT"),
+            (5, "EIO"),
+            (13, "EACCES"),
+            (16, "EBUSY"),
+            (17, "EEXIST"),
+            (19, "ENODEV"),
+            (21, "EISDIR"),
+            (22, "EINVAL"),
+        ];
+        names
+            .iter()
+            .find(|(number, _)| *number == errno.0)
+            .map_or_else(|| errno.0.to_string(), |(_, name)| (*name).to_owned())
     };
     said.unwrap_or_else(errno)
 }
@@ -244,7 +308,10 @@ fn answer(kernel: &mut Kernel, call: &str) -> String {
 #[test]
 fn the_model_kernel_answers_like_the_real_one() -> Result<()> {
     let image = Image::stock(Generator::InitramfsTools).build()?;
-    let module = format!("/lib/modules/{}/kernel/drivers/xen/xen-pciback/xen-pciback.ko", image.debian.release);
+    let module = format!(
+        "/lib/modules/{}/kernel/drivers/xen/xen-pciback/xen-pciback.ko",
+        image.debian.release
+    );
     let seen = Machine::dom0(&image)
         .device(IDE_DEVICE)
         .cmdline(PORTS_TAKEN)
@@ -256,18 +323,29 @@ fn the_model_kernel_answers_like_the_real_one() -> Result<()> {
 }
 
 fn compare(seen: &Evidence, module: &str) -> Result<()> {
-    let answers = seen.file(ANSWERS).with_context(|| format!("no answers: {:?}", seen.file("script.output")))?;
+    let answers = seen
+        .file(ANSWERS)
+        .with_context(|| format!("no answers: {:?}", seen.file("script.output")))?;
     let mut kernel = model();
     let mut wrong = Vec::new();
     let of_model = calls(MODULE);
     let of_machine = calls(module);
-    ensure!(answers.lines().count() == of_model.len(), "not all calls were played:\n{answers}");
+    ensure!(
+        answers.lines().count() == of_model.len(),
+        "not all calls were played:\n{answers}"
+    );
     for ((call, model_call), real) in of_machine.iter().zip(&of_model).zip(answers.lines()) {
         let model = format!("{call} = {}", answer(&mut kernel, model_call));
         if model != real {
             wrong.push(format!("{real}\n  the model: {model}"));
         }
     }
-    ensure!(wrong.is_empty(), "{} of {} calls:\n{}\nall:\n{answers}", wrong.len(), of_model.len(), wrong.join("\n"));
+    ensure!(
+        wrong.is_empty(),
+        "{} of {} calls:\n{}\nall:\n{answers}",
+        wrong.len(),
+        of_model.len(),
+        wrong.join("\n")
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Devices that come and go on the running host: removed and found anew, late, with and without the rule of udev, and where pciback's list is long.
+//! Devices that come and go on the running host: removed and found again, late, with and without
+//! udev's rule, and with a long list of pciback's.
 
 use anyhow::{Context, Result};
 
@@ -9,26 +10,26 @@ use crate::lab::image::{Generator, Image};
 use crate::lab::machine::Machine;
 use crate::lab::product::Product;
 
-/// What the scripts begin with.
+/// The functions that all scripts begin with.
 const WORDS: &str = r#"
 devices=/sys/bus/pci/devices
 
-# pull ADDRESS…: as if they were taken out of their slots.
+# pull ADDRESS…: removes devices, as if they were taken out of their slots.
 pull() {
     for address; do
         echo 1 >"$devices/$address/remove"
     done
 }
 
-# rescan NAME ADDRESS…: finds what is there, and writes down who has these then.
+# rescan NAME ADDRESS…: finds all devices, and records the drivers of these.
 rescan() {
     echo "lab: $1" >/dev/kmsg
     echo 1 >/sys/bus/pci/rescan
     found "$@"
 }
 
-# found NAME ADDRESS…: waits until each has a driver, and writes down which. Where one gets none the machine
-# stands still, and is ended.
+# found NAME ADDRESS…: waits until each device has a driver, and records the drivers. If one gets
+# none, the laboratory ends the machine because nothing moves.
 found() {
     name=$1
     shift
@@ -42,20 +43,30 @@ found() {
     done
 }
 
-# seize NAME: runs it, and keeps what it says.
+# seize NAME: runs `pciseize seize`, and keeps its output and exit status.
 seize() {
     pciseize seize >"$1.output" 2>&1
     echo $? >"$1.status"
 }
 "#;
 
-/// By plain address a device is pciback's again after it was removed and found anew; what was meant in another way is its driver's, until it is seized again. What was not there as it was asked for is
-/// seized when it comes. What is kept comes back to its driver. And udev's rule, once it is switched on, seizes what is added.
+/// Removed and found again, a device listed by plain address goes to pciback. One that was listed
+/// in another way goes to its driver until the next `seize`. A device that was absent is seized
+/// when it appears, and a kept one returns to its driver. udev's rule, once enabled, seizes added
+/// devices.
 #[test]
 fn devices_that_come_late_or_again_are_whose_they_have_to_be() -> Result<()> {
-    let (plain, free, named, kept, late) = (NETWORK.listed, NETWORK.twin, BEHIND_ROOT_PORT.listed, NVME.twin, USB.twin);
+    let (plain, free, named, kept, late) = (
+        NETWORK.listed,
+        NETWORK.twin,
+        BEHIND_ROOT_PORT.listed,
+        NVME.twin,
+        USB.twin,
+    );
     let text = format!("{plain}\n8086:10d3@{named}\n{kept}\n!{kept}\n");
-    let image = Image::with(Generator::InitramfsTools, &Product::install()?).file(FILE, &text).build()?;
+    let image = Image::with(Generator::InitramfsTools, &Product::install()?)
+        .file(FILE, &text)
+        .build()?;
     let script = format!(
         r#"{WORDS}
         pull {plain} {free} {named} {kept}
@@ -97,47 +108,116 @@ fn devices_that_come_late_or_again_are_whose_they_have_to_be() -> Result<()> {
         echo 'lab: the end' >/dev/kmsg"#,
         usb = USB.listed
     );
-    let seen = Machine::dom0(&image).installed(&Product::install()?).file(FILE, &text).script(&script).boot("hot-plug")?;
-    let file = |name: &str| seen.file(name).with_context(|| format!("the script wrote no {name}: {:?}", seen.file("script.output")));
+    let seen = Machine::dom0(&image)
+        .installed(&Product::install()?)
+        .file(FILE, &text)
+        .script(&script)
+        .boot("hot-plug")?;
+    let file = |name: &str| {
+        seen.file(name).with_context(|| {
+            format!(
+                "the script wrote no {name}: {:?}",
+                seen.file("script.output")
+            )
+        })
+    };
     let has = |name: &str, address: &str, driver: &str| {
         let line = format!("{name} {address} {driver}");
-        assert!(seen.file("found").unwrap_or_default().lines().any(|found| found == line), "not {line}:\n{}", seen.file("found").unwrap_or_default());
+        assert!(
+            seen.file("found")
+                .unwrap_or_default()
+                .lines()
+                .any(|found| found == line),
+            "not {line}:\n{}",
+            seen.file("found").unwrap_or_default()
+        );
     };
 
-    for (address, driver) in [(plain, "pciback"), (free, "e1000e"), (named, "e1000e"), (kept, "nvme")] {
+    for (address, driver) in [
+        (plain, "pciback"),
+        (free, "e1000e"),
+        (named, "e1000e"),
+        (kept, "nvme"),
+    ] {
         has("again", address, driver);
     }
-    assert!(probes_between(&seen, plain, "lab: again", "lab: late")?.len() == 1, "nobody's probe but pciback's");
+    assert!(
+        probes_between(&seen, plain, "lab: again", "lab: late")?.len() == 1,
+        "only pciback probes the device"
+    );
     let slots = file("slots")?;
-    assert!(slots.contains(plain) && !slots.contains(named) && !slots.contains(kept), "{slots}");
+    assert!(
+        slots.contains(plain) && !slots.contains(named) && !slots.contains(kept),
+        "{slots}"
+    );
     assert_eq!(file("again.status")?, "0\n", "{}", file("again.output")?);
-    assert!(file("again.output")?.lines().any(|line| line.contains(named) && line.contains("taken from e1000e")), "{}", file("again.output")?);
-    for (address, driver) in [(plain, "pciback"), (free, "e1000e"), (named, "pciback"), (kept, "nvme")] {
+    assert!(
+        file("again.output")?
+            .lines()
+            .any(|line| line.contains(named) && line.contains("taken from e1000e")),
+        "{}",
+        file("again.output")?
+    );
+    for (address, driver) in [
+        (plain, "pciback"),
+        (free, "e1000e"),
+        (named, "pciback"),
+        (kept, "nvme"),
+    ] {
         has("seized", address, driver);
     }
 
     assert_eq!(file("away.status")?, "1\n", "{}", file("away.output")?);
-    assert!(file("away.output")?.lines().any(|line| line.contains(late) && line.contains("absent")), "{}", file("away.output")?);
+    assert!(
+        file("away.output")?
+            .lines()
+            .any(|line| line.contains(late) && line.contains("absent")),
+        "{}",
+        file("away.output")?
+    );
     has("late", late, "pciback");
     has("late", USB.listed, "xhci_hcd");
-    assert!(probes_between(&seen, late, "lab: late", "lab: the end")?.len() == 1, "nobody's probe but pciback's");
+    assert!(
+        probes_between(&seen, late, "lab: late", "lab: the end")?.len() == 1,
+        "only pciback probes the device"
+    );
     assert_eq!(file("late.status")?, "0\n", "{}", file("late.output")?);
 
     has("without-rule", named, "e1000e");
     has("with-rule", named, "pciback");
-    assert_ne!(file("inode.before")?, file("inode.added")?, "the rule did not run");
-    assert_eq!(file("inode.added")?, file("inode.triggered")?, "the rule ran where nothing was added");
+    assert_ne!(
+        file("inode.before")?,
+        file("inode.added")?,
+        "the rule did not run"
+    );
+    assert_eq!(
+        file("inode.added")?,
+        file("inode.triggered")?,
+        "the rule ran where nothing was added"
+    );
     has("without-driver", named, "pciback");
     has("without-driver", free, "e1000e");
-    // Its driver is loaded by the rules behind this one, for the other. Before the rule has run pciback itself may have looked at it, and found it on no list.
-    let since = seen.time_of("lab: without-driver").context("the script did not come to its end")?;
-    let [seized, claimed] =
-        [named, free].map(|address| seen.successful_probes(address).into_iter().map(|probe| probe.at).filter(|at| *at > since).collect::<Vec<_>>());
-    assert!(seized.len() == 1 && claimed.len() == 1 && seized[0] < claimed[0], "its driver came before the rule had run: {seized:?}, {claimed:?}");
+    // The rules after this one load the driver, for the other device. Before the rule ran, pciback
+    // may have probed the device and found it on no list.
+    let since = seen
+        .time_of("lab: without-driver")
+        .context("the script did not come to its end")?;
+    let [seized, claimed] = [named, free].map(|address| {
+        seen.successful_probes(address)
+            .into_iter()
+            .map(|probe| probe.at)
+            .filter(|at| *at > since)
+            .collect::<Vec<_>>()
+    });
+    assert!(
+        seized.len() == 1 && claimed.len() == 1 && seized[0] < claimed[0],
+        "its driver came before the rule had run: {seized:?}, {claimed:?}"
+    );
     Ok(())
 }
 
-/// The kernel shows one page of pciback's list, some 300 entries. What stands beyond is on it all the same, and what may not be there is taken off.
+/// The kernel shows one page of pciback's list, some 300 entries. The entries beyond are still in
+/// the list, and the wrong ones among them are removed.
 #[test]
 fn a_list_of_400_slots_is_no_hindrance() -> Result<()> {
     let (plain, named, late) = (NETWORK.listed, BEHIND_ROOT_PORT.listed, USB.listed);
@@ -164,13 +244,37 @@ fn a_list_of_400_slots_is_no_hindrance() -> Result<()> {
     );
     let text = format!("{plain}\n8086:10d3@{named}\n{late}\n");
     let image = Image::stock(Generator::InitramfsTools).build()?;
-    let seen = Machine::dom0(&image).installed(&Product::install()?).file(FILE, &text).script(&script).boot("400-slots")?;
+    let seen = Machine::dom0(&image)
+        .installed(&Product::install()?)
+        .file(FILE, &text)
+        .script(&script)
+        .boot("400-slots")?;
 
-    let file = |name: &str| seen.file(name).with_context(|| format!("the script wrote no {name}: {:?}", seen.file("script.output")));
+    let file = |name: &str| {
+        seen.file(name).with_context(|| {
+            format!(
+                "the script wrote no {name}: {:?}",
+                seen.file("script.output")
+            )
+        })
+    };
     let shown = file("slots")?.lines().count();
-    assert!((200..400).contains(&shown), "the kernel shows {shown} of 400 slots");
-    assert_eq!(file("first.status")?, "1\n", "{late} is away: {}", file("first.output")?);
-    assert_eq!(file("listed")?, format!("{plain}\n{late}\n"), "{}", file("first.output")?);
+    assert!(
+        (200..400).contains(&shown),
+        "the kernel shows {shown} of 400 slots"
+    );
+    assert_eq!(
+        file("first.status")?,
+        "1\n",
+        "{late} is away: {}",
+        file("first.output")?
+    );
+    assert_eq!(
+        file("listed")?,
+        format!("{plain}\n{late}\n"),
+        "{}",
+        file("first.output")?
+    );
     assert_eq!(file("second.status")?, "0\n", "{}", file("second.output")?);
     for address in [plain, named, late] {
         assert_eq!(seen.driver(address), Some("pciback"), "{address}");
@@ -181,7 +285,19 @@ fn a_list_of_400_slots_is_no_hindrance() -> Result<()> {
 
 /// The probes of this function between two lines of the kernel log.
 fn probes_between(seen: &Evidence, address: &str, from: &str, to: &str) -> Result<Vec<f64>> {
-    let time = |text: &str| seen.time_of(text).with_context(|| format!("the script did not come to \"{text}\": {:?}", seen.file("script.output")));
+    let time = |text: &str| {
+        seen.time_of(text).with_context(|| {
+            format!(
+                "the script did not come to \"{text}\": {:?}",
+                seen.file("script.output")
+            )
+        })
+    };
     let between = time(from)?..time(to)?;
-    Ok(seen.probes(address).iter().map(|probe| probe.at).filter(|at| between.contains(at)).collect())
+    Ok(seen
+        .probes(address)
+        .iter()
+        .map(|probe| probe.at)
+        .filter(|at| between.contains(at))
+        .collect())
 }

@@ -1,4 +1,5 @@
-//! A storm: udev, modprobe and others ask for the devices all the while that they are seized, many times in one boot. The script is `guest/storm`.
+//! A storm: udev, modprobe and others keep asking for the devices while they are seized, many times
+//! in one boot. The script is `guest/storm`.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -12,18 +13,31 @@ use crate::lab::progress;
 
 const REPETITIONS: usize = 20;
 
-/// What is said of a device whose driver goes with its module, and has the device until it is gone: the
-/// kernel takes the file `unbind` away first (`drivers/base/bus.c`, `bus_remove_driver`).
+/// The message about a device whose driver is being removed with its module: the driver has the
+/// device until the end, but the kernel removes the file `unbind` first (`drivers/base/bus.c`,
+/// `bus_remove_driver`).
 const GOING: &str = "unbinding its driver: ENOENT (2)";
 
-/// What the log has for a driver that was found to match before the hold, and waited for the device's lock meanwhile: the kernel matches again before it calls the driver (ENODEV; `pci-driver.c`, `__pci_device_probe`).
+/// The logged result of a driver that matched before the hold and then waited for the device's
+/// lock: the kernel matches again before it calls the driver (ENODEV; `pci-driver.c`,
+/// `__pci_device_probe`).
 const REFUSED: i64 = 19;
 
-/// From the hold on nobody's probe but pciback's, and all is seized in the end, while the twins go from hand to hand.
+/// From the hold on, only pciback probes the listed devices. At the end all are seized, while their
+/// twins change drivers all the time.
 #[test]
 fn drivers_that_are_asked_for_all_the_while_get_nothing_once_it_is_held() -> Result<()> {
-    let [listed, twins] = [|pair: &board::Pair| pair.listed, |pair: &board::Pair| pair.twin]
-        .map(|address| PAIRS.iter().map(|pair| format!("{}={}", address(pair), pair.driver)).collect::<Vec<_>>().join(" "));
+    let [listed, twins] = [
+        |pair: &board::Pair| pair.listed,
+        |pair: &board::Pair| pair.twin,
+    ]
+    .map(|address| {
+        PAIRS
+            .iter()
+            .map(|pair| format!("{}={}", address(pair), pair.driver))
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
     let image = Image::stock(Generator::InitramfsTools).build()?;
     let seen = Machine::dom0(&image)
         .installed(&Product::install()?)
@@ -31,52 +45,113 @@ fn drivers_that_are_asked_for_all_the_while_get_nothing_once_it_is_held() -> Res
         .file(FILE, &board::configuration())
         .cmdline("pciseize.debug")
         .cmdline("log_buf_len=32M")
-        .script(&format!("exec sh /lab/storm {REPETITIONS} '{listed}' '{twins}'"))
+        .script(&format!(
+            "exec sh /lab/storm {REPETITIONS} '{listed}' '{twins}'"
+        ))
         .boot("storm")?;
-    let file = |name: String| seen.file(&name).with_context(|| format!("the script wrote no {name}: {:?}", seen.file("script.output")));
-    assert_eq!(file("script.status".into())?, "0\n", "{}", file("script.output".into())?);
+    let file = |name: String| {
+        seen.file(&name).with_context(|| {
+            format!(
+                "the script wrote no {name}: {:?}",
+                seen.file("script.output")
+            )
+        })
+    };
+    assert_eq!(
+        file("script.status".into())?,
+        "0\n",
+        "{}",
+        file("script.output".into())?
+    );
 
     let (mut before, mut twins, mut refusals, mut going) = (0, 0, 0, 0);
     for round in 1..=REPETITIONS {
-        let time = |what: &str| seen.time_of(&format!("storm: {round} {what}")).with_context(|| format!("round {round} has not reached \"{what}\""));
+        let time = |what: &str| {
+            seen.time_of(&format!("storm: {round} {what}"))
+                .with_context(|| format!("round {round} has not reached \"{what}\""))
+        };
         let (begins, ends) = (time("begins")?, time("ends")?);
-        let said: Vec<&str> = seen.kernel_log("pciseize: ").skip_while(|line| stamp(line) < begins).take_while(|line| stamp(line) < ends).collect();
-        let held = said.iter().find(|line| line.contains("held;")).map(|line| stamp(line)).with_context(|| format!("round {round}: {said:#?}"))?;
+        let said: Vec<&str> = seen
+            .kernel_log("pciseize: ")
+            .skip_while(|line| stamp(line) < begins)
+            .take_while(|line| stamp(line) < ends)
+            .collect();
+        let held = said
+            .iter()
+            .find(|line| line.contains("held;"))
+            .map(|line| stamp(line))
+            .with_context(|| format!("round {round}: {said:#?}"))?;
         let status = file(format!("status.{round}"))?.trim_end();
-        let unfinished = status.strip_prefix("0 ").with_context(|| format!("round {round}: {status}: {said:#?}"))?;
+        let unfinished = status
+            .strip_prefix("0 ")
+            .with_context(|| format!("round {round}: {status}: {said:#?}"))?;
         let unfinished: usize = unfinished.parse()?;
         // Nothing but a module that is going may keep a run from its end.
         let is_left = |line: &str| line.contains("pciseize: 0000:") && !line.contains("  seized ");
         let left: Vec<_> = said.iter().filter(|line| is_left(line)).collect();
         assert_eq!(left.is_empty(), unfinished == 0, "round {round}: {said:#?}");
-        assert!(left.iter().all(|line| line.contains(GOING)), "round {round}: {said:#?}");
+        assert!(
+            left.iter().all(|line| line.contains(GOING)),
+            "round {round}: {said:#?}"
+        );
         going += unfinished;
         let report: Value = serde_json::from_str(file(format!("report.{round}"))?)?;
-        let devices = report["devices"].as_array().context("the report has no devices")?;
+        let devices = report["devices"]
+            .as_array()
+            .context("the report has no devices")?;
         assert_eq!(devices.len(), PAIRS.len(), "round {round}: {report:#}");
-        assert!(devices.iter().all(|device| device["latest"] == "seized"), "round {round}: {report:#}");
+        assert!(
+            devices.iter().all(|device| device["latest"] == "seized"),
+            "round {round}: {report:#}"
+        );
         for pair in PAIRS {
-            let between = |address, from, to| seen.probes(address).into_iter().filter(|probe| (from..to).contains(&probe.at)).collect::<Vec<_>>();
+            let between = |address, from, to| {
+                seen.probes(address)
+                    .into_iter()
+                    .filter(|probe| (from..to).contains(&probe.at))
+                    .collect::<Vec<_>>()
+            };
             let probes = between(pair.listed, held, ends);
-            let (taken, refused): (Vec<_>, Vec<_>) = probes.iter().partition(|probe| probe.result != REFUSED);
+            let (taken, refused): (Vec<_>, Vec<_>) =
+                probes.iter().partition(|probe| probe.result != REFUSED);
             refusals += refused.len();
-            assert!(taken.len() == 1 && taken[0].result == 0, "round {round}, {}: nobody's probe but pciback's: {probes:?}\n{said:#?}", pair.model);
+            assert!(
+                taken.len() == 1 && taken[0].result == 0,
+                "round {round}, {}: only pciback probes the device: {probes:?}\n{said:#?}",
+                pair.model
+            );
             let driver = format!("{} pciback", pair.listed);
-            assert!(file(format!("drivers.{round}"))?.lines().any(|line| line == driver), "round {round}: {}", file(format!("drivers.{round}"))?);
+            assert!(
+                file(format!("drivers.{round}"))?
+                    .lines()
+                    .any(|line| line == driver),
+                "round {round}: {}",
+                file(format!("drivers.{round}"))?
+            );
             let others = between(pair.twin, held, ends).len();
-            assert!(others > 0, "round {round}: there was no storm: nobody asked for {}", pair.twin);
+            assert!(
+                others > 0,
+                "round {round}: there was no storm: no driver probed {}",
+                pair.twin
+            );
             twins += others;
             before += between(pair.listed, begins, held).len();
         }
     }
-    assert!(before > 0, "nobody ever asked for a listed device");
+    assert!(before > 0, "no driver ever probed a listed device");
     progress::say(&format!(
-        "  storm: {REPETITIONS} rounds; {before} probes of listed devices before the hold; behind it none but pciback's, and {refusals} refused by the kernel; {twins} of their twins meanwhile; {going} runs left a device to a module that was going"
+        "  storm: {REPETITIONS} rounds; {before} probes of listed devices before the hold; after \
+         it only pciback's, and {refusals} refused by the kernel; {twins} probes of their twins; \
+         {going} runs left a device to a module that was being removed"
     ));
     Ok(())
 }
 
-/// The kernel's time stamp of a line of its log, which has one.
+/// The time stamp of a line of the kernel log.
 fn stamp(line: &str) -> f64 {
-    line.trim_start_matches('[').split(']').next().and_then(|time| time.trim().parse().ok()).unwrap_or(f64::NAN)
+    line.trim_start_matches('[')
+        .split(']')
+        .next()
+        .and_then(|time| time.trim().parse().ok())
+        .unwrap_or(f64::NAN)
 }

@@ -1,7 +1,11 @@
-//! A driver that does not let go of its device: the boot goes on without it, in time, and everything else is seized. On Debian 13: Linux 6.1 of Debian 12 locks a device to show its `uevent`, and then udev
-//! waits two minutes for its own queue, whoever it is that unbinds.
+//! A driver does not release its device: the boot continues without it, in time, and everything
+//! else is seized.
 //!
-//! The device is an NVMe disk that gives its first million bytes at once, and then one a second. Somebody reads from it: whoever unbinds it waits for the end of that, and keeps the device locked.
+//! The tests use Debian 13. Linux 6.1 of Debian 12 locks a device to show its `uevent`, and then
+//! udev waits two minutes for its own queue, whichever program unbinds the device.
+//!
+//! The device is an NVMe disk that delivers its first million bytes at once, and then one a second.
+//! A process reads from it. An unbind waits for the end of that read, and keeps the device locked.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -17,22 +21,23 @@ use crate::lab::product::Product;
 use crate::lab::progress;
 use crate::{FILE, assert_claimed, assert_one_seized};
 
-/// The disk, and another of its kind that answers.
+/// The slow disk, and another of its kind that answers.
 const SLOW: &str = "0000:00:0c.0";
 const QUICK: &str = "0000:00:0d.0";
 
-/// How long pciseize is told to wait.
+/// The `timeout` of pciseize.
 const TIMEOUT: f64 = 3.0;
 
-/// What is in time: as many times what the control takes for the same part of its boot. What waits for
-/// the stuck process takes its whole patience, and that is half a minute at the least.
+/// A part of the boot is in time if it lasts at most this many times the same part of the control.
+/// If the boot waited for the stuck process, the part would last half a minute at the least.
 const IN_TIME: f64 = 2.0;
 
-/// The kernel argument of the boot in which somebody reads from the slow disk.
+/// The kernel argument of the boot in which a process reads from the slow disk.
 const READS: &str = "lab.reads";
 
-/// Runs before pciseize: loads the driver, and begins to read. Goes on when a read is stuck: most of
-/// what comes at once was read, one read (field 9) is on its way, and no other (field 3) comes to an end.
+/// Runs before pciseize: loads the driver, and begins to read. Continues once a read is stuck: most
+/// of the bytes that come at once were read, one read (field 9) is under way, and no other (field
+/// 3) ends.
 const EARLY: &str = r#"#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 modprobe nvme
@@ -56,35 +61,69 @@ for disk in $function/nvme/*/nvme*n1; do
 done
 "#;
 
-/// Through initramfs-tools.
+/// initramfs-tools.
 #[test]
 fn initramfs_tools_boots_past_a_stuck_unbind() -> Result<()> {
-    assert_boots_past_it(Generator::InitramfsTools, &[("/etc/initramfs-tools/scripts/init-top/00-early", EARLY)], "stuck-initramfs-tools")
+    assert_boots_past_it(
+        Generator::InitramfsTools,
+        &[("/etc/initramfs-tools/scripts/init-top/00-early", EARLY)],
+        "stuck-initramfs-tools",
+    )
 }
 
-/// Through dracut with systemd, which does not wait for the process that is stuck either.
+/// dracut with systemd, which does not wait for the stuck process either.
 #[test]
 fn dracut_boots_past_a_stuck_unbind() -> Result<()> {
-    let [early, drop_in] = ["/usr/local/sbin/early", "/etc/systemd/system/pciseize.service.d/early.conf"];
+    let [early, drop_in] = [
+        "/usr/local/sbin/early",
+        "/etc/systemd/system/pciseize.service.d/early.conf",
+    ];
     let text = format!("[Service]\nExecStartPre={early}\n");
     let install = format!("install_items+=\" {early} {drop_in} \"\n");
-    assert_boots_past_it(Generator::Dracut, &[(early, EARLY), (drop_in, &text), ("/etc/dracut.conf.d/early.conf", &install)], "stuck-dracut")
+    assert_boots_past_it(
+        Generator::Dracut,
+        &[
+            (early, EARLY),
+            (drop_in, &text),
+            ("/etc/dracut.conf.d/early.conf", &install),
+        ],
+        "stuck-dracut",
+    )
 }
 
 fn assert_boots_past_it(generator: Generator, early: &[(&str, &str)], name: &str) -> Result<()> {
     let pairs = [NETWORK, BEHIND_ROOT_PORT, USB];
-    let listed: String = pairs.iter().map(|pair| pair.listed).chain([SLOW, QUICK]).map(|address| format!("{address}\n")).collect();
-    let mut image = Image::with(generator, &Product::install()?).on(Suite::Trixie).file(FILE, &format!("{listed}timeout = {TIMEOUT}\n"));
+    let listed: String = pairs
+        .iter()
+        .map(|pair| pair.listed)
+        .chain([SLOW, QUICK])
+        .map(|address| format!("{address}\n"))
+        .collect();
+    let mut image = Image::with(generator, &Product::install()?)
+        .on(Suite::Trixie)
+        .file(FILE, &format!("{listed}timeout = {TIMEOUT}\n"));
     for (path, text) in early {
         image = image.file(path, text);
     }
     let image = image.build()?;
-    let mut machine = Machine::dom0(&image).cmdline("nvme_core.io_timeout=7200").cmdline("pciseize.debug").locked(SLOW);
-    for (drive, address, speed) in [("slow", "0xc", ",throttling.bps-total=1,throttling.bps-total-max=1000000"), ("quick", "0xd", "")] {
+    let mut machine = Machine::dom0(&image)
+        .cmdline("nvme_core.io_timeout=7200")
+        .cmdline("pciseize.debug")
+        .locked(SLOW);
+    for (drive, address, speed) in [
+        (
+            "slow",
+            "0xc",
+            ",throttling.bps-total=1,throttling.bps-total-max=1000000",
+        ),
+        ("quick", "0xd", ""),
+    ] {
         let source = "format=raw,file.driver=null-co,file.size=64M,file.read-zeroes=on";
-        machine = machine.drive(&format!("if=none,id={drive},{source}{speed}")).device(&format!("nvme,addr={address},serial={drive},drive={drive}"));
+        machine = machine
+            .drive(&format!("if=none,id={drive},{source}{speed}"))
+            .device(&format!("nvme,addr={address},serial={drive},drive={drive}"));
     }
-    // Both at the same time, so that whatever else this machine has to do slows both down. But not four.
+    // Boot both at the same time, so that other work on this host slows both down. But not four.
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let free_machine = machine.clone();
@@ -101,29 +140,56 @@ fn assert_boots_past_it(generator: Generator, early: &[(&str, &str)], name: &str
         assert_one_seized(&seen, pair)?;
     }
     assert_claimed(&seen, ROOT_DISK.0, ROOT_DISK.1);
-    // Its driver lets go of this one.
-    assert_eq!(seen.driver(QUICK), Some("pciback"), "{}", seen.pciseize_log());
+    // The driver releases this disk.
+    assert_eq!(
+        seen.driver(QUICK),
+        Some("pciback"),
+        "{}",
+        seen.pciseize_log()
+    );
     assert_eq!(seen.reported(QUICK)?["origin"], "nvme");
     let stuck = seen.reported(SLOW)?;
     assert_eq!(stuck["outcome"], "lost", "{stuck:#}");
-    assert!(seen.logged(&[SLOW, "lost", "unbinding", "not done in time"]), "{}", seen.pciseize_log());
-    assert_eq!(seen.probes(SLOW).len(), 1, "its driver's, before the hold: {:?}", seen.probes(SLOW));
-    // The control: where nobody reads, it lets go of the slow one too.
-    assert_eq!(free.reported(SLOW)?["outcome"], "seized", "{}", free.pciseize_log());
+    assert!(
+        seen.logged(&[SLOW, "lost", "unbinding", "not done in time"]),
+        "{}",
+        seen.pciseize_log()
+    );
+    assert_eq!(
+        seen.probes(SLOW).len(),
+        1,
+        "its driver's, before the hold: {:?}",
+        seen.probes(SLOW)
+    );
+    // The control: without the reader, the driver releases the slow disk too.
+    assert_eq!(
+        free.reported(SLOW)?["outcome"],
+        "seized",
+        "{}",
+        free.pciseize_log()
+    );
 
     let (free, stuck) = (Times::of(&free)?, Times::of(&seen)?);
-    progress::say(&format!("  {name}: {stuck:.1?}; where nobody reads: {free:.1?}"));
-    // Not before its time: that holds on any machine.
+    progress::say(&format!(
+        "  {name}: {stuck:.1?}; without the reader: {free:.1?}"
+    ));
+    // Never before the timeout: that holds on any machine.
     assert!(stuck.seizure >= TIMEOUT, "{stuck:?}");
-    assert!(stuck.seizure - TIMEOUT < IN_TIME * free.seizure, "{stuck:?}, and in the control {free:?}");
-    assert!(stuck.mount < IN_TIME * free.mount, "{stuck:?}, and in the control {free:?}");
+    assert!(
+        stuck.seizure - TIMEOUT < IN_TIME * free.seizure,
+        "{stuck:?}, and in the control {free:?}"
+    );
+    assert!(
+        stuck.mount < IN_TIME * free.mount,
+        "{stuck:?}, and in the control {free:?}"
+    );
     Ok(())
 }
 
 /// How long the parts of a boot took, in seconds by the kernel's clock.
 #[derive(Debug)]
 struct Times {
-    /// From the hold to pciseize's last word.
+    /// From the hold to pciseize's last message.
     seizure: f64,
     /// From there until the root is mounted.
     mount: f64,
@@ -131,8 +197,18 @@ struct Times {
 
 impl Times {
     fn of(seen: &Evidence) -> Result<Times> {
-        let time = |text: &str| seen.time_of(text).with_context(|| format!("no \"{text}\" in the kernel log"));
-        let (held, told, mounted) = (time("pciseize: held;")?, time("devices seized")?, time("EXT4-fs (sd")?);
-        Ok(Times { seizure: told - held, mount: mounted - told })
+        let time = |text: &str| {
+            seen.time_of(text)
+                .with_context(|| format!("no \"{text}\" in the kernel log"))
+        };
+        let (held, told, mounted) = (
+            time("pciseize: held;")?,
+            time("devices seized")?,
+            time("EXT4-fs (sd")?,
+        );
+        Ok(Times {
+            seizure: told - held,
+            mount: mounted - told,
+        })
     }
 }

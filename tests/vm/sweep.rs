@@ -1,7 +1,14 @@
-//! The fault sweep: in a dom0 every system call of a `seize`, of the parent and of its children, fails in turn, and in turn the process is killed there.
+//! The fault sweep: in a dom0 every system call of a `seize`, of the parent and of its children,
+//! fails in turn, and the process is killed at every call in turn.
 //!
-//! What runs in the guest, and what must hold behind each point, is in `guest/sweep/`. In `make check` each call fails in one way; with `PCISEIZE_SWEEP=full` in every way that it can, from every state that
-//! a run may find. `PCISEIZE_SWEEP=bind=` does the same, but only for calls that contain this text, as they are shown: to see a point again.
+//! `guest/sweep/` has the program that runs in the guest, and the rules that must hold after each
+//! point.
+//!
+//! - In `make check` each call fails in one way.
+//! - `PCISEIZE_SWEEP=full` makes each call fail in every way that it can, from every state of the
+//!   machine before a run.
+//! - `PCISEIZE_SWEEP=bind=` does the same for the calls whose text contains `bind=`, to repeat a
+//!   point.
 
 use anyhow::{Context, Result, ensure};
 use std::env;
@@ -27,7 +34,9 @@ fn every_call_of_a_seizure_may_fail_and_every_process_may_die() -> Result<()> {
         "full" => ("full", ""),
         part => ("full", part),
     };
-    let words = DEVICES.map(|(address, driver)| format!("{address}={driver}")).join(" ");
+    let words = DEVICES
+        .map(|(address, driver)| format!("{address}={driver}"))
+        .join(" ");
     let image = Image::stock(Generator::InitramfsTools).build()?;
     let seen = Machine::dom0(&image)
         .installed(&Product::install()?)
@@ -39,28 +48,47 @@ fn every_call_of_a_seizure_may_fail_and_every_process_may_die() -> Result<()> {
 
     let told = seen.file("sweep").context("the sweep told nothing")?;
     let end = told.lines().last().unwrap_or_default();
-    ensure!(end.starts_with("end "), "the sweep did not come to its end:\n{told}");
-    let wrong: Vec<&str> = told.lines().filter(|line| line.starts_with("wrong ")).collect();
+    ensure!(
+        end.starts_with("end "),
+        "the sweep did not come to its end:\n{told}"
+    );
+    let wrong: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("wrong "))
+        .collect();
     progress::say(&format!("  swept: {end}"));
-    assert!(wrong.is_empty(), "{} things were not as they must be:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} things were not as they must be:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     if !part.is_empty() {
         return Ok(());
     }
-    let number =
-        |name: &str| end.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse::<usize>().ok()).with_context(|| format!("no {name} in {end}"));
+    let number = |name: &str| {
+        end.split_whitespace()
+            .find_map(|word| word.strip_prefix(name)?.parse::<usize>().ok())
+            .with_context(|| format!("no {name} in {end}"))
+    };
     assert!(number("points=")? >= LEAST_POINTS, "{end}");
     assert!(number("in_children=")? >= LEAST_POINTS / 5, "{end}");
-    // Now and then a wait is over sooner than in the run that was listed.
+    // Now and then a wait ends sooner than in the run that listed the calls.
     assert!(number("missed=")? <= number("points=")? / 50, "{end}");
-    // Asked, dom0's drivers do take a device that is free, and it is the hold that keeps them away.
+    // dom0's drivers take a free device when it is offered, so the hold is what keeps them away.
     assert!(number("taken=")? > 0 && number("refused=")? > 0, "{end}");
     Ok(())
 }
 
-/// Builds what runs in the guest. The laboratory's Debian has the C library of this machine.
+/// Builds the program for the guest. The laboratory's Debian has the C library of this host.
 fn guest_program() -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--example", "sweep"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    ensure!(cargo.status()?.success(), "the program for the guest cannot be built");
+    cargo
+        .args(["build", "--quiet", "--locked", "--example", "sweep"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    ensure!(
+        cargo.status()?.success(),
+        "the program for the guest cannot be built"
+    );
     Ok(crate::lab::target_directory().join("debug/examples/sweep"))
 }

@@ -1,7 +1,9 @@
-//! Keeps what is slow to make: `$XDG_CACHE_HOME/pciseize/KIND-KEY`, where KEY is a hash of everything that went into it.
+//! A cache for files that are slow to make: `$XDG_CACHE_HOME/pciseize/KIND-KEY`, where KEY is a
+//! hash of all inputs.
 //!
-//! An entry is made under another name and renamed when it is whole, so there are no half-made ones.
-//! A lock beside it makes a second thread, or a second checkout, wait instead of making the same thing again.
+//! An entry is made under another name and renamed when it is complete, so no entry is ever
+//! incomplete. A lock beside it makes a second thread or checkout wait instead of making the same
+//! entry again.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::tool;
 
-/// Everything that goes into an entry.
+/// The inputs of an entry.
 #[derive(Clone)]
 pub struct Ingredients {
     kind: String,
@@ -21,12 +23,15 @@ pub struct Ingredients {
 }
 
 impl Ingredients {
-    /// Nothing yet, for an entry of this kind.
+    /// An entry of this kind, without inputs yet.
     pub fn of(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), hash: Sha256::new() }
+        Self {
+            kind: kind.to_owned(),
+            hash: Sha256::new(),
+        }
     }
 
-    /// Adds one: its name and its whole content.
+    /// Adds an input: its name and its whole content.
     pub fn with(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {
         for part in [name.as_bytes(), content.as_ref()] {
             self.hash.update((part.len() as u64).to_le_bytes());
@@ -37,19 +42,33 @@ impl Ingredients {
 
     fn entry_name(&self) -> String {
         let digest = self.hash.clone().finalize();
-        let key: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let key: String = digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         format!("{}-{key}", self.kind)
     }
 }
 
-/// The directory of this entry. If there is none, `make` fills an empty directory, which then becomes the entry.
+/// The directory of this entry. If there is none, `make` fills an empty directory, which then
+/// becomes the entry.
 ///
-/// Of each kind, the `keep` entries that were used last stay.
-pub fn entry(ingredients: &Ingredients, keep: usize, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+/// The `keep` entries of this kind that were used last stay in the cache.
+pub fn entry(
+    ingredients: &Ingredients,
+    keep: usize,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     entry_in(&directory()?, ingredients, keep, make)
 }
 
-fn entry_in(cache: &Path, ingredients: &Ingredients, keep: usize, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+fn entry_in(
+    cache: &Path,
+    ingredients: &Ingredients,
+    keep: usize,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     let whole = cache.join(ingredients.entry_name());
     let lock = File::create(lock_of(&whole))?;
     lock.lock()?;
@@ -65,7 +84,7 @@ fn entry_in(cache: &Path, ingredients: &Ingredients, keep: usize, make: impl FnO
     Ok(whole)
 }
 
-/// Does something in a folder of this name that stays as it is left. Only one at a time has it.
+/// Runs `act` in the cache folder of this name, under a lock. The folder keeps its content.
 pub fn folder<T>(name: &str, act: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let folder = directory()?.join(name);
     let lock = File::create(lock_of(&folder))?;
@@ -77,14 +96,15 @@ pub fn folder<T>(name: &str, act: impl FnOnce(&Path) -> Result<T>) -> Result<T> 
 fn directory() -> Result<PathBuf> {
     let base = match env::var_os("XDG_CACHE_HOME") {
         Some(base) if !base.is_empty() => PathBuf::from(base),
-        _ => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?).join(".cache"),
+        _ => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?)
+            .join(".cache"),
     };
     let cache = base.join("pciseize");
     fs::create_dir_all(&cache)?;
     Ok(cache)
 }
 
-/// Its name while it is made.
+/// The name of an entry while it is being made.
 fn partial_of(entry: &Path) -> PathBuf {
     entry.with_added_extension("partial")
 }
@@ -93,18 +113,29 @@ fn lock_of(entry: &Path) -> PathBuf {
     entry.with_added_extension("lock")
 }
 
-/// Removes, of a kind, the entries that were not used for longest, and what others have left half-made. What somebody has locked stays.
+/// Removes the entries of a kind that have not been used for longest, and incomplete ones. Locked
+/// entries stay.
 fn prune(cache: &Path, kind: &str, keep: usize) -> Result<()> {
     let mut entries = Vec::new();
     for item in fs::read_dir(cache)? {
         let path = item?.path();
-        let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{kind}-")));
-        if ours && path.extension().is_some_and(|extension| extension == "lock") {
+        let ours = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(&format!("{kind}-")));
+        if ours
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "lock")
+        {
             entries.push((fs::metadata(&path)?.modified()?, path.with_extension("")));
         }
     }
     entries.sort();
-    let whole: Vec<&PathBuf> = entries.iter().map(|(_, entry)| entry).filter(|entry| entry.exists()).collect();
+    let whole: Vec<&PathBuf> = entries
+        .iter()
+        .map(|(_, entry)| entry)
+        .filter(|entry| entry.exists())
+        .collect();
     let surplus = &whole[..whole.len().saturating_sub(keep)];
     for (_, entry) in &entries {
         if File::open(lock_of(entry))?.try_lock().is_ok() {
@@ -117,7 +148,7 @@ fn prune(cache: &Path, kind: &str, keep: usize) -> Result<()> {
     Ok(())
 }
 
-/// Removes a tree, also where parts of it belong to root.
+/// Removes a tree, even if parts of it belong to root.
 fn remove(tree: &Path) -> Result<()> {
     if tree.exists() {
         let mut command = tool::as_root("rm");
@@ -152,7 +183,10 @@ mod tests {
                         made.fetch_add(1, Ordering::SeqCst);
                         Ok(fs::write(folder.join("file"), "whole")?)
                     });
-                    assert_eq!(fs::read_to_string(entry.unwrap().join("file")).unwrap(), "whole");
+                    assert_eq!(
+                        fs::read_to_string(entry.unwrap().join("file")).unwrap(),
+                        "whole"
+                    );
                 });
             }
         });
@@ -169,7 +203,11 @@ mod tests {
         };
         assert!(entry_in(cache.path(), &ingredients("one"), 1, fail).is_err());
         let entry = entry_in(cache.path(), &ingredients("one"), 1, |_| Ok(()))?;
-        assert_eq!(fs::read_dir(entry)?.count(), 0, "nothing of the first attempt");
+        assert_eq!(
+            fs::read_dir(entry)?.count(),
+            0,
+            "nothing of the first attempt"
+        );
         Ok(())
     }
 

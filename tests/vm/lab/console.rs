@@ -1,4 +1,5 @@
-//! A program in a pseudo-terminal, read line by line and answered while it runs: QEMU with the machine's serial console.
+//! Runs a program in a pseudo-terminal, reads it line by line, and answers while it runs. The
+//! program is QEMU with the serial console of the machine.
 
 use std::fs::File;
 use std::io::Write;
@@ -16,52 +17,57 @@ use rexpect::session::spawn_command;
 
 use super::watch::{Limits, Watch};
 
-/// How long one read waits, in milliseconds, before the limits are looked at again.
+/// The longest time, in milliseconds, that one read waits before the limits are checked.
 const PATIENCE: u64 = 1000;
 
-/// How many lines of the console go into an error.
+/// The number of console lines in an error.
 const TAIL: usize = 40;
 
-/// One line of the console, and when it came, to about a tenth of a second, counted from the start of the program.
+/// A line of the console, and its time since the program started, to about a tenth of a second.
 #[derive(Clone)]
 pub struct Line {
     pub at: Duration,
     pub text: String,
 }
 
-/// What is typed where the program asks.
+/// A reply to a prompt of the program.
 #[derive(Clone)]
 pub struct Answer {
-    /// What it asks with. No newline comes behind it, and it may be a part of a line.
+    /// The prompt. It may be a part of a line, and no newline follows it.
     pub prompt: String,
-    /// What is typed, without the newline.
+    /// The text to type, without the newline.
     pub text: String,
 }
 
-/// How a program is to be followed.
+/// How to follow a program.
 pub struct Terms<'a> {
-    /// They are given in their order, each once.
+    /// The answers, given in this order, each once.
     pub answers: &'a [Answer],
     pub limits: Limits,
-    /// The file that gets a copy of the console.
+    /// The file that receives a copy of the console.
     pub transcript: PathBuf,
 }
 
-/// All that a program has written.
+/// The output of a program.
 pub struct Console {
     pub lines: Vec<Line>,
-    /// The line that has no end yet: a prompt, say.
+    /// The last line, if it has no newline yet: a prompt, say.
     open: String,
     transcript: PathBuf,
 }
 
 impl Console {
-    /// Runs the program to its end. `see` is given each line as it comes. `operations` tells how much the
-    /// program has done beside writing: a number that only grows.
+    /// Runs the program to its end. `see` receives each line as it appears. `operations` returns
+    /// how much the program has done besides writing: a number that only grows.
     ///
-    /// A program that ends otherwise than with status 0, that comes to one of its limits, or that does not
-    /// ask for all answers, is an error.
-    pub fn follow(command: Command, terms: &Terms, mut operations: impl FnMut() -> u64, mut see: impl FnMut(&Line)) -> Result<Self> {
+    /// It is an error if the program exits with another status than 0, reaches one of its limits,
+    /// or does not ask for all answers.
+    pub fn follow(
+        command: Command,
+        terms: &Terms,
+        mut operations: impl FnMut() -> u64,
+        mut see: impl FnMut(&Line),
+    ) -> Result<Self> {
         let begin = Instant::now();
         let mut watch = Watch::new(terms.limits);
         let mut copy = File::create(&terms.transcript)?;
@@ -69,10 +75,14 @@ impl Console {
         session.process_mut().set_kill_timeout(Some(5000));
 
         let transcript = terms.transcript.clone();
-        let mut console = Self { lines: Vec::new(), open: String::new(), transcript };
+        let mut console = Self {
+            lines: Vec::new(),
+            open: String::new(),
+            transcript,
+        };
         let mut answers = terms.answers.iter();
         let mut answer = answers.next();
-        // What was before a prompt on its line, and when the prompt came.
+        // The text before a prompt on its line, and the time of the prompt.
         let mut begun = String::new();
         let mut asked_at = None;
         let (mut written, mut done) = (0, 0);
@@ -98,14 +108,19 @@ impl Console {
                     see(&line);
                     console.lines.push(line);
                 }
-                Err(Error::EOF { .. }) => match session.process().status() {
-                    Some(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(10)),
-                    Some(WaitStatus::Exited(_, 0)) => match answer {
-                        None => return Ok(console),
-                        Some(answer) => bail!(console.last_words(&format!("ended and never asked \"{}\"", answer.prompt))),
-                    },
-                    other => bail!(console.last_words(&format!("ended with {other:?}"))),
-                },
+                Err(Error::EOF { .. }) => {
+                    match session.process().status() {
+                        Some(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(10)),
+                        Some(WaitStatus::Exited(_, 0)) => match answer {
+                            None => return Ok(console),
+                            Some(answer) => bail!(console.last_words(&format!(
+                                "ended and never asked \"{}\"",
+                                answer.prompt
+                            ))),
+                        },
+                        other => bail!(console.last_words(&format!("ended with {other:?}"))),
+                    }
+                }
                 Err(Error::Timeout { got, .. }) => {
                     let open = format!("{begun}{got}");
                     written += u64::from(open != console.open);
@@ -115,7 +130,7 @@ impl Console {
                 Err(other) => return Err(other).context("cannot read the console"),
             }
             if let Some(fate) = watch.look(begin.elapsed(), written + done) {
-                // Leaving drops the session, which ends the program.
+                // Returning drops the session, which ends the program.
                 bail!(console.last_words(&fate.to_string()));
             }
         }
@@ -126,7 +141,7 @@ impl Console {
         self.lines.iter().any(|line| line.text.contains(text))
     }
 
-    /// For an error: what became of the machine, and the tail of its console.
+    /// An error text: the fate of the machine, and the last lines of its console.
     pub fn last_words(&self, fate: &str) -> String {
         let tail = &self.lines[self.lines.len().saturating_sub(TAIL)..];
         let tail: Vec<&str> = tail.iter().map(|line| line.text.as_str()).collect();

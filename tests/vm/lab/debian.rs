@@ -1,4 +1,5 @@
-//! A whole Debian with Xen, made from the machine's own package sources: root tree, hypervisor, kernel, root disk.
+//! A whole Debian with Xen, made from the package sources of this host: root tree, hypervisor,
+//! kernel, root disk.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,13 +29,25 @@ impl Suite {
         }
     }
 
-    /// What the root tree holds beyond the essential packages.
+    /// The packages of the root tree beyond the essential ones.
     fn packages(self) -> [&'static str; 11] {
         let [hypervisor, utilities] = match self {
             Self::Bookworm => ["xen-hypervisor-4.17-amd64", "xen-utils-4.17"],
             Self::Trixie => ["xen-hypervisor-4.20-amd64", "xen-utils-4.20"],
         };
-        ["linux-image-amd64", hypervisor, "initramfs-tools", "dracut-core", "systemd", "udev", "kmod", "busybox", "pciutils", "strace", utilities]
+        [
+            "linux-image-amd64",
+            hypervisor,
+            "initramfs-tools",
+            "dracut-core",
+            "systemd",
+            "udev",
+            "kmod",
+            "busybox",
+            "pciutils",
+            "strace",
+            utilities,
+        ]
     }
 
     /// The program that unpacks the kernel.
@@ -46,7 +59,7 @@ impl Suite {
     }
 }
 
-/// How mmdebstrap makes the tree. Documentation and translations only cost time.
+/// The options of mmdebstrap. Documentation and translations only cost time.
 const MMDEBSTRAP: [&str; 6] = [
     "--variant=minbase",
     "--aptopt=Acquire::Languages \"none\"",
@@ -56,12 +69,12 @@ const MMDEBSTRAP: [&str; 6] = [
     "--quiet",
 ];
 
-/// How many of each stay in the cache: the newest two of each suite.
+/// The number of entries of each kind in the cache: the newest two of each suite.
 const KEEP: usize = 4;
 
-/// The parts from which machines are put together.
+/// The parts of a machine.
 pub struct Debian {
-    /// The root tree. Nobody writes to it: images are made in an overlay above it.
+    /// The root tree. It is never written to: images are made in an overlay above it.
     pub root: PathBuf,
     /// The hypervisor, unpacked.
     pub xen: PathBuf,
@@ -73,24 +86,32 @@ pub struct Debian {
     pub release: String,
     /// A file system image, labelled `root`, of the root tree and `/test-init`.
     pub disk: PathBuf,
-    /// What this is, as an ingredient of things made from it.
+    /// An identity for things made from these parts: part of their cache key.
     pub identity: String,
 }
 
 /// Gets the parts from the cache, or makes them.
 pub fn debian(suite: Suite) -> Result<Debian> {
     let sources = sources(suite)?;
-    let mut ingredients = Ingredients::of("debian").with("suite", suite.name()).with("options", MMDEBSTRAP.join("\n"));
+    let mut ingredients = Ingredients::of("debian")
+        .with("suite", suite.name())
+        .with("options", MMDEBSTRAP.join("\n"));
     for (package, version) in &candidate_versions(suite, &sources)? {
         ingredients = ingredients.with(package, version);
     }
-    let base = cache::entry(&ingredients, KEEP, |entry| make_base(suite, &sources, entry))?;
+    let base = cache::entry(&ingredients, KEEP, |entry| {
+        make_base(suite, &sources, entry)
+    })?;
     let identity = base.to_string_lossy().into_owned();
     let root = base.join("root");
 
     let test_init = repository().join("tests/vm/guest/test-init");
-    let ingredients = Ingredients::of("disk").with("debian", &identity).with("test-init", fs::read(&test_init)?);
-    let disk = cache::entry(&ingredients, KEEP, |entry| make_disk(&root, &test_init, &entry.join("root.img")))?;
+    let ingredients = Ingredients::of("disk")
+        .with("debian", &identity)
+        .with("test-init", fs::read(&test_init)?);
+    let disk = cache::entry(&ingredients, KEEP, |entry| {
+        make_disk(&root, &test_init, &entry.join("root.img"))
+    })?;
 
     let release = only_file(&root.join("lib/modules"), "", "")?;
     Ok(Debian {
@@ -104,21 +125,31 @@ pub fn debian(suite: Suite) -> Result<Debian> {
     })
 }
 
-/// The package sources of this machine, as lines of a `sources.list`, for this suite.
+/// The package sources of this host for a suite, as lines of a `sources.list`.
 fn sources(suite: Suite) -> Result<String> {
     let mut command = Command::new("apt-get");
-    command.args(["indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages", "Origin: Debian", "Architecture: amd64"]);
+    command.args([
+        "indextargets",
+        "--format",
+        "deb $(REPO_URI) $(RELEASE) $(COMPONENT)",
+        "Created-By: Packages",
+        "Origin: Debian",
+        "Architecture: amd64",
+    ]);
     let sources = tool::run(command)?;
     let of_another_suite = |line: &str| {
         let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         if let Some(release) = words.get_mut(2) {
-            // Also in bookworm-updates and bookworm-security.
+            // This also renames bookworm-updates and bookworm-security.
             *release = release.replace(Suite::Bookworm.name(), suite.name());
         }
         words.join(" ") + "\n"
     };
     let sources: String = sources.lines().map(of_another_suite).collect();
-    ensure!(sources.contains(suite.name()), "apt has no package lists of Debian 12: run `make requirements-vm`");
+    ensure!(
+        sources.contains(suite.name()),
+        "apt has no package lists of Debian 12: run `make requirements-vm`"
+    );
     Ok(sources)
 }
 
@@ -129,15 +160,21 @@ fn candidate_versions(suite: Suite, sources: &str) -> Result<Vec<(&'static str, 
         Suite::Trixie => other_lists(suite, sources)?,
     };
     let mut command = Command::new("apt-cache");
-    command.args(options).args(["show", "--no-all-versions"]).args(suite.packages());
-    let said = tool::run(command).context("apt does not know the packages: run `make requirements-vm` on Debian 12")?;
+    command
+        .args(options)
+        .args(["show", "--no-all-versions"])
+        .args(suite.packages());
+    let said = tool::run(command)
+        .context("apt does not know the packages: run `make requirements-vm` on Debian 12")?;
     let field = |stanza: &str, name: &str| -> Option<String> {
         let line = stanza.lines().find_map(|line| line.strip_prefix(name));
         line.map(str::to_owned)
     };
     let mut versions = BTreeMap::new();
     for stanza in said.split("\n\n") {
-        if let (Some(package), Some(version)) = (field(stanza, "Package: "), field(stanza, "Version: ")) {
+        if let (Some(package), Some(version)) =
+            (field(stanza, "Package: "), field(stanza, "Version: "))
+        {
             versions.insert(package, version);
         }
     }
@@ -152,7 +189,8 @@ fn candidate_versions(suite: Suite, sources: &str) -> Result<Vec<(&'static str, 
         .collect()
 }
 
-/// apt's options for package lists of a suite that this machine does not have itself: in a folder of the cache, and brought up to date first.
+/// apt's options for the package lists of a suite that this host does not use. The lists are in a
+/// folder of the cache, and are updated first.
 fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
     cache::folder(&format!("lists-{}", suite.name()), |folder| {
         let lists = folder.join("lists");
@@ -169,12 +207,20 @@ fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
             "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
         ];
         let mut command = Command::new("apt-get");
-        command.args(&options).args(["update", "--error-on=any", "--quiet"]);
+        command
+            .args(&options)
+            .args(["update", "--error-on=any", "--quiet"]);
         if let Err(error) = tool::run(command) {
-            // Older lists do as well: Debian 12 is made from what the last `apt-get update` brought, too.
-            let are_there = fs::read_dir(&lists)?.filter_map(Result::ok).any(|item| item.file_name().to_string_lossy().contains("_Packages"));
+            // If the update fails, older lists will do: Debian 12 too is made from the lists of the
+            // last `apt-get update`.
+            let are_there = fs::read_dir(&lists)?
+                .filter_map(Result::ok)
+                .any(|item| item.file_name().to_string_lossy().contains("_Packages"));
             ensure!(are_there, error);
-            progress::say(&format!("  the package lists of {} are not up to date: {error:#}", suite.name()));
+            progress::say(&format!(
+                "  the package lists of {} are not up to date: {error:#}",
+                suite.name()
+            ));
         }
         Ok(options)
     })
@@ -182,17 +228,27 @@ fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
 
 fn make_base(suite: Suite, sources: &str, entry: &Path) -> Result<()> {
     let root = entry.join("root");
-    progress::step(&format!("installing Debian ({}) with Xen into a folder", suite.name()), || make_root(suite, sources, &root))?;
+    progress::step(
+        &format!(
+            "installing Debian ({}) with Xen into a folder",
+            suite.name()
+        ),
+        || make_root(suite, sources, &root),
+    )?;
 
-    let packed = root.join("boot").join(only_file(&root.join("boot"), "xen-", ".gz")?);
+    let packed = root
+        .join("boot")
+        .join(only_file(&root.join("boot"), "xen-", ".gz")?);
     decompress("gzip", &fs::read(packed)?, &entry.join("xen"))?;
 
-    let kernel = root.join("boot").join(only_file(&root.join("boot"), "vmlinuz-", "")?);
+    let kernel = root
+        .join("boot")
+        .join(only_file(&root.join("boot"), "vmlinuz-", "")?);
     let payload = kernel_payload(&fs::read(kernel)?)?;
     decompress(suite.kernel_unpacker(), &payload, &entry.join("vmlinux"))
 }
 
-/// Runs mmdebstrap with the package sources of this machine, whatever they are.
+/// Runs mmdebstrap with the package sources of this host.
 fn make_root(suite: Suite, sources: &str, root: &Path) -> Result<()> {
     let mut list = tempfile::Builder::new().suffix(".list").tempfile()?;
     list.write_all(sources.as_bytes())?;
@@ -202,7 +258,11 @@ fn make_root(suite: Suite, sources: &str, root: &Path) -> Result<()> {
         .arg("mmdebstrap")
         .args(MMDEBSTRAP)
         .arg(format!("--include={}", suite.packages().join(",")))
-        .args([suite.name().as_ref(), root.as_os_str(), list.path().as_os_str()]);
+        .args([
+            suite.name().as_ref(),
+            root.as_os_str(),
+            list.path().as_os_str(),
+        ]);
     tool::run(command)?;
     Ok(())
 }
@@ -210,19 +270,30 @@ fn make_root(suite: Suite, sources: &str, root: &Path) -> Result<()> {
 fn make_disk(root: &Path, test_init: &Path, disk: &Path) -> Result<()> {
     progress::step("making the root disk", || {
         let mut command = tool::as_root("mke2fs");
-        command.args(["-q", "-t", "ext4", "-L", "root", "-d"]).arg(root).arg(disk).arg("3G");
+        command
+            .args(["-q", "-t", "ext4", "-L", "root", "-d"])
+            .arg(root)
+            .arg(disk)
+            .arg("3G");
         tool::run(command)?;
         let mut command = tool::as_root("debugfs");
-        command.arg("-w").arg("-R").arg(format!("write {} test-init", test_init.display())).arg(disk);
+        command
+            .arg("-w")
+            .arg("-R")
+            .arg(format!("write {} test-init", test_init.display()))
+            .arg(disk);
         tool::run(command)?;
         Ok(())
     })
 }
 
-/// The compressed ELF file inside a bzImage: Documentation/x86/boot.rst, `payload_offset` and `payload_length`.
+/// The compressed ELF file inside a bzImage: Documentation/x86/boot.rst, `payload_offset` and
+/// `payload_length`.
 fn kernel_payload(image: &[u8]) -> Result<Vec<u8>> {
     let word = |at: usize| -> Result<usize> {
-        let bytes = image.get(at..at + 4).context("the kernel image is cut short")?;
+        let bytes = image
+            .get(at..at + 4)
+            .context("the kernel image is cut short")?;
         Ok(u32::from_le_bytes(bytes.try_into()?) as usize)
     };
     let setup_sectors = usize::from(*image.get(0x1f1).context("the kernel image is cut short")?);
@@ -230,18 +301,33 @@ fn kernel_payload(image: &[u8]) -> Result<Vec<u8>> {
     let length = word(0x24c)?;
     // The last four bytes are the unpacked size, which the kernel's build appends.
     let end = start + length - 4;
-    Ok(image.get(start..end).context("the kernel image is cut short")?.to_vec())
+    Ok(image
+        .get(start..end)
+        .context("the kernel image is cut short")?
+        .to_vec())
 }
 
 fn decompress(program: &str, packed: &[u8], unpacked: &Path) -> Result<()> {
-    let mut child =
-        Command::new(program).arg("-dc").stdin(Stdio::piped()).stdout(File::create(unpacked)?).spawn().with_context(|| format!("cannot start {program}"))?;
-    child.stdin.take().context("no pipe to the program")?.write_all(packed)?;
-    ensure!(child.wait()?.success(), "{program} could not unpack {}", unpacked.display());
+    let mut child = Command::new(program)
+        .arg("-dc")
+        .stdin(Stdio::piped())
+        .stdout(File::create(unpacked)?)
+        .spawn()
+        .with_context(|| format!("cannot start {program}"))?;
+    child
+        .stdin
+        .take()
+        .context("no pipe to the program")?
+        .write_all(packed)?;
+    ensure!(
+        child.wait()?.success(),
+        "{program} could not unpack {}",
+        unpacked.display()
+    );
     Ok(())
 }
 
-/// The name of the one file in a folder that begins and ends so.
+/// The name of the only file in a folder with this prefix and suffix.
 fn only_file(folder: &Path, begin: &str, end: &str) -> Result<String> {
     let mut names = Vec::new();
     for item in fs::read_dir(folder)? {
@@ -252,6 +338,9 @@ fn only_file(folder: &Path, begin: &str, end: &str) -> Result<String> {
     }
     match names.as_slice() {
         [name] => Ok(name.clone()),
-        _ => bail!("expected one {begin}*{end} in {}, found {names:?}", folder.display()),
+        _ => bail!(
+            "expected one {begin}*{end} in {}, found {names:?}",
+            folder.display()
+        ),
     }
 }

@@ -1,4 +1,4 @@
-//! What was brought out of a machine: its kernel log, its PCI functions, reports and outputs.
+//! The evidence of a boot: the kernel log, the PCI functions, reports and outputs.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::console::{Console, Line};
 
-/// One PCI function as `/sys/bus/pci/devices` shows it at the end.
+/// A PCI function as `/sys/bus/pci/devices` shows it at the end.
 #[derive(Clone, Debug)]
 pub struct Function {
     pub address: String,
@@ -23,16 +23,16 @@ pub struct Function {
     pub driver_override: Option<String>,
 }
 
-/// One finished probe from the kernel log.
+/// A finished probe in the kernel log.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// Seconds since the kernel's start.
     pub at: f64,
-    /// What the driver returned: 0 is success.
+    /// The driver's return value; 0 is success.
     pub result: i64,
 }
 
-/// Everything that was seen of one boot.
+/// Everything that was recorded of one boot.
 pub struct Evidence {
     files: BTreeMap<String, String>,
     functions: Vec<Function>,
@@ -40,7 +40,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Reads the archive that `/test-init` wrote. An error where it is not whole or the log has lost its beginning.
+    /// Reads the archive that `/test-init` wrote. Fails if the archive is incomplete or the log has
+    /// lost its beginning.
     pub fn read(archive: &Path, console: &Console) -> Result<Self> {
         let mut files = BTreeMap::new();
         let mut archive = tar::Archive::new(File::open(archive)?);
@@ -49,12 +50,29 @@ impl Evidence {
             let name = entry.path()?.display().to_string();
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes)?;
-            files.insert(name.trim_start_matches("./").to_owned(), String::from_utf8_lossy(&bytes).into_owned());
+            files.insert(
+                name.trim_start_matches("./").to_owned(),
+                String::from_utf8_lossy(&bytes).into_owned(),
+            );
         }
-        ensure!(files.contains_key("complete"), "the guest did not finish its evidence: {:?}", files.keys());
+        ensure!(
+            files.contains_key("complete"),
+            "the guest did not finish its evidence: {:?}",
+            files.keys()
+        );
         let functions = files["pci"].lines().map(function).collect::<Result<_>>()?;
-        let evidence = Self { files, functions, console: console.lines.clone() };
-        ensure!(evidence.kernel_log("").next().is_some_and(|line| line.contains("Linux version")), "the kernel log has lost its beginning");
+        let evidence = Self {
+            files,
+            functions,
+            console: console.lines.clone(),
+        };
+        ensure!(
+            evidence
+                .kernel_log("")
+                .next()
+                .is_some_and(|line| line.contains("Linux version")),
+            "the kernel log has lost its beginning"
+        );
         Ok(evidence)
     }
 
@@ -71,30 +89,46 @@ impl Evidence {
     /// The function at this address.
     ///
     /// # Panics
-    /// Where there is none: the machine is not the one that the test is about.
+    /// If there is none: the machine is not the one that the test expects.
     pub fn function(&self, address: &str) -> &Function {
         self.functions
             .iter()
             .find(|function| function.address == address)
-            .unwrap_or_else(|| panic!("the machine has no function {address}: {:#?}", self.functions))
+            .unwrap_or_else(|| {
+                panic!(
+                    "the machine has no function {address}: {:#?}",
+                    self.functions
+                )
+            })
     }
 
-    /// The driver that the function has in the end.
+    /// The driver that the function has at the end.
     pub fn driver(&self, address: &str) -> Option<&str> {
         self.function(address).driver.as_deref()
     }
 
-    /// All probes of this function that a driver finished, in order.
+    /// All finished probes of this function, in order.
     pub fn probes(&self, address: &str) -> Vec<Probe> {
-        let pattern = format!(r"\] probe of {} returned (-?[0-9]+) after", regex::escape(address));
+        let pattern = format!(
+            r"\] probe of {} returned (-?[0-9]+) after",
+            regex::escape(address)
+        );
         let pattern = Regex::new(&pattern).expect("an address makes a valid pattern");
-        let probe = |line| Some(Probe { at: time_stamp(line)?, result: pattern.captures(line)?[1].parse().ok()? });
+        let probe = |line| {
+            Some(Probe {
+                at: time_stamp(line)?,
+                result: pattern.captures(line)?[1].parse().ok()?,
+            })
+        };
         self.kernel_log("probe of ").filter_map(probe).collect()
     }
 
-    /// Those that succeeded.
+    /// The successful probes of this function, in order.
     pub fn successful_probes(&self, address: &str) -> Vec<Probe> {
-        self.probes(address).into_iter().filter(|probe| probe.result == 0).collect()
+        self.probes(address)
+            .into_iter()
+            .filter(|probe| probe.result == 0)
+            .collect()
     }
 
     /// The kernel's time at the first line of its log that contains this text.
@@ -104,31 +138,40 @@ impl Evidence {
 
     /// The lines of the kernel log that contain this text, with their time stamps.
     pub fn kernel_log<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
-        self.files["kernel.log"].lines().filter(move |line| line.contains(text))
+        self.files["kernel.log"]
+            .lines()
+            .filter(move |line| line.contains(text))
     }
 
-    /// Whether there is a line of pciseize in the kernel log that contains all these texts.
+    /// Whether one line of pciseize in the kernel log contains all these texts.
     pub fn logged(&self, texts: &[&str]) -> bool {
-        self.kernel_log("pciseize: ").any(|line| texts.iter().all(|text| line.contains(text)))
+        self.kernel_log("pciseize: ")
+            .any(|line| texts.iter().all(|text| line.contains(text)))
     }
 
-    /// What pciseize logged, for the message of a failed assertion.
+    /// The lines of pciseize in the kernel log, for the message of a failed assertion.
     pub fn pciseize_log(&self) -> String {
         self.kernel_log("pciseize: ").collect::<Vec<_>>().join("\n")
     }
 
     /// `/run/pciseize/report` at the end of the boot.
     pub fn report(&self) -> Result<Value> {
-        let text = self.file("report").context("there is no /run/pciseize/report")?;
+        let text = self
+            .file("report")
+            .context("there is no /run/pciseize/report")?;
         serde_json::from_str(text).with_context(|| format!("the report is not JSON: {text}"))
     }
 
     /// The report's entry for this device.
     pub fn reported(&self, address: &str) -> Result<Value> {
         let report = self.report()?;
-        let devices = report["devices"].as_array().context("the report has no devices")?;
+        let devices = report["devices"]
+            .as_array()
+            .context("the report has no devices")?;
         let device = devices.iter().find(|device| device["address"] == address);
-        device.cloned().with_context(|| format!("{address} is not in the report {report:#}"))
+        device
+            .cloned()
+            .with_context(|| format!("{address} is not in the report {report:#}"))
     }
 
     /// What the console showed.
@@ -138,27 +181,41 @@ impl Evidence {
 
     /// Seconds from QEMU's start to the first line of the kernel log that matches.
     ///
-    /// The console shows some lines seconds late. So the line's own time stamp counts, and the console's promptest line
-    /// tells when, after QEMU's start, the kernel's clock stood at zero.
+    /// The console shows some lines seconds late, so the line's own time stamp counts. The line
+    /// with the least delay on the console gives the time at which the kernel's clock was zero.
     pub fn seconds_to(&self, pattern: &str) -> Option<f64> {
         let pattern = Regex::new(pattern).expect("a valid pattern");
-        let stamp = self.kernel_log("").find(|line| pattern.is_match(line)).and_then(time_stamp)?;
-        let zero = self.console.iter().filter_map(|line| Some(line.at.as_secs_f64() - time_stamp(&line.text)?)).reduce(f64::min)?;
+        let stamp = self
+            .kernel_log("")
+            .find(|line| pattern.is_match(line))
+            .and_then(time_stamp)?;
+        let zero = self
+            .console
+            .iter()
+            .filter_map(|line| Some(line.at.as_secs_f64() - time_stamp(&line.text)?))
+            .reduce(f64::min)?;
         Some(zero + stamp)
     }
 
     /// Seconds from QEMU's start to its end.
     pub fn seconds(&self) -> f64 {
-        self.console.last().map_or(0.0, |line| line.at.as_secs_f64())
+        self.console
+            .last()
+            .map_or(0.0, |line| line.at.as_secs_f64())
     }
 }
 
 /// The kernel's time stamp of a line: `[   17.132124] nvme …`.
 fn time_stamp(line: &str) -> Option<f64> {
-    line.strip_prefix('[')?.split_once(']')?.0.trim_start().parse().ok()
+    line.strip_prefix('[')?
+        .split_once(']')?
+        .0
+        .trim_start()
+        .parse()
+        .ok()
 }
 
-/// A line of `/test-init`'s table.
+/// Parses a line of the table that `/test-init` writes.
 fn function(line: &str) -> Result<Function> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let &[address, vendor, device, class, driver, driver_override] = fields.as_slice() else {

@@ -1,4 +1,4 @@
-//! Initramfs images: which generator made it, and what was laid over the root tree before.
+//! Initramfs images: the generator, and the files that were added to the root tree first.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use super::debian::{Debian, Suite, debian};
 use super::product::Product;
 use super::{progress, repository, tool};
 
-/// What makes the image.
+/// The generator of the image.
 #[derive(Clone, Copy)]
 pub enum Generator {
     InitramfsTools,
@@ -21,12 +21,12 @@ pub enum Generator {
     DracutWithoutSystemd,
     /// dracut, with systemd and without any shell: nothing but native units and generators.
     DracutWithoutShell,
-    /// dracut, for the machine that makes the image: what it calls host-only.
+    /// dracut, for the machine that makes the image ("host-only").
     DracutForThisHost,
 }
 
 impl Generator {
-    /// As `make-initramfs` calls it.
+    /// The name that `make-initramfs` uses.
     fn name(self) -> &'static str {
         match self {
             Self::InitramfsTools => "initramfs-tools",
@@ -51,43 +51,55 @@ pub struct Image {
 pub struct Initramfs {
     pub debian: Debian,
     pub file: PathBuf,
-    /// What the generator and its hooks said.
+    /// The output of the generator and its hooks.
     pub build_log: String,
-    /// The names of all that is in it, one a line.
+    /// The names of all files in the image, one a line.
     contents: String,
 }
 
 impl Initramfs {
-    /// Whether a file of this name is in some folder of it.
+    /// Whether some folder of the image has a file of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.contents.lines().any(|path| path.rsplit('/').next() == Some(name))
+        self.contents
+            .lines()
+            .any(|path| path.rsplit('/').next() == Some(name))
     }
 }
 
 impl Image {
-    /// As Debian 12 makes it, without pciseize.
+    /// A Debian 12 image without pciseize.
     pub fn stock(generator: Generator) -> Self {
-        Self { generator, suite: Suite::Bookworm, product: None, files: Vec::new(), has_pciback: true }
+        Self {
+            generator,
+            suite: Suite::Bookworm,
+            product: None,
+            files: Vec::new(),
+            has_pciback: true,
+        }
     }
 
-    /// With pciseize installed in the root tree.
+    /// An image with pciseize installed in the root tree.
     pub fn with(generator: Generator, product: &Product) -> Self {
-        Self { product: Some(product.clone()), ..Self::stock(generator) }
+        Self {
+            product: Some(product.clone()),
+            ..Self::stock(generator)
+        }
     }
 
-    /// Made from, and for, this Debian.
+    /// Uses this Debian for the image.
     pub fn on(mut self, suite: Suite) -> Self {
         self.suite = suite;
         self
     }
 
-    /// Puts a file into the root tree from which the image is made. A script, which begins with `#!`, may be run there.
+    /// Adds a file to the root tree of the image. If the text begins with `#!`, the file is
+    /// executable.
     pub fn file(mut self, path: &str, text: &str) -> Self {
         self.files.push((path.to_owned(), text.to_owned()));
         self
     }
 
-    /// Takes the module xen-pciback out of the root tree.
+    /// Removes the module xen-pciback from the root tree.
     pub fn without_pciback(mut self) -> Self {
         self.has_pciback = false;
         self
@@ -97,8 +109,15 @@ impl Image {
     pub fn build(&self) -> Result<Initramfs> {
         let debian = debian(self.suite)?;
         let script = repository().join("tests/vm/lab/make-initramfs");
-        let variant = if self.has_pciback { "with-xen-pciback" } else { "without-xen-pciback" };
-        let product = self.product.as_ref().map(|product| product.tree.display().to_string());
+        let variant = if self.has_pciback {
+            "with-xen-pciback"
+        } else {
+            "without-xen-pciback"
+        };
+        let product = self
+            .product
+            .as_ref()
+            .map(|product| product.tree.display().to_string());
         let mut ingredients = Ingredients::of("initramfs")
             .with("debian", &debian.identity)
             .with("script", fs::read(&script)?)
@@ -115,7 +134,9 @@ impl Image {
                 let work = entry.join("work");
                 self.lay_out(&work)?;
                 let mut command = tool::as_root("unshare");
-                command.args(["--mount", "--propagation", "private"]).arg(&script);
+                command
+                    .args(["--mount", "--propagation", "private"])
+                    .arg(&script);
                 command.arg(&debian.root).arg(&work);
                 command.args([self.generator.name(), &debian.release, variant]);
                 let said = tool::run(command)?;
@@ -130,16 +151,24 @@ impl Image {
             })
         })?;
         let text = |name: &str| fs::read_to_string(entry.join(name));
-        Ok(Initramfs { debian, build_log: text("build.log")?, contents: text("contents")?, file: entry.join("initrd.img") })
+        Ok(Initramfs {
+            debian,
+            build_log: text("build.log")?,
+            contents: text("contents")?,
+            file: entry.join("initrd.img"),
+        })
     }
 
-    /// Fills `upper`, the folder that is laid over the root tree.
+    /// Fills `upper`, the folder that is mounted over the root tree.
     fn lay_out(&self, work: &Path) -> Result<()> {
         let upper = work.join("upper");
         fs::create_dir_all(&upper)?;
         if let Some(product) = &self.product {
             let mut command = tool::as_root("cp");
-            command.args(["-a", "--no-preserve=ownership"]).arg(product.tree.join(".")).arg(&upper);
+            command
+                .args(["-a", "--no-preserve=ownership"])
+                .arg(product.tree.join("."))
+                .arg(&upper);
             tool::run(command)?;
         }
         for (path, text) in &self.files {

@@ -1,4 +1,5 @@
-//! A computer in QEMU, without hardware virtualisation: put together, booted to its end, and its evidence read.
+//! A computer in QEMU, without hardware virtualisation: assembles it, boots it to its end, and
+//! reads the evidence.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use super::product::Product;
 use super::watch::Limits;
 use super::{board, pace, progress, target_directory};
 
-/// The size of the disk that the evidence is written to.
+/// The size of the disk for the evidence.
 const EVIDENCE_SIZE: u64 = 32 << 20;
 
-/// What every kernel here is told.
+/// The kernel arguments of every machine.
 const KERNEL_ARGUMENTS: [&str; 5] = [
     "root=LABEL=root",
     "rw",
@@ -27,16 +28,16 @@ const KERNEL_ARGUMENTS: [&str; 5] = [
     "log_buf_len=4M",
 ];
 
-/// What those are told that nobody answers.
+/// The kernel arguments of machines whose console nobody answers.
 const UNATTENDED: [&str; 4] = [
     "ignore_loglevel",
-    // No shell for a boot that fails: end at once.
+    // End at once if a boot fails, instead of starting a shell.
     "panic=1",
     "rd.shell=0",
     "rd.emergency=reboot",
 ];
 
-/// A machine to be booted.
+/// A machine to boot.
 #[derive(Clone)]
 pub struct Machine<'a> {
     initramfs: &'a Initramfs,
@@ -50,7 +51,7 @@ pub struct Machine<'a> {
     product: Option<Product>,
     files: Vec<(String, String)>,
     programs: Vec<(String, PathBuf)>,
-    /// As many usual machines' work it has to do.
+    /// The work of the machine, in units of a usual one.
     work: u32,
     limits: Option<Limits>,
 }
@@ -77,10 +78,13 @@ impl<'a> Machine<'a> {
 
     /// The same machine without Xen.
     pub fn bare(initramfs: &'a Initramfs) -> Self {
-        Self { has_xen: false, ..Self::dom0(initramfs) }
+        Self {
+            has_xen: false,
+            ..Self::dom0(initramfs)
+        }
     }
 
-    /// Has these devices in place of the standard machine's.
+    /// Replaces the devices of the standard machine.
     #[allow(dead_code, reason = "only the bench has another machine")]
     pub fn devices(mut self, devices: Vec<String>) -> Self {
         self.devices = devices;
@@ -93,48 +97,58 @@ impl<'a> Machine<'a> {
         self
     }
 
-    /// Has an IOMMU: without one xl gives no device to a guest. For QEMU it has to come before the others.
+    /// Adds an IOMMU, without which xl gives no device to a guest. QEMU needs the IOMMU before the
+    /// other devices.
     pub fn with_iommu(mut self) -> Self {
         self.devices.insert(0, board::IOMMU_DEVICE.to_owned());
         self
     }
 
-    /// Connects the listed device of `NETWORK` to a network inside QEMU: its gateway answers, and nothing is behind it.
+    /// Connects the listed device of `NETWORK` to a network inside QEMU. Only the gateway answers.
     pub fn with_network(mut self) -> Self {
-        for device in self.devices.iter_mut().filter(|device| *device == board::NETWORK_DEVICE) {
+        for device in self
+            .devices
+            .iter_mut()
+            .filter(|device| *device == board::NETWORK_DEVICE)
+        {
             device.push_str(",netdev=network");
         }
         self.has_network = true;
         self
     }
 
-    /// Adds a drive for some device, as QEMU's `-drive` takes it.
+    /// Adds a drive, as QEMU's `-drive` takes it.
     pub fn drive(mut self, drive: &str) -> Self {
         self.drives.push(drive.to_owned());
         self
     }
 
-    /// Adds to the kernel's command line.
+    /// Adds to the kernel command line.
     pub fn cmdline(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
 
-    /// Adds to Xen's own command line.
+    /// Adds to Xen's command line.
     pub fn xen_cmdline(mut self, argument: &str) -> Self {
         self.xen_arguments.push(argument.to_owned());
         self
     }
 
-    /// A boot that fails gives a shell, as it does to a user, and the console shows what a user's would.
+    /// Lets a failed boot start a shell, as on a user's machine. The console shows what a user
+    /// would see.
     pub fn attended(mut self) -> Self {
         self.answers.get_or_insert_default();
         self
     }
 
-    /// Types this where the console asks with `prompt`. Several are typed in their order; one that is not asked for is an error.
+    /// Types `text` when the console shows `prompt`. Answers are given in their order; an unused
+    /// answer is an error.
     pub fn answer(mut self, prompt: &str, text: &str) -> Self {
-        self.answers.get_or_insert_default().push(Answer { prompt: prompt.to_owned(), text: text.to_owned() });
+        self.answers.get_or_insert_default().push(Answer {
+            prompt: prompt.to_owned(),
+            text: text.to_owned(),
+        });
         self
     }
 
@@ -144,53 +158,65 @@ impl<'a> Machine<'a> {
         self
     }
 
-    /// Puts a file onto the real root before the script runs.
+    /// Adds a file to the real root before the script runs.
     pub fn file(mut self, path: &str, text: &str) -> Self {
-        self.files.push((path.trim_start_matches('/').to_owned(), text.to_owned()));
+        self.files
+            .push((path.trim_start_matches('/').to_owned(), text.to_owned()));
         self
     }
 
-    /// Puts a program of this machine onto the real root.
+    /// Adds a program of this host to the real root.
     pub fn program(mut self, path: &str, program: &Path) -> Self {
         self.programs.push((path.to_owned(), program.to_owned()));
         self
     }
 
-    /// Runs this shell script on the real root. Files that it writes where it stands become part of the evidence.
+    /// Runs this shell script on the real root. Files in its working directory become part of the
+    /// evidence.
     pub fn script(self, text: &str) -> Self {
         self.file("lab/script", text)
     }
 
-    /// Says that the kernel holds this device's lock for ever: nobody at the end of the boot may wait for it.
+    /// Declares that the kernel will hold this device's lock for ever, so that nothing waits for
+    /// the lock at the end.
     pub fn locked(self, address: &str) -> Self {
         self.file("lab/locked", &format!("{address}\n"))
     }
 
-    /// Has as much to do as so many usual machines, and may last as long as they.
+    /// Declares that the machine does the work of so many usual ones, and may last accordingly.
     pub fn work(mut self, usual: u32) -> Self {
         self.work = usual;
         self
     }
 
-    /// Is ended at these limits, not at those that follow from a stock boot.
+    /// Sets the limits, which otherwise follow from a stock boot.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self
     }
 
-    /// Boots, waits for the end, and returns what was seen. `name` is the folder of its files below `target/vm`.
+    /// Boots, waits for the end, and returns the evidence. The machine's files are in
+    /// `target/vm/{name}`.
     pub fn boot(&self, name: &str) -> Result<Evidence> {
-        let kind = if self.has_xen { "Xen" } else { "a kernel without Xen" };
+        let kind = if self.has_xen {
+            "Xen"
+        } else {
+            "a kernel without Xen"
+        };
         progress::step(&format!("booting {kind} ({name})"), || {
             let (console, evidence) = self.run(name)?;
-            Evidence::read(&evidence, &console).with_context(|| console.last_words("ended without its evidence"))
+            Evidence::read(&evidence, &console)
+                .with_context(|| console.last_words("ended without its evidence"))
         })
         .with_context(|| format!("boot {name}"))
     }
 
-    /// Boots, waits for the end, and returns the console, where the real root need not be reached.
+    /// Boots, waits for the end, and returns the console. The machine need not reach the real root.
     pub fn boot_to_any_end(&self, name: &str) -> Result<Console> {
-        progress::step(&format!("booting to any end ({name})"), || Ok(self.run(name)?.0)).with_context(|| format!("boot {name}"))
+        progress::step(&format!("booting to any end ({name})"), || {
+            Ok(self.run(name)?.0)
+        })
+        .with_context(|| format!("boot {name}"))
     }
 
     fn run(&self, name: &str) -> Result<(Console, PathBuf)> {
@@ -206,7 +232,11 @@ impl<'a> Machine<'a> {
         self.pack(&luggage)?;
 
         let answers = self.answers.as_deref().unwrap_or_default();
-        let terms = Terms { answers, limits, transcript: folder.join("console") };
+        let terms = Terms {
+            answers,
+            limits,
+            transcript: folder.join("console"),
+        };
         let mut disks = Disks::new()?;
         let mut qemu = self.qemu(&luggage, &evidence);
         qemu.args(["-qmp", &disks.option()]);
@@ -215,7 +245,7 @@ impl<'a> Machine<'a> {
         Ok((console, evidence))
     }
 
-    /// Writes what the guest unpacks onto its root.
+    /// Packs the files that the guest unpacks onto its root.
     fn pack(&self, luggage: &Path) -> Result<()> {
         let mut archive = tar::Builder::new(File::create(luggage)?);
         if let Some(product) = &self.product {
@@ -237,7 +267,14 @@ impl<'a> Machine<'a> {
     fn qemu(&self, luggage: &Path, evidence: &Path) -> Command {
         let debian = &self.initramfs.debian;
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "qemu64"]);
+        qemu.args([
+            "-machine",
+            "q35",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "qemu64",
+        ]);
         qemu.args(["-m", "2048", "-smp", "1", "-nodefaults", "-no-reboot"]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
         let mut arguments = self.arguments.clone();
@@ -246,46 +283,74 @@ impl<'a> Machine<'a> {
         }
         let arguments = arguments.join(" ");
         if self.has_xen {
-            // Xen's boot modules, and their arguments, are separated by commas: those inside are doubled.
+            // Commas separate Xen's boot modules and their arguments, so commas inside are doubled.
             let arguments = format!("console=hvc0 {arguments}").replace(',', ",,");
-            let modules = format!("{} {arguments},{}", debian.vmlinux.display(), self.initramfs.file.display());
-            qemu.arg("-kernel").arg(&debian.xen).arg("-initrd").arg(modules);
-            qemu.arg("-append").arg(format!("console=com1 com1=115200 dom0_mem=1536M,max:1536M {}", self.xen_arguments.join(" ")));
+            let modules = format!(
+                "{} {arguments},{}",
+                debian.vmlinux.display(),
+                self.initramfs.file.display()
+            );
+            qemu.arg("-kernel")
+                .arg(&debian.xen)
+                .arg("-initrd")
+                .arg(modules);
+            qemu.arg("-append").arg(format!(
+                "console=com1 com1=115200 dom0_mem=1536M,max:1536M {}",
+                self.xen_arguments.join(" ")
+            ));
         } else {
             let arguments = format!("console=ttyS0 {arguments}");
-            qemu.arg("-kernel").arg(&debian.vmlinuz).arg("-initrd").arg(&self.initramfs.file);
+            qemu.arg("-kernel")
+                .arg(&debian.vmlinuz)
+                .arg("-initrd")
+                .arg(&self.initramfs.file);
             qemu.arg("-append").arg(arguments);
         }
         for drive in &self.drives {
             qemu.args(["-drive", drive]);
         }
         if self.has_network {
-            // QEMU offers a default route by IPv6, now and then, and dom0 needs what carries one.
+            // QEMU sometimes offers a default route over IPv6, and dom0 would need the device that
+            // carries it.
             qemu.args(["-netdev", "user,id=network,restrict=on,ipv6=off"]);
         }
         for device in &self.devices {
             qemu.args(["-device", device]);
         }
-        let disks = [("root", debian.disk.as_path(), "snapshot=on"), ("luggage", luggage, "snapshot=on"), ("evidence", evidence, "cache=unsafe")];
+        let disks = [
+            ("root", debian.disk.as_path(), "snapshot=on"),
+            ("luggage", luggage, "snapshot=on"),
+            ("evidence", evidence, "cache=unsafe"),
+        ];
         for (port, (name, file, option)) in disks.into_iter().enumerate() {
-            qemu.arg("-drive").arg(format!("if=none,format=raw,id={name},file={},{option}", file.display()));
-            qemu.arg("-device").arg(format!("ide-hd,drive={name},bus=ide.{port},model={name}"));
+            qemu.arg("-drive").arg(format!(
+                "if=none,format=raw,id={name},file={},{option}",
+                file.display()
+            ));
+            qemu.arg("-device")
+                .arg(format!("ide-hd,drive={name},bus=ide.{port},model={name}"));
         }
         qemu
     }
 }
 
-/// Tells who watches what the machine has reached.
+/// Prints a line that shows how far the machine has come.
 fn announce(name: &str, line: &console::Line) {
-    const MILESTONES: [(&str, &str); 3] =
-        [("(XEN) Xen version", "the hypervisor runs"), ("Linux version", "the kernel runs"), ("Run /init as init process", "the initramfs runs")];
+    const MILESTONES: [(&str, &str); 3] = [
+        ("(XEN) Xen version", "the hypervisor runs"),
+        ("Linux version", "the kernel runs"),
+        ("Run /init as init process", "the initramfs runs"),
+    ];
     for (mark, meaning) in MILESTONES {
         if line.text.contains(mark) {
             progress::say(&format!("  {name}: {meaning}"));
         }
     }
-    // What the program says, and where the guest's scripts are.
-    if let Some(at) = ["pciseize: ", "lab: "].into_iter().find_map(|who| line.text.find(who)) {
+    // Show the lines of pciseize and of the guest's scripts.
+    if let Some(at) = ["pciseize: ", "lab: "]
+        .into_iter()
+        .find_map(|who| line.text.find(who))
+    {
         progress::say(&format!("  {name}: {}", &line.text[at..]));
     }
 }

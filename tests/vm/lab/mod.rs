@@ -1,17 +1,17 @@
-//! The laboratory: real Xen machines in QEMU, from a Debian that it installs into a folder.
+//! The laboratory: real Xen machines in QEMU, made from a Debian that it installs into a folder.
 //!
 //! | file | is for |
 //! | --- | --- |
-//! | `debian` | Debian, Xen and the kernel, from the machine's own package sources |
-//! | `product` | pciseize, as `make install` lays it out |
+//! | `debian` | Debian, Xen and the kernel, from the package sources of this host |
+//! | `product` | pciseize, as `make install` installs it |
 //! | `image` | an initramfs, by generator and content |
 //! | `board` | the devices of the standard machine |
 //! | `many` | a machine of thousands of functions, in files |
 //! | `machine` | QEMU: a machine, booted to its end |
-//! | `console` | the serial console, read and answered while it runs |
-//! | `watch`, `disks`, `pace` | when a machine is ended: what of it moves, and how long boots take here |
-//! | `evidence` | what was brought out, and questions to it |
-//! | `cache`, `tool`, `progress` | what is slow to make is kept; programs of the host; what is going on |
+//! | `console` | the serial console, read and answered while the machine runs |
+//! | `watch`, `disks`, `pace` | end a machine that stands still or lasts too long for this host |
+//! | `evidence` | the records of a boot, and queries on them |
+//! | `cache`, `tool`, `progress` | keep slow results; run programs of the host; show the progress |
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where the files of the boots go.
+/// The folder for the files of the boots.
 pub fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
 }

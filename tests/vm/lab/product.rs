@@ -1,4 +1,5 @@
-//! pciseize as a distribution would package it: what `make install` puts into an empty root.
+//! pciseize as a distribution would package it: the files that `make install` puts into an empty
+//! root.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,22 +21,25 @@ pub struct Product {
 }
 
 impl Product {
-    /// Builds this checkout and installs it: once for all tests of a run.
+    /// Builds this checkout and installs it, once for all tests of a run.
     pub fn install() -> Result<Self> {
         static INSTALLED: Mutex<Option<Product>> = Mutex::new(None);
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(product) = &*installed {
             return Ok(product.clone());
         }
-        let product = progress::step("building pciseize and installing it into an empty root", || {
-            let root = TempDir::new()?;
-            install_into(root.path())?;
-            store(root.path())
-        })?;
+        let product = progress::step(
+            "building pciseize and installing it into an empty root",
+            || {
+                let root = TempDir::new()?;
+                install_into(root.path())?;
+                store(root.path())
+            },
+        )?;
         Ok(installed.insert(product).clone())
     }
 
-    /// The same with a configuration embedded in the binary.
+    /// Builds and installs this checkout with a configuration embedded in the binary.
     pub fn install_with_embedded(configuration: &str) -> Result<Self> {
         progress::step("building pciseize with an embedded configuration", || {
             let root = TempDir::new()?;
@@ -43,7 +47,11 @@ impl Product {
             let file = root.path().join("embedded.conf");
             fs::write(&file, configuration)?;
             let binary = root.path().join("usr/sbin/pciseize");
-            make(&["embed".into(), argument("CONFIG", &file), argument("BINARY", &binary)])?;
+            make(&[
+                "embed".into(),
+                argument("CONFIG", &file),
+                argument("BINARY", &binary),
+            ])?;
             fs::remove_file(&file)?;
             store(root.path())
         })
@@ -51,9 +59,14 @@ impl Product {
 }
 
 fn install_into(root: &Path) -> Result<()> {
-    // `install` alone takes a program that is there, however old.
-    make(&["build".into(), "install".into(), argument("DESTDIR", root), "PREFIX=/usr".into()])?;
-    // Nothing boots differently for its documentation, and a changed README should not make every image anew.
+    // `make install` alone would install an existing program, however old.
+    make(&[
+        "build".into(),
+        "install".into(),
+        argument("DESTDIR", root),
+        "PREFIX=/usr".into(),
+    ])?;
+    // Documentation does not change a boot, and a changed README must not make every image anew.
     for folder in ["doc", "man"] {
         fs::remove_dir_all(root.join("usr/share").join(folder))?;
     }
@@ -66,8 +79,12 @@ fn argument(name: &str, value: &Path) -> String {
 
 fn make(arguments: &[String]) -> Result<()> {
     let mut command = Command::new("make");
-    command.arg("--no-print-directory").arg("-C").arg(repository()).args(arguments);
-    // What a `make` that called us has set is meant for itself.
+    command
+        .arg("--no-print-directory")
+        .arg("-C")
+        .arg(repository())
+        .args(arguments);
+    // Variables set by a calling `make` must not reach this one.
     for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DESTDIR", "PREFIX"] {
         command.env_remove(variable);
     }
@@ -85,11 +102,14 @@ fn store(root: &Path) -> Result<Product> {
         let mut copy = Command::new("cp");
         copy.arg("-a").arg(root).arg(entry.join("tree"));
         tool::run(copy)?;
-        // A temporary directory is closed to others; the root of a tree is not.
+        // Other users cannot enter a temporary directory, but everyone must be able to enter a
+        // root.
         fs::set_permissions(entry.join("tree"), fs::Permissions::from_mode(0o755))?;
         Ok(())
     })?;
-    Ok(Product { tree: entry.join("tree") })
+    Ok(Product {
+        tree: entry.join("tree"),
+    })
 }
 
 /// All files below a folder, by name.

@@ -17,6 +17,9 @@ pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     say(&format!("{name} …"));
     let begin = Instant::now();
     let outcome = work()?;
-    say(&format!("  {name}: took {:.1} s", begin.elapsed().as_secs_f64()));
+    say(&format!(
+        "  {name}: took {:.1} s",
+        begin.elapsed().as_secs_f64()
+    ));
     Ok(outcome)
 }

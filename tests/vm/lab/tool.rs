@@ -1,4 +1,4 @@
-//! Runs programs of the host: as root where needed, with everything they say kept.
+//! Runs programs of the host, as root if needed, and keeps all their output.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -22,20 +22,32 @@ pub fn as_root(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs to the end and returns output and errors, in the order in which they were written.
+/// Runs a program to its end. Returns its standard output and errors in the order of writing.
 pub fn run(mut command: Command) -> Result<String> {
     let name = command.get_program().to_owned();
     let shown = || name.to_string_lossy().into_owned();
     let (mut reader, writer) = io::pipe()?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let mut child = command.spawn().with_context(|| format!("cannot start {} (`make requirements-vm` installs what is needed)", shown()))?;
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let mut child = command.spawn().with_context(|| {
+        format!(
+            "cannot start {} (`make requirements-vm` installs what is needed)",
+            shown()
+        )
+    })?;
     drop(command); // its end of the pipe would keep the reader waiting
     let mut said = Vec::new();
     reader.read_to_end(&mut said)?;
     let said = String::from_utf8_lossy(&said).into_owned();
     let status = child.wait()?;
     if !status.success() {
-        bail!("{} ended with {status}; it said:\n{}", shown(), tail(&said, TAIL));
+        bail!(
+            "{} ended with {status}; it said:\n{}",
+            shown(),
+            tail(&said, TAIL)
+        );
     }
     Ok(said)
 }

@@ -1,8 +1,8 @@
-//! When a machine is ended: it stands still, or it has run for as long as any may.
+//! Decides when to end a machine: if it stands still, or if it has run for longer than any may.
 //!
-//! A machine that works is slow on a slow host, and beside other work. The clock alone cannot tell it
-//! from one that hangs. So a machine may go on for as long as its console or a disk moves, up to a
-//! limit that only a machine that never ends comes to.
+//! A working machine is slow on a slow or busy host, and the clock alone cannot tell it from one
+//! that hangs. So a machine may run as long as its console or a disk moves, up to a limit that only
+//! an endless machine reaches.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct Limits {
     /// The longest time in which neither the console nor a disk moves.
     pub still: Duration,
-    /// The longest run, whatever moves.
+    /// The longest run, even of a machine that moves.
     pub most: Duration,
 }
 
@@ -28,14 +28,17 @@ impl Display for Fate {
         match self {
             Self::StoodStill(time) => {
                 let time = time.as_secs();
-                write!(f, "stood still: no console and no disk has moved for {time} s")
+                write!(
+                    f,
+                    "stood still: no console and no disk has moved for {time} s"
+                )
             }
             Self::StillRan(time) => write!(f, "was still running after {} s", time.as_secs()),
         }
     }
 }
 
-/// Compares what a machine has done with what it had done before.
+/// Compares the progress of a machine with its earlier progress.
 pub struct Watch {
     limits: Limits,
     done: u64,
@@ -44,11 +47,15 @@ pub struct Watch {
 
 impl Watch {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, done: 0, moved_at: Duration::ZERO }
+        Self {
+            limits,
+            done: 0,
+            moved_at: Duration::ZERO,
+        }
     }
 
-    /// Takes note of what the machine has done by `now`, in any unit that only grows. Returns why the
-    /// machine is to be ended, if it is.
+    /// Records the progress of the machine at `now`, in any unit that only grows. Returns a reason
+    /// if the machine is to be ended.
     pub fn look(&mut self, now: Duration, done: u64) -> Option<Fate> {
         if done != self.done {
             self.done = done;
@@ -69,22 +76,31 @@ impl Watch {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { still: minutes(2), most: minutes(10) };
+    const LIMITS: Limits = Limits {
+        still: minutes(2),
+        most: minutes(10),
+    };
 
     const fn minutes(number: u64) -> Duration {
         Duration::from_secs(60 * number)
     }
 
-    /// Looks at these minutes, at what was done by then. The first fate, and its minute.
+    /// Takes pairs of a minute and the progress by then. Returns the first fate, and its minute.
     fn fate(looks: impl IntoIterator<Item = (u64, u64)>) -> Option<(u64, Fate)> {
         let mut watch = Watch::new(LIMITS);
-        looks.into_iter().find_map(|(at, done)| Some((at, watch.look(minutes(at), done)?)))
+        looks
+            .into_iter()
+            .find_map(|(at, done)| Some((at, watch.look(minutes(at), done)?)))
     }
 
     #[test]
     fn a_machine_that_moves_goes_on_past_the_time_that_it_may_stand_still() {
         assert_eq!(fate((0..=10).map(|at| (at, at))), None);
-        assert_eq!(fate((0..=10).map(|at| (at, at / 2))), None, "it rests now and then");
+        assert_eq!(
+            fate((0..=10).map(|at| (at, at / 2))),
+            None,
+            "it rests now and then"
+        );
     }
 
     #[test]
@@ -92,11 +108,17 @@ mod tests {
         let never = (0..=10).map(|at| (at, 0));
         assert_eq!(fate(never), Some((3, Fate::StoodStill(LIMITS.still))));
         let until_the_fourth = (0..=10).map(|at| (at, at.min(4)));
-        assert_eq!(fate(until_the_fourth), Some((7, Fate::StoodStill(LIMITS.still))));
+        assert_eq!(
+            fate(until_the_fourth),
+            Some((7, Fate::StoodStill(LIMITS.still)))
+        );
     }
 
     #[test]
     fn a_machine_that_never_ends_is_ended_though_it_moves() {
-        assert_eq!(fate((0..).map(|at| (at, at))), Some((11, Fate::StillRan(LIMITS.most))));
+        assert_eq!(
+            fate((0..).map(|at| (at, at))),
+            Some((11, Fate::StillRan(LIMITS.most)))
+        );
     }
 }

@@ -1,33 +1,39 @@
-//! System calls: which one it is, in which process, on what, and how it can fail.
+//! System calls: the call, its process, its object, and the errors that it can return.
 
 use std::{collections::BTreeMap, fmt};
 
 use nix::{errno::Errno, libc};
 
-/// A system call of a run. It is found again in another run by all of this, even where one of them waits once more than the other.
+/// A system call of a run. These four fields identify it in another run, even if one of the runs
+/// waited once more.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Call {
     /// 0 is the parent, 1 its first child, and so on.
     pub process: usize,
     pub name: String,
-    /// The path that it names, or that of the open file; for an attribute in sysfs with what is written. Empty where there is none.
+    /// The path in the arguments or of the open file. For a sysfs attribute, also the bytes
+    /// written. Empty if there is no path.
     pub on: String,
-    /// How many such calls the process has made, this one included.
+    /// How many such calls the process has made, including this one.
     pub turn: usize,
 }
 
 impl fmt::Display for Call {
     fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
-        write!(to, "{}:{}({})#{}", self.process, self.name, self.on, self.turn)
+        write!(
+            to,
+            "{}:{}({})#{}",
+            self.process, self.name, self.on, self.turn
+        )
     }
 }
 
-/// What is done at a call.
+/// What happens to a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// It is not made, and fails.
+    /// The kernel does not make the call, and returns this error.
     Fails(Errno),
-    /// It is not made: the process is killed as it asks for it.
+    /// The kernel does not make the call: the process is killed first.
     Killed,
 }
 
@@ -41,11 +47,11 @@ impl fmt::Display for Fault {
 }
 
 impl Call {
-    /// With which errnos it can fail.
+    /// The errnos that the call can return.
     pub fn errnos(&self) -> &'static [Errno] {
         use Errno::*;
         match self.name.as_str() {
-            // These cannot.
+            // These calls cannot fail.
             "exit" | "exit_group" | "rt_sigreturn" | "getpid" => &[],
             "close" => &[EIO, EINTR, ENOSPC],
             "read" | "pread64" => &[EIO, ENOMEM, EINTR, EACCES],
@@ -53,40 +59,65 @@ impl Call {
             "readlinkat" | "readlink" | "fstatfs" | "statfs" => &[EIO, ENOMEM, EACCES, ENOENT],
             "fork" | "vfork" | "clone" | "clone3" => &[ENOMEM, EAGAIN],
             "mmap" | "munmap" => &[ENOMEM, EACCES],
-            "wait4" | "waitid" | "nanosleep" | "clock_nanosleep" | "poll" | "ppoll" | "pselect6" | "futex" => &[EINTR, ENOMEM],
+            "wait4" | "waitid" | "nanosleep" | "clock_nanosleep" | "poll" | "ppoll"
+            | "pselect6" | "futex" => &[EINTR, ENOMEM],
             "execve" => &[EIO, ENOMEM, EACCES, ENOENT],
             _ => &[EIO, ENOMEM, EINTR, EACCES, ENOENT, EBUSY, ENOSPC],
         }
     }
 
-    /// Whether it only waits: how often it is made is chance.
+    /// Whether the call only waits, so that the number of such calls varies.
     fn is_waiting(&self) -> bool {
-        ["wait4", "waitid", "nanosleep", "clock_nanosleep", "clock_gettime", "poll", "ppoll", "pselect6", "futex", "sched_yield"].contains(&self.name.as_str())
+        [
+            "wait4",
+            "waitid",
+            "nanosleep",
+            "clock_nanosleep",
+            "clock_gettime",
+            "poll",
+            "ppoll",
+            "pselect6",
+            "futex",
+            "sched_yield",
+        ]
+        .contains(&self.name.as_str())
     }
 }
 
-/// The calls that are worth a point each: of those that only wait, the first two of a process.
+/// The calls to break one by one. Of those that only wait, the first two of each process.
 pub fn positions(calls: &[Call]) -> Vec<Call> {
-    calls.iter().filter(|call| !call.is_waiting() || call.turn <= 2).cloned().collect()
+    calls
+        .iter()
+        .filter(|call| !call.is_waiting() || call.turn <= 2)
+        .cloned()
+        .collect()
 }
 
-/// Counts the calls of a run, to tell them apart.
+/// Counts the calls of a run, to tell equal ones apart.
 #[derive(Default)]
 pub struct Turns(BTreeMap<(usize, String, String), usize>);
 
 impl Turns {
     pub fn call(&mut self, process: usize, name: String, on: String) -> Call {
-        let turn = self.0.entry((process, name.clone(), on.clone())).or_default();
+        let turn = self
+            .0
+            .entry((process, name.clone(), on.clone()))
+            .or_default();
         *turn += 1;
-        Call { process, name, on, turn: *turn }
+        Call {
+            process,
+            name,
+            on,
+            turn: *turn,
+        }
     }
 }
 
-/// Where a call has what it is about.
+/// The argument that names the object of a call.
 pub enum On {
-    /// The path that this argument points to.
+    /// This argument points to a path.
     Path(usize),
-    /// The file that the first argument is the number of.
+    /// The first argument is a file descriptor.
     File,
     Nothing,
 }
@@ -149,8 +180,12 @@ const NAMES: &[(libc::c_long, &str, On)] = &[
     (libc::SYS_write, "write", On::File),
 ];
 
-/// The name of a call, and where it has what it is about. One that is not in the list has its number for a name, and is swept all the same.
+/// The name of a call, and where its object is. A call that is not in the list is named by its
+/// number and is swept too.
 pub fn describe(number: u64) -> (String, &'static On) {
     let known = NAMES.iter().find(|known| known.0 as u64 == number);
-    known.map_or_else(|| (format!("call-{number}"), &On::Nothing), |known| (known.1.to_owned(), &known.2))
+    known.map_or_else(
+        || (format!("call-{number}"), &On::Nothing),
+        |known| (known.1.to_owned(), &known.2),
+    )
 }

@@ -1,13 +1,15 @@
-//! The fault sweep, as it runs in a dom0: every system call of a `pciseize seize` fails in turn, and in turn the process is killed there. See `tests/vm/sweep.rs`.
+//! The fault sweep, the part that runs in a dom0: every system call of a `pciseize seize` fails in
+//! turn, and the process is killed at every call in turn. See `tests/vm/sweep.rs`.
 //!
-//! `sweep quick|full PART ADDRESS=DRIVER…` writes one line for every point to the standard output, and one line for everything that was not as it must be.
+//! `sweep quick|full PART ADDRESS=DRIVER…` writes one line for every point to the standard
+//! output, and one line for every broken rule.
 //!
 //! | file | is for |
 //! | --- | --- |
 //! | `trace` | runs the program under ptrace, and breaks one call |
 //! | `call` | which calls there are, and how each can fail |
-//! | `machine` | the devices and the module: put back before each point, looked at behind it |
-//! | `judge` | what must hold behind every point |
+//! | `machine` | the devices and the module: prepared before each point, checked after it |
+//! | `judge` | the rules that must hold after every point |
 
 mod call;
 mod judge;
@@ -26,25 +28,27 @@ use judge::Verdict;
 use machine::{Device, State};
 use trace::{Break, End, Run};
 
-/// After so many points there is a line on the console.
+/// The number of points between two lines on the console.
 const SHOWN: usize = 10;
 
-/// The setting `timeout` while calls are broken, in seconds: as many times what the control takes, rounded
-/// up. And the least: what hangs is waited for at many points, so it is short.
+/// The setting `timeout` while calls are broken: this many durations of the control, rounded up to
+/// seconds, but at least the minimum below. Many points wait for the timeout, so it is short.
 const TIMEOUT_OF_CONTROL: u32 = 4;
 const LEAST_TIMEOUT: u64 = 3;
 
-/// In the control nothing is given up: it takes what it takes on this machine.
+/// The control has no timeout, in effect: it may take as long as this machine needs.
 const NO_TIMEOUT: u64 = 3600;
 
-/// A run hangs that lasts as many times what the control takes, with the time that is waited for.
+/// A run hangs if it lasts longer than this many durations of the control, plus the timeout.
 const HANGS: u32 = 20;
 
 fn main() -> Result<()> {
     let mut words = env::args().skip(1);
     let is_full = words.next().context("quick or full?")? == "full";
     let part = words.next().context("which calls?")?;
-    let devices = words.map(|word| Device::parse(&word)).collect::<Result<Vec<_>>>()?;
+    let devices = words
+        .map(|word| Device::parse(&word))
+        .collect::<Result<Vec<_>>>()?;
     ensure!(!devices.is_empty(), "no devices");
     machine::quiet()?;
 
@@ -62,7 +66,11 @@ fn main() -> Result<()> {
         refused: 0,
         kinds: BTreeMap::new(),
     };
-    let states: &[State] = if is_full { &State::ALL } else { &State::ALL[..2] };
+    let states: &[State] = if is_full {
+        &State::ALL
+    } else {
+        &State::ALL[..2]
+    };
     for (number, &state) in states.iter().enumerate() {
         sweep.state(state, number)?;
     }
@@ -84,33 +92,36 @@ fn main() -> Result<()> {
 
 struct Sweep<'d> {
     devices: &'d [Device],
-    /// Every call fails in every way that it can.
+    /// Break every call in every way that it can fail.
     is_full: bool,
-    /// Only calls that contain this, as they are shown, are broken.
+    /// Break only the calls whose text contains this.
     part: &'d str,
     /// A run that lasts longer hangs.
     limit: Duration,
     points: usize,
     in_children: usize,
-    /// Points that the broken run did not come to.
+    /// Points whose call the broken run never made.
     missed: usize,
     violations: usize,
-    /// How often one of dom0's drivers that was asked to take a free device did so.
+    /// How often a driver of dom0 took a free device when it was offered.
     taken: usize,
-    /// How often it did not, since the device was held.
+    /// How often a driver did not take an offered device because the device was held.
     refused: usize,
-    /// How many points there are of a kind: process, call, fault.
+    /// The number of points by kind: process, call, fault.
     kinds: BTreeMap<String, usize>,
 }
 
 impl Sweep<'_> {
-    /// Sweeps everything that begins in this state.
+    /// Sweeps all runs that begin in this state.
     fn state(&mut self, state: State, number: usize) -> Result<()> {
         machine::show(&format!("sweep: from {}", state.name()))?;
         machine::prepare(state, self.devices)?;
         machine::configure(self.devices, NO_TIMEOUT)?;
         let whole = trace::run_whole(self.devices)?;
-        let timeout = (whole.time * TIMEOUT_OF_CONTROL).as_secs().saturating_add(1).max(LEAST_TIMEOUT);
+        let timeout = (whole.time * TIMEOUT_OF_CONTROL)
+            .as_secs()
+            .saturating_add(1)
+            .max(LEAST_TIMEOUT);
         machine::configure(self.devices, timeout)?;
         self.limit = (whole.time + Duration::from_secs(timeout)) * HANGS;
         let control = judge::control(&whole, self.devices);
@@ -121,15 +132,27 @@ impl Sweep<'_> {
                 continue;
             }
             let errnos = call.errnos();
-            let rotated = errnos.get((position + number) % errnos.len().max(1)).copied();
-            let fails = if self.is_full { errnos.to_vec() } else { rotated.into_iter().collect() };
-            let mut faults: Vec<_> = fails.into_iter().map(Fault::Fails).chain([Fault::Killed]).collect();
+            let rotated = errnos
+                .get((position + number) % errnos.len().max(1))
+                .copied();
+            let fails = if self.is_full {
+                errnos.to_vec()
+            } else {
+                rotated.into_iter().collect()
+            };
+            let mut faults: Vec<_> = fails
+                .into_iter()
+                .map(Fault::Fails)
+                .chain([Fault::Killed])
+                .collect();
             if !self.is_full && number > 0 {
-                // Every call was broken both ways from the first state; from the next, one way or the other.
+                // From the first state, every call was broken in both ways; from the next, in one
+                // or the other.
                 faults = vec![faults[position % faults.len()]];
             }
             for (turn, fault) in faults.into_iter().enumerate() {
-                // At every other point somebody else asks dom0's drivers to take the devices, at that very moment.
+                // At every other point, all devices are offered to dom0's drivers at that very
+                // moment.
                 let is_rivalled = (position / 2 + turn) % 2 == 1;
                 self.point(state, &call, fault, is_rivalled)?;
             }
@@ -137,17 +160,25 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Breaks one call, judges what became of it, and lets a run without faults finish the job.
+    /// Breaks one call, judges the result, and lets a run without faults finish the job.
     fn point(&mut self, state: State, call: &Call, fault: Fault, is_rivalled: bool) -> Result<()> {
         machine::prepare(state, self.devices)?;
         let rivalled = if is_rivalled { self.devices } else { &[] };
-        let run = trace::run_broken(Break { call, fault, rivalled }, self.devices, self.limit)?;
+        let run = trace::run_broken(
+            Break {
+                call,
+                fault,
+                rivalled,
+            },
+            self.devices,
+            self.limit,
+        )?;
         let tried = self.points + self.missed;
         if tried.is_multiple_of(SHOWN) {
             machine::show(&format!("sweep: {tried} points"))?;
         }
         if !run.is_broken {
-            // A wait that was over sooner this time, say. It is counted, and there may be few.
+            // A wait may have ended sooner this time. Such points are counted, and few are allowed.
             self.missed += 1;
             println!("missed {} {call} {fault}", state.name());
             return Ok(());
@@ -155,32 +186,60 @@ impl Sweep<'_> {
         self.points += 1;
         self.in_children += usize::from(call.process > 0);
         let process = if call.process == 0 { "parent" } else { "child" };
-        *self.kinds.entry(format!("{process} {} {fault}", call.name)).or_default() += 1;
+        *self
+            .kinds
+            .entry(format!("{process} {} {fault}", call.name))
+            .or_default() += 1;
         let mut verdict = judge::broken(&run, call, fault, self.devices);
         if is_rivalled {
             verdict.wrong.extend(judge::rivals(&run, self.devices)?);
-            let free = || run.rivalries.iter().filter(|rivalry| rivalry.before.is_none());
-            self.taken += free().filter(|rivalry| !rivalry.was_held && rivalry.after.is_some()).count();
-            self.refused += free().filter(|rivalry| rivalry.was_held && rivalry.after.is_none()).count();
+            let free = || {
+                run.rivalries
+                    .iter()
+                    .filter(|rivalry| rivalry.before.is_none())
+            };
+            self.taken += free()
+                .filter(|rivalry| !rivalry.was_held && rivalry.after.is_some())
+                .count();
+            self.refused += free()
+                .filter(|rivalry| rivalry.was_held && rivalry.after.is_none())
+                .count();
         }
         let begin = Instant::now();
-        verdict.wrong.extend(judge::finishing(&trace::run_alone()?, self.devices));
+        verdict
+            .wrong
+            .extend(judge::finishing(&trace::run_alone()?, self.devices));
         verdict.finishing = begin.elapsed();
         self.tell(state, Some((call, fault, is_rivalled)), &run, &verdict);
         Ok(())
     }
 
-    /// Writes the lines about a point, or about the control.
-    fn tell(&mut self, state: State, point: Option<(&Call, Fault, bool)>, run: &Run, verdict: &Verdict) {
+    /// Writes the lines about a point or about the control.
+    fn tell(
+        &mut self,
+        state: State,
+        point: Option<(&Call, Fault, bool)>,
+        run: &Run,
+        verdict: &Verdict,
+    ) {
         let name = match point {
             None => format!("control {} calls={}", state.name(), run.calls.len()),
-            Some((call, fault, is_rivalled)) => format!("point {} {call} {fault}{}", state.name(), if is_rivalled { " rivalled" } else { "" }),
+            Some((call, fault, is_rivalled)) => format!(
+                "point {} {call} {fault}{}",
+                state.name(),
+                if is_rivalled { " rivalled" } else { "" }
+            ),
         };
         let end = match run.end {
             End::Exited(status) => format!("status {status}"),
             End::Died(signal) => signal.to_string(),
         };
-        println!("{name}: {end}, {}, {}+{} ms", verdict.seen, run.time.as_millis(), verdict.finishing.as_millis());
+        println!(
+            "{name}: {end}, {}, {}+{} ms",
+            verdict.seen,
+            run.time.as_millis(),
+            verdict.finishing.as_millis()
+        );
         if point.is_none() {
             for call in &run.calls {
                 println!("  {call}");

@@ -1,6 +1,7 @@
-//! Runs the program under ptrace, with its children, lists its calls, and breaks one of them.
+//! Runs the program and its children under ptrace, lists the calls, and breaks one of them.
 //!
-//! strace can break calls too, but counts them in each process for itself: the first `openat` of a child cannot fail without the parent's. Here a point is one call of one process.
+//! strace can break calls too, but counts them in each process separately: the first `openat` of a
+//! child cannot fail without the parent's failing too. Here a point is one call of one process.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,20 +35,20 @@ use crate::{
 
 const PROGRAM: &str = "/usr/sbin/pciseize";
 
-/// Where the program's words for people go.
+/// The file that receives the program's messages.
 const SAID: &str = "/run/sweep.said";
 
-/// Most bytes of a path.
+/// The most bytes of a path.
 const PATH_SIZE: usize = 256;
 
 /// The override that holds a device.
 const HOLD: &[u8] = b"pciseize";
 
-/// What is broken in a run.
+/// The fault to inject into a run.
 pub struct Break<'a> {
     pub call: &'a Call,
     pub fault: Fault,
-    /// At that moment dom0's drivers are asked to take these.
+    /// The devices to offer to dom0's drivers at that moment.
     pub rivalled: &'a [Device],
 }
 
@@ -58,7 +59,7 @@ pub enum End {
     Died(Signal),
 }
 
-/// A device whose drivers were asked to take it while the program stood still.
+/// A device that was offered to its drivers while the program was stopped.
 #[derive(Debug)]
 pub struct Rivalry {
     pub address: String,
@@ -67,14 +68,14 @@ pub struct Rivalry {
     pub after: Option<String>,
 }
 
-/// What was seen of a run.
+/// The record of a run.
 pub struct Run {
     pub end: End,
-    /// The calls, in the order in which they were begun: all of them where none was to be broken.
+    /// The calls, in the order in which they began. Complete if no call was to be broken.
     pub calls: Vec<Call>,
-    /// Whether the call that was to be broken was made.
+    /// Whether the call to be broken was made.
     pub is_broken: bool,
-    /// The processes that a signal ended which was not ours.
+    /// The processes that were ended by a signal that the sweep did not send.
     pub crashed: Vec<(usize, Signal)>,
     pub is_hung: bool,
     /// The addresses of devices whose hold the kernel had accepted.
@@ -84,7 +85,7 @@ pub struct Run {
     pub time: Duration,
 }
 
-/// A run that nobody watches.
+/// Runs `seize` without tracing.
 pub fn run_alone() -> Result<(End, String)> {
     let status = command()?.status().context(PROGRAM)?;
     let end = match status.code() {
@@ -97,16 +98,21 @@ pub fn run_alone() -> Result<(End, String)> {
 fn command() -> Result<Command> {
     let said = File::create(SAID)?;
     let mut command = Command::new(PROGRAM);
-    command.arg("seize").stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
+    command
+        .arg("seize")
+        .stdin(Stdio::null())
+        .stdout(said.try_clone()?)
+        .stderr(said);
     Ok(command)
 }
 
-/// Runs `seize` undisturbed. Nothing ends it: where it hangs the machine stands still.
+/// Runs `seize` undisturbed and without a time limit. If it hangs, the laboratory ends the machine.
 pub fn run_whole(devices: &[Device]) -> Result<Run> {
     run(None, devices, Duration::MAX)
 }
 
-/// Runs `seize`, and breaks a call. What lasts longer than `limit` is ended, and has hung.
+/// Runs `seize` and breaks a call. A run that lasts longer than `limit` is ended and counts as
+/// hung.
 pub fn run_broken(broken: Break, devices: &[Device], limit: Duration) -> Result<Run> {
     run(Some(broken), devices, limit)
 }
@@ -114,14 +120,21 @@ pub fn run_broken(broken: Break, devices: &[Device], limit: Duration) -> Result<
 fn run(broken: Option<Break>, devices: &[Device], limit: Duration) -> Result<Run> {
     let begin = Instant::now();
     let mut command = command()?;
-    // SAFETY: between fork and exec one call of the kernel is made, and no memory allocated.
+    // SAFETY: between fork and exec the closure makes one system call and allocates no memory.
     unsafe { command.pre_exec(|| ptrace::traceme().map_err(Into::into)) };
     let parent = Pid::from_raw(command.spawn().context(PROGRAM)?.id() as i32);
     let mut tracer = Tracer {
         parent,
         broken,
         devices: devices.len(),
-        processes: BTreeMap::from([(parent, Process { number: 0, is_foreign: false, call: None })]),
+        processes: BTreeMap::from([(
+            parent,
+            Process {
+                number: 0,
+                is_foreign: false,
+                call: None,
+            },
+        )]),
         forked: 0,
         early: BTreeSet::new(),
         alive: Arc::new(Mutex::new(BTreeSet::from([parent.as_raw()]))),
@@ -161,28 +174,28 @@ fn run(broken: Option<Break>, devices: &[Device], limit: Duration) -> Result<Run
 
 struct Process {
     number: usize,
-    /// It runs another program by now, whose calls are no concern of ours.
+    /// Whether the process runs another program by now, whose calls do not matter here.
     is_foreign: bool,
-    /// The call that it is in.
+    /// The call that the process is in.
     call: Option<Begun>,
 }
 
-/// A call whose end is still to come.
+/// A call that has not returned.
 struct Begun {
-    /// The errno that it is to end with.
+    /// The errno that the call is to return.
     fails: Option<Errno>,
-    /// The device that it holds, if it succeeds.
+    /// The device that the call holds, if it succeeds.
     holds: Option<String>,
 }
 
 struct Tracer<'a> {
     parent: Pid,
     broken: Option<Break<'a>>,
-    /// How many devices there are to be held.
+    /// The number of devices to be held.
     devices: usize,
     processes: BTreeMap<Pid, Process>,
     forked: usize,
-    /// New processes that stopped before their parent was seen to have made them.
+    /// New processes that stopped before their parent's fork was seen.
     early: BTreeSet<Pid>,
     alive: Arc<Mutex<BTreeSet<i32>>>,
     turns: Turns,
@@ -191,7 +204,7 @@ struct Tracer<'a> {
 }
 
 impl Tracer<'_> {
-    /// Goes along until the last process has ended: children may outlive their parent.
+    /// Follows the processes until the last has ended: children may outlive their parent.
     fn follow(&mut self) -> Result<()> {
         let mut has_begun = false;
         loop {
@@ -199,7 +212,9 @@ impl Tracer<'_> {
                 Err(Errno::ECHILD) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 Err(errno) => bail!("waitpid: {errno}"),
-                Ok(WaitStatus::Stopped(pid, Signal::SIGTRAP)) if pid == self.parent && !has_begun => {
+                Ok(WaitStatus::Stopped(pid, Signal::SIGTRAP))
+                    if pid == self.parent && !has_begun =>
+                {
                     has_begun = true;
                     let options = [
                         Options::PTRACE_O_TRACESYSGOOD,
@@ -213,13 +228,15 @@ impl Tracer<'_> {
                     self.resume(pid, None)?;
                 }
                 Ok(WaitStatus::PtraceSyscall(pid)) => {
-                    // It may be killed while it stands still.
+                    // The process may be killed while it is stopped.
                     if !is_gone(self.call(pid))? {
                         self.resume(pid, None)?;
                     }
                 }
                 Ok(WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC)) => {
-                    self.processes.entry(pid).and_modify(|process| process.is_foreign = true);
+                    self.processes
+                        .entry(pid)
+                        .and_modify(|process| process.is_foreign = true);
                     self.resume(pid, None)?;
                 }
                 Ok(WaitStatus::PtraceEvent(pid, _, _)) => {
@@ -231,7 +248,7 @@ impl Tracer<'_> {
                 Ok(WaitStatus::Stopped(pid, _)) if !self.processes.contains_key(&pid) => {
                     self.early.insert(pid);
                 }
-                // A new process begins with this.
+                // The first stop of a new process.
                 Ok(WaitStatus::Stopped(pid, Signal::SIGSTOP)) => self.resume(pid, None)?,
                 Ok(WaitStatus::Stopped(pid, signal)) => self.resume(pid, Some(signal))?,
                 Ok(WaitStatus::Exited(pid, status)) => self.ended(pid, End::Exited(status)),
@@ -243,8 +260,18 @@ impl Tracer<'_> {
 
     fn adopt(&mut self, child: Pid) -> Result<()> {
         self.forked += 1;
-        self.processes.insert(child, Process { number: self.forked, is_foreign: false, call: None });
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner).insert(child.as_raw());
+        self.processes.insert(
+            child,
+            Process {
+                number: self.forked,
+                is_foreign: false,
+                call: None,
+            },
+        );
+        self.alive
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(child.as_raw());
         if self.early.remove(&child) {
             self.resume(child, None)?;
         }
@@ -252,15 +279,29 @@ impl Tracer<'_> {
     }
 
     fn resume(&self, pid: Pid, signal: Option<Signal>) -> Result<()> {
-        let Some(process) = self.processes.get(&pid) else { return Ok(()) };
-        // What comes behind the broken call need not be listed, once it is known which devices are held.
-        let is_over = self.run.is_broken && self.run.held.len() >= self.devices && process.call.as_ref().is_none_or(|begun| begun.fails.is_none());
-        let resumed = if is_over || process.is_foreign { ptrace::cont(pid, signal) } else { ptrace::syscall(pid, signal) };
+        let Some(process) = self.processes.get(&pid) else {
+            return Ok(());
+        };
+        // After the broken call, listing stops as soon as all devices are known to be held.
+        let is_over = self.run.is_broken
+            && self.run.held.len() >= self.devices
+            && process
+                .call
+                .as_ref()
+                .is_none_or(|begun| begun.fails.is_none());
+        let resumed = if is_over || process.is_foreign {
+            ptrace::cont(pid, signal)
+        } else {
+            ptrace::syscall(pid, signal)
+        };
         is_gone(resumed.map_err(Into::into)).map(drop)
     }
 
     fn ended(&mut self, pid: Pid, end: End) {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid.as_raw());
+        self.alive
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&pid.as_raw());
         if pid == self.parent {
             self.run.end = end;
         }
@@ -273,10 +314,13 @@ impl Tracer<'_> {
         self.processes.remove(&pid);
     }
 
-    /// A process stands at the beginning or at the end of a call.
+    /// Handles a process that stopped at the start or at the end of a call.
     fn call(&mut self, pid: Pid) -> Result<()> {
         let mut registers = ptrace::getregs(pid)?;
-        let process = self.processes.get_mut(&pid).context("a process that nobody made")?;
+        let process = self
+            .processes
+            .get_mut(&pid)
+            .context("a process without a parent")?;
         if let Some(begun) = process.call.take() {
             if let Some(errno) = begun.fails {
                 registers.rax = -(errno as i64) as u64;
@@ -299,9 +343,11 @@ impl Tracer<'_> {
         };
         let mut holds = None;
         if name == "write" && on.starts_with("/sys/") {
-            // Of an attribute it matters what is written: an address into `bind`, say.
+            // For an attribute, the written bytes matter: an address in `bind`, say.
             let value = memory(pid, arguments[1], arguments[2] as usize);
-            let folder = on.strip_suffix("/driver_override").filter(|_| value == HOLD);
+            let folder = on
+                .strip_suffix("/driver_override")
+                .filter(|_| value == HOLD);
             holds = folder.and_then(|folder| Some(folder.rsplit_once('/')?.1.to_owned()));
             on = format!("{on}={}", String::from_utf8_lossy(&value));
         }
@@ -313,14 +359,22 @@ impl Tracer<'_> {
                 let before = device.has();
                 device.probe();
                 let was_held = self.run.held.contains(&device.address);
-                self.run.rivalries.push(Rivalry { address: device.address.clone(), was_held, before, after: device.has() });
+                self.run.rivalries.push(Rivalry {
+                    address: device.address.clone(),
+                    was_held,
+                    before,
+                    after: device.has(),
+                });
             }
             match broken.fault {
                 Fault::Fails(errno) => {
-                    // No call has this number: the kernel makes none.
+                    // No call has this number, so the kernel makes none.
                     registers.orig_rax = u64::MAX;
                     ptrace::setregs(pid, registers)?;
-                    begun = Begun { fails: Some(errno), holds: None };
+                    begun = Begun {
+                        fails: Some(errno),
+                        holds: None,
+                    };
                 }
                 Fault::Killed => {
                     self.killed = Some(pid);
@@ -336,7 +390,7 @@ impl Tracer<'_> {
     }
 }
 
-/// Whether this failed because the process has died meanwhile. Other failures are passed on.
+/// Whether this failed because the process has died. Other failures are passed on.
 fn is_gone(result: Result<()>) -> Result<bool> {
     match result {
         Ok(()) => Ok(false),
@@ -345,24 +399,38 @@ fn is_gone(result: Result<()>) -> Result<bool> {
     }
 }
 
-/// The path of the open file with this number. A pipe has a number of its own in every run: it is called by its kind. So has a process, whose own files are called as it calls them itself.
+/// A name for the open file with this descriptor. Pipes have other numbers in every run, so a pipe
+/// is named by its kind. A file of the process itself in /proc is named by `self`.
 fn file(pid: Pid, number: u64) -> String {
-    let Ok(path) = fs::read_link(format!("/proc/{pid}/fd/{number}")) else { return "?".to_owned() };
-    let path = path.display().to_string().replace(&format!("/proc/{pid}/"), "/proc/self/");
-    if path.starts_with('/') { path } else { path.split(':').next().unwrap_or_default().to_owned() }
+    let Ok(path) = fs::read_link(format!("/proc/{pid}/fd/{number}")) else {
+        return "?".to_owned();
+    };
+    let path = path
+        .display()
+        .to_string()
+        .replace(&format!("/proc/{pid}/"), "/proc/self/");
+    if path.starts_with('/') {
+        path
+    } else {
+        path.split(':').next().unwrap_or_default().to_owned()
+    }
 }
 
 /// The string at an address of a process.
 fn path(pid: Pid, address: u64) -> String {
     let bytes = memory(pid, address, PATH_SIZE);
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-/// Bytes of a process, as many as there are.
+/// The bytes at an address of a process, as many as are mapped.
 fn memory(pid: Pid, address: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length.min(PATH_SIZE)];
-    let read = File::open(format!("/proc/{pid}/mem")).and_then(|memory| memory.read_at(&mut bytes, address));
+    let read = File::open(format!("/proc/{pid}/mem"))
+        .and_then(|memory| memory.read_at(&mut bytes, address));
     bytes.truncate(read.unwrap_or_default());
     bytes
 }

@@ -1,0 +1,61 @@
+//! What is to be done with a device.
+
+use ufmt::{Formatter, uDisplay, uWrite};
+
+use crate::{request::ItemId, show};
+
+/// What is to be done with a function that an item names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Give it to pciback.
+    Seize,
+    /// Leave it: this item keeps it.
+    Keep(ItemId),
+    /// Leave it: it is a bridge. pciback would take it, and everything behind it would be lost.
+    RefuseBridge,
+    /// Leave it: its domain has more than 16 bits, and Xen cannot name it.
+    RefuseDomain,
+    /// Leave it: the system boots from it, as the image knows.
+    RefuseBoot,
+    /// Leave it: dom0 uses it.
+    RefuseInUse,
+    /// Leave it: another device was expected at this place.
+    Mismatch,
+    /// The item means no function.
+    Absent,
+    /// The item means no function, but it is an address, and pciback can wait there for one.
+    Expect,
+    /// Leave it: an item that could not be read may have kept it.
+    Leave,
+    /// Nobody asked for it.
+    Unasked,
+}
+
+impl Action {
+    /// Whether what was asked for will be so.
+    pub const fn is_as_asked(self) -> bool {
+        matches!(self, Action::Seize | Action::Keep(_) | Action::Unasked)
+    }
+
+    /// The word of the contract.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Action::Seize => "seize",
+            Action::Keep(_) => "keep",
+            Action::RefuseBridge
+            | Action::RefuseDomain
+            | Action::RefuseBoot
+            | Action::RefuseInUse => "refuse",
+            Action::Mismatch => "mismatch",
+            Action::Absent | Action::Expect => "absent",
+            Action::Leave => "leave",
+            Action::Unasked => "unasked",
+        }
+    }
+}
+
+impl uDisplay for Action {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        show!(f, "{}", self.word())
+    }
+}

@@ -1,0 +1,218 @@
+//! A function that is asked for, or an item that means none: what is known of it, phase by phase.
+//!
+//! Each phase has a part of the record, and writes no other:
+//!
+//! | part | written by | says |
+//! | --- | --- | --- |
+//! | [`Function`] | the walk over the bus | what is there |
+//! | [`Wish`] | the plan | who asks for it |
+//! | [`Action`] | the plan | what is to be done |
+//! | [`Work`] | the seizure, or the release | what was done |
+//! | [`State`] | whoever looks | who has it now |
+//! | [`Outcome`] | the proof | what became of it |
+//! | [`FirstRun`] | the report of an earlier run | what the first run of this boot told |
+
+pub mod action;
+pub mod guest;
+pub mod order;
+pub mod outcome;
+pub mod step;
+
+use heapless::Vec;
+
+pub use action::Action;
+pub use guest::Guest;
+pub use outcome::Outcome;
+pub use step::{Failure, Step};
+
+use crate::{
+    host::{Errno, TASKS},
+    pci::{Address, Identity, Place, bus::DriverName},
+    request::{Item, ItemId, Request},
+};
+
+/// Most devices: functions that a request is about, and items that mean none.
+pub const DEVICES: usize = TASKS;
+
+/// The devices of a request.
+pub type Devices = Vec<Device, DEVICES>;
+
+/// A function that an item names, or an item that names none.
+#[derive(Debug)]
+pub struct Device {
+    /// What is there.
+    pub function: Function,
+    /// Who asks for it.
+    pub wish: Wish,
+    /// What is to be done with it.
+    pub action: Action,
+    /// What was done with it.
+    pub work: Work,
+    /// Who has it.
+    pub state: State,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What `seize` told of it when it first ran in this boot, where a report tells.
+    pub first_run: Option<FirstRun>,
+}
+
+/// What the first `seize` of this boot told of a device.
+#[derive(Debug)]
+pub struct FirstRun {
+    /// What had become of it. `None`: a word that this program does not know.
+    pub outcome: Option<Outcome>,
+    /// The driver that it was taken from. Empty: none.
+    pub origin: DriverName,
+}
+
+/// A function of the machine.
+#[derive(Debug)]
+pub struct Function {
+    /// Where it is. Of an item that means no function and has no address of its own, a place that
+    /// no function has: see [`Device::known_address`].
+    pub address: Address,
+    /// Whether the kernel has it.
+    pub is_there: bool,
+    /// What it is, where that could be read.
+    pub identity: Option<Identity>,
+    /// The way to it from the root bus, where somebody looked for it and it could be told.
+    pub place: Option<Place>,
+    /// The names of its vendor and of itself, where somebody looked for them.
+    pub names: [Option<NameId>; 2],
+}
+
+/// A name: where it begins in [`Names`](crate::facts::names::Names).
+pub type NameId = u32;
+
+/// Who asks for a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The first item that asks for it. `None`: nobody does.
+    pub item: Option<ItemId>,
+    /// Whether somebody asks for whatever is at its address, and not for this device only. Then
+    /// pciback's list of addresses may keep it.
+    pub is_by_address: bool,
+}
+
+/// What the seizure, or the release, did with a device.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Whether there is something to do: pciback is to get it and did not have it before, or it is
+    /// to be released.
+    pub is_due: bool,
+    /// The driver that had it before. Empty: none.
+    pub previous_driver: DriverName,
+    /// Whether pciback had it and had not initialised it.
+    pub was_unready: bool,
+    /// Whether pciback bound it in this run, which includes its initialisation.
+    pub is_bound: bool,
+    /// Whether its override is known to be one of ours.
+    pub is_held: bool,
+    /// The step that has not come back when nobody waited any longer.
+    pub stuck_in: Option<Step>,
+    /// The first step that failed, and how.
+    pub failure: Option<Failure>,
+}
+
+/// Who has a device, as far as somebody looked.
+#[derive(Debug)]
+pub struct State {
+    /// The driver that has it. Empty: none.
+    pub driver: DriverName,
+    /// Whether a guest has it.
+    pub guest: Guest,
+}
+
+impl Device {
+    /// A device that nothing was done with yet.
+    pub const fn new(address: Address, wish: Wish, action: Action) -> Device {
+        Device {
+            function: Function {
+                address,
+                is_there: true,
+                identity: None,
+                place: None,
+                names: [None; 2],
+            },
+            wish,
+            action,
+            work: Work {
+                is_due: false,
+                previous_driver: DriverName::new(),
+                was_unready: false,
+                is_bound: false,
+                is_held: false,
+                stuck_in: None,
+                failure: None,
+            },
+            state: State {
+                driver: DriverName::new(),
+                guest: Guest::None,
+            },
+            outcome: Outcome::Absent,
+            first_run: None,
+        }
+    }
+
+    /// Notes that a step failed. The first failure stays: it is the cause of the others.
+    pub fn note(&mut self, step: Step, result: Result<(), Errno>) {
+        if let (Err(errno), None) = (result, self.work.failure) {
+            self.work.failure = Some(Failure { step, errno });
+        }
+    }
+
+    /// Notes which driver has it. None where that cannot be read, and the failure is noted.
+    pub fn note_driver(&mut self, read: Result<DriverName, Errno>) {
+        self.note(
+            Step::Driver,
+            read.as_ref().map_or_else(|&errno| Err(errno), |_| Ok(())),
+        );
+        self.state.driver = read.unwrap_or_default();
+    }
+
+    /// Its address.
+    pub const fn address(&self) -> Address {
+        self.function.address
+    }
+
+    /// Whether it is known to be a bridge.
+    pub fn is_bridge(&self) -> bool {
+        self.function.identity.is_some_and(Identity::is_bridge)
+    }
+
+    /// Whether pciback has it.
+    pub fn is_with_pciback(&self) -> bool {
+        self.state.driver == crate::pciback::NAME.as_bytes()
+    }
+
+    /// What had become of it when `seize` first ran in this boot.
+    pub fn first_outcome(&self) -> Option<Outcome> {
+        self.first_run.as_ref()?.outcome
+    }
+
+    /// The driver that it was taken from in this boot. Empty: none, or a driver that is stuck as it
+    /// lets go, and has the device still.
+    pub fn origin(&self) -> &DriverName {
+        const NONE: &DriverName = &DriverName::new();
+        let first = self.first_run.as_ref().map(|first| &first.origin);
+        match first.filter(|origin| !origin.is_empty()) {
+            Some(origin) => origin,
+            None if self.work.stuck_in == Some(Step::Unbind) => NONE,
+            None => &self.work.previous_driver,
+        }
+    }
+
+    /// The item that asks for it.
+    pub fn item<'r>(&self, request: &'r Request) -> Option<&'r Item> {
+        request.items.get(usize::from(self.wish.item?))
+    }
+
+    /// Its address, if there is one.
+    pub fn known_address(&self, request: &Request) -> Option<Address> {
+        if self.function.is_there {
+            Some(self.function.address)
+        } else {
+            self.item(request)?.selector.address()
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What became of a device.
+
+use ufmt::{Formatter, uDisplay, uWrite};
+
+use crate::show;
+
+/// What became of a device. The words are the contract's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Bound to pciback and initialised.
+    Seized,
+    /// No driver has it and none can take it, but pciback has not got it.
+    Held,
+    /// On pciback, but its initialisation is not proven.
+    Unready,
+    /// No driver has it, and nothing keeps one from taking it.
+    Exposed,
+    /// A dom0 driver has it.
+    Lost,
+    /// It is not there.
+    Absent,
+    /// Another is there.
+    Mismatch,
+    /// It is never taken.
+    Refused,
+    /// Asked for, and kept by a `!` item.
+    Kept,
+    /// pciback's, and a guest has it.
+    Assigned,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Outcome; 10] = [
+        Outcome::Seized,
+        Outcome::Held,
+        Outcome::Unready,
+        Outcome::Exposed,
+        Outcome::Lost,
+        Outcome::Absent,
+        Outcome::Mismatch,
+        Outcome::Refused,
+        Outcome::Kept,
+        Outcome::Assigned,
+    ];
+
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Outcome::Seized => "seized",
+            Outcome::Held => "held",
+            Outcome::Unready => "unready",
+            Outcome::Exposed => "exposed",
+            Outcome::Lost => "lost",
+            Outcome::Absent => "absent",
+            Outcome::Mismatch => "mismatch",
+            Outcome::Refused => "refused",
+            Outcome::Kept => "kept",
+            Outcome::Assigned => "assigned",
+        }
+    }
+
+    /// The outcome with that word.
+    pub fn from_word(word: &[u8]) -> Option<Outcome> {
+        Outcome::ALL
+            .into_iter()
+            .find(|outcome| outcome.word().as_bytes() == word)
+    }
+
+    /// Whether the device is as it was asked to be.
+    pub const fn is_as_asked(self) -> bool {
+        matches!(self, Outcome::Seized | Outcome::Kept | Outcome::Assigned)
+    }
+}
+
+impl uDisplay for Outcome {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        show!(f, "{}", self.word())
+    }
+}

@@ -1,0 +1,13 @@
+//! What is so on this host, beside what is asked for.
+//!
+//! | file | |
+//! | --- | --- |
+//! | [`dom0`] | whether this is a Xen dom0 |
+//! | [`guests`] | which devices guests have |
+//! | [`names`] | the names of vendors and devices |
+//! | [`usage`] | what dom0 itself uses its devices for |
+
+pub mod dom0;
+pub mod guests;
+pub mod names;
+pub mod usage;

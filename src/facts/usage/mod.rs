@@ -1,0 +1,364 @@
+//! What dom0 itself uses its devices for: the disks beneath its file systems, its network, its
+//! display, its keyboard.
+//!
+//! | file | |
+//! | --- | --- |
+//! | [`storage`] | file systems and swap, through whatever lies between them and a controller |
+//! | [`network`] | the default route, through whatever lies between it and a network card |
+//! | [`keyboard`] | keyboards |
+
+pub mod keyboard;
+pub mod network;
+pub mod storage;
+
+use heapless::Vec;
+
+use crate::{
+    device::DEVICES,
+    host::Files,
+    pci::{Address, Identity, bus},
+    pciback,
+    text::{Excerpt, split},
+};
+
+/// Most layers between a file system or a route and its device.
+const LAYERS: usize = 8;
+
+/// What a function is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The file system at `/`.
+    Root,
+    /// The file system at `/usr`.
+    Usr,
+    /// A file system at or below `/boot`.
+    Boot,
+    /// Swap.
+    Swap,
+    /// Another file system.
+    Mount,
+    /// The default route.
+    Route,
+    /// The display that the firmware began with (`boot_vga`).
+    Display,
+    /// A keyboard, where there is no other.
+    Keyboard,
+}
+
+impl Use {
+    /// Every use, in the order in which they are told.
+    pub const ALL: [Use; 8] = [
+        Use::Root,
+        Use::Usr,
+        Use::Boot,
+        Use::Swap,
+        Use::Mount,
+        Use::Route,
+        Use::Display,
+        Use::Keyboard,
+    ];
+
+    /// What is said of it. [`Use::Mount`] and [`Use::Route`] are followed by a name.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Use::Root => "holds /",
+            Use::Usr => "holds /usr",
+            Use::Boot => "holds /boot",
+            Use::Swap => "holds swap",
+            Use::Mount => "holds ",
+            Use::Route => "carries the default route of ",
+            Use::Display => "is the boot display",
+            Use::Keyboard => "has the last keyboard",
+        }
+    }
+
+    /// Whether its text is followed by the name of a file system or a network interface.
+    pub const fn has_name(self) -> bool {
+        matches!(self, Use::Mount | Use::Route)
+    }
+}
+
+/// A set of uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses(u8);
+
+impl Uses {
+    /// No use.
+    pub const NONE: Uses = Uses(0);
+
+    /// Every use.
+    pub const ALL: Uses = Uses(u8::MAX);
+
+    /// Without these no system comes up.
+    pub const TO_BOOT: Uses = Uses::NONE
+        .with(Use::Root)
+        .with(Use::Usr)
+        .with(Use::Boot)
+        .with(Use::Swap);
+
+    const fn bit(one: Use) -> u8 {
+        match one {
+            Use::Root => 1,
+            Use::Usr => 1 << 1,
+            Use::Boot => 1 << 2,
+            Use::Swap => 1 << 3,
+            Use::Mount => 1 << 4,
+            Use::Route => 1 << 5,
+            Use::Display => 1 << 6,
+            Use::Keyboard => 1 << 7,
+        }
+    }
+
+    /// These, and one more.
+    pub const fn with(self, one: Use) -> Uses {
+        Uses(self.0 | Uses::bit(one))
+    }
+
+    /// These without one.
+    pub const fn without(self, one: Use) -> Uses {
+        Uses(self.0 & !Uses::bit(one))
+    }
+
+    /// Whether this use is among them.
+    pub const fn has(self, one: Use) -> bool {
+        self.0 & Uses::bit(one) != 0
+    }
+
+    /// Whether some use is among both.
+    pub const fn meets(self, others: Uses) -> bool {
+        self.0 & others.0 != 0
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each of them, in the order of [`Use::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Use> {
+        Use::ALL.into_iter().filter(move |&one| self.has(one))
+    }
+}
+
+/// A function that is used.
+#[derive(Debug)]
+struct Used {
+    address: Address,
+    uses: Uses,
+    /// Of the first file system or network interface whose use has a name.
+    name: Excerpt,
+}
+
+/// What dom0 uses.
+#[derive(Debug)]
+pub struct Usage {
+    /// As many as can be asked for.
+    list: Vec<Used, DEVICES>,
+    /// Functions with keyboards behind them that stay with dom0; and one more for keyboards behind
+    /// no function.
+    keyboards: u8,
+    /// Whether it was looked for: in an initramfs nothing is in use yet.
+    is_known: bool,
+    /// What a function is not given away for.
+    forbidden: Uses,
+}
+
+impl Usage {
+    /// Nothing is known.
+    pub const fn new() -> Usage {
+        Usage {
+            list: Vec::new(),
+            keyboards: 0,
+            is_known: false,
+            forbidden: Uses::NONE,
+        }
+    }
+
+    /// Looks for all that is in use on the running host. What cannot be read is in no use. A
+    /// function that is used for one of `forbidden` is not given away.
+    pub fn gather<H: Files>(&mut self, host: &mut H, forbidden: Uses) {
+        self.is_known = true;
+        self.forbidden = forbidden;
+        storage::gather(host, self);
+        network::gather(host, self);
+        keyboard::gather(host, self);
+    }
+
+    /// Notes that a function is used. `name`: of the file system or the network interface.
+    fn add(&mut self, address: Address, one: Use, name: &[u8]) {
+        let known = self.list.iter().position(|used| used.address == address);
+        let new = Used {
+            address,
+            uses: Uses::NONE,
+            name: Excerpt::default(),
+        };
+        if known.is_none() && self.list.push(new).is_err() {
+            return;
+        }
+        let used = match known {
+            Some(place) => self.list.get_mut(place),
+            None => self.list.last_mut(),
+        };
+        let Some(used) = used else { return };
+        if one == Use::Keyboard && !used.uses.has(one) {
+            self.keyboards = self.keyboards.saturating_add(1);
+        }
+        used.uses = used.uses.with(one);
+        if one.has_name() && used.name.is_empty() {
+            used.name = Excerpt::of(name);
+        }
+    }
+
+    /// Looks at a function itself: is it the boot display? What pciback has shows nothing any more.
+    ///
+    /// Functions of class 03 only have `boot_vga` (`drivers/pci/pci-sysfs.c`,
+    /// `pci_dev_attrs_are_visible`).
+    pub fn look_at<H: Files>(
+        &mut self,
+        host: &mut H,
+        address: Address,
+        identity: Option<Identity>,
+    ) {
+        if !self.is_known || !identity.is_some_and(Identity::is_display) {
+            return;
+        }
+        let mut buffer = [0; 2];
+        let read = host.read(&bus::attribute(address, "/boot_vga"), 0, &mut buffer);
+        let is_first = read.is_ok_and(|text| text.starts_with(b"1"));
+        if is_first && !bus::has_driver(host, address, pciback::NAME.as_bytes()) {
+            self.add(address, Use::Display, b"");
+        }
+    }
+
+    /// What a function is used for. A keyboard counts only where it is the last that is left.
+    pub fn uses(&self, address: Address) -> Uses {
+        let uses = self.find(address).map_or(Uses::NONE, |used| used.uses);
+        if self.keyboards > 1 {
+            uses.without(Use::Keyboard)
+        } else {
+            uses
+        }
+    }
+
+    /// The name of the file system or the network interface that a function is used for.
+    pub fn name(&self, address: Address) -> Option<&Excerpt> {
+        self.find(address).map(|used| &used.name)
+    }
+
+    /// Whether a function is not given away.
+    pub fn forbids(&self, address: Address) -> bool {
+        self.uses(address).meets(self.forbidden)
+    }
+
+    fn find(&self, address: Address) -> Option<&Used> {
+        self.list.iter().find(|used| used.address == address)
+    }
+
+    /// Notes that a function is given away: its keyboards are left no more. They do not count as
+    /// the last ones if there are others.
+    pub fn give(&mut self, address: Address) {
+        let with_keyboard =
+            |used: &&mut Used| used.address == address && used.uses.has(Use::Keyboard);
+        if self.keyboards > 1
+            && let Some(used) = self.list.iter_mut().find(with_keyboard)
+        {
+            used.uses = used.uses.without(Use::Keyboard);
+            self.keyboards -= 1;
+        }
+    }
+}
+
+impl Default for Usage {
+    fn default() -> Usage {
+        Usage::new()
+    }
+}
+
+/// The last PCI function on the way that a link in `/sys` goes, or a path there: the one that
+/// drives what is at its end.
+///
+/// Only what is spelled as the kernel spells addresses: other buses have names that are much like
+/// them (`0003:0079:0011.0001` is a gamepad). And only what Xen can name: behind a VMD that is the
+/// VMD itself.
+fn function_in(path: &[u8]) -> Option<Address> {
+    let spelled = |folder: &[u8]| {
+        let address = Address::parse(folder).ok()?;
+        let is_it = address.is_known_to_xen() && address.text().bytes() == folder;
+        is_it.then_some(address)
+    };
+    split(path, b'/').filter_map(spelled).last()
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text.as_bytes()).expect(text)
+    }
+
+    #[test]
+    fn finds_the_function_that_drives_the_end_of_a_path() {
+        for (path, function) in [
+            (
+                "../devices/pci0000:00/0000:00:1f.2/ata1/block/sda",
+                Some("0000:00:1f.2"),
+            ),
+            (
+                "../devices/pci0000:00/0000:00:1c.0/0000:03:00.0/nvme/nvme0",
+                Some("0000:03:00.0"),
+            ),
+            (
+                "pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/nvme",
+                Some("0000:00:0e.0"),
+            ),
+            (
+                "/devices/0000:00:14.0/usb1/0003:0079:0011.0001",
+                Some("0000:00:14.0"),
+            ),
+            ("../../devices/virtual/block/dm-0", None),
+            ("00:1f.2", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                function_in(path.as_bytes()),
+                function.map(address),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn counts_a_keyboard_only_as_the_last_one() {
+        let (one, other) = (address("00:14.0"), address("00:1a.0"));
+        // Too large for the stack of a test.
+        static USAGE: Mutex<Usage> = Mutex::new(Usage::new());
+        let mut usage = USAGE.lock().expect("one test");
+        usage.add(one, Use::Keyboard, b"");
+        assert!(usage.uses(one).has(Use::Keyboard));
+        usage.add(other, Use::Keyboard, b"");
+        usage.add(other, Use::Keyboard, b"");
+        assert!(usage.uses(one).is_empty() && usage.uses(other).is_empty());
+        usage.give(one);
+        assert!(usage.uses(one).is_empty() && usage.uses(other).has(Use::Keyboard));
+        usage.give(other);
+        assert!(
+            usage.uses(other).has(Use::Keyboard),
+            "the last one stays in use"
+        );
+    }
+
+    #[test]
+    fn knows_every_use_by_a_bit_of_its_own() {
+        let mut all = Uses::NONE;
+        for one in Use::ALL {
+            assert!(!all.has(one), "{one:?}");
+            all = all.with(one);
+            assert!(all.has(one) && !all.without(one).has(one));
+        }
+        assert_eq!(all, Uses::ALL);
+    }
+}

@@ -1,0 +1,28 @@
+//! The machine as the library sees it: five narrow traits, and the few types that cross them.
+//!
+//! Everything that pciseize knows or does goes through them. The program implements them with
+//! system calls (`src/machine/`), the tests with a model of the kernel. The calls keep no state
+//! between them (no open files, no positions), so that a model needs none either.
+//!
+//! A signature names the narrowest trait that serves: `H: Files` says that a function runs nothing
+//! and starts nothing.
+
+mod console;
+mod errno;
+mod files;
+pub mod lines;
+mod programs;
+mod workers;
+mod xen;
+
+pub use console::{Console, Level, Terminal};
+pub use errno::Errno;
+pub use files::{Files, PATH_SIZE, Path};
+pub use programs::{Compression, Programs, run_modprobe};
+pub use workers::{LATE, TASKS, Task, Turn, Workers};
+pub use xen::Xen;
+
+/// A whole machine: for what begins a command, and tells it to its end.
+pub trait Host: Files + Programs + Workers + Xen + Console {}
+
+impl<H: Files + Programs + Workers + Xen + Console> Host for H {}

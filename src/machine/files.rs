@@ -1,0 +1,159 @@
+//! Files and folders, relative to `/` or to the folder of `--root`.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::{
+    errno::Errno as Number,
+    fcntl::{AT_FDCWD, OFlag, openat, renameat},
+    sys::{
+        stat::{Mode, mkdirat},
+        uio::pread,
+    },
+    unistd::{self, UnlinkatFlags, unlinkat},
+};
+use pciseize::{
+    host::{Errno, Files, Path},
+    text::first_part,
+};
+
+use super::{
+    Machine,
+    path::Buffer,
+    syscall::{self, own},
+};
+
+impl Machine {
+    /// Opens a file without waiting for anything: a fifo in the place of a configuration has no
+    /// content, and that is all.
+    ///
+    /// Not with `O_CLOEXEC`: nothing is executed while one of these is open.
+    pub fn open(&self, path: Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+        let mut buffer = Buffer::new();
+        let path = self.base.spell(path, &mut buffer)?;
+        openat(
+            AT_FDCWD,
+            path,
+            flags | OFlag::O_NONBLOCK,
+            Mode::from_bits_retain(0o644),
+        )
+        .map_err(own)
+    }
+}
+
+/// Writes everything into an open file.
+pub fn write_all(file: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let written = unistd::write(file, bytes).map_err(own)?;
+        bytes = bytes.get(written..).unwrap_or_default();
+        if written == 0 {
+            return Err(Errno::EIO);
+        }
+    }
+    Ok(())
+}
+
+impl Files for Machine {
+    fn read<'b>(
+        &mut self,
+        path: Path,
+        offset: u64,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Errno> {
+        let file = self.open(path, OFlag::O_RDONLY)?;
+        // Once: every file that is read here gives all it has, up to the end of the buffer.
+        let length = pread(&file, buffer, offset as i64).map_err(own)?;
+        Ok(buffer.get(..length).unwrap_or_default())
+    }
+
+    fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
+        // An attribute ignores the truncation. A plain file below `--root` then holds what was
+        // written, and nothing of its old content.
+        let file = self.open(path, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
+        // sysfs takes a value in one piece. Less than all of it is a failure.
+        let written = unistd::write(&file, bytes).map_err(own)?;
+        if written == bytes.len() {
+            Ok(())
+        } else {
+            Err(Errno::EIO)
+        }
+    }
+
+    fn read_link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        let mut name = Buffer::new();
+        let length = syscall::read_link(self.base.spell(path, &mut name)?, buffer)?;
+        if length < buffer.len() {
+            Ok(buffer.get(..length).unwrap_or_default())
+        } else {
+            Err(Errno::ENAMETOOLONG)
+        }
+    }
+
+    fn list(&mut self, path: Path, visit: &mut dyn FnMut(&mut Self, &[u8])) -> Result<(), Errno> {
+        let folder = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let mut entries = [0; ENTRIES_SIZE];
+        loop {
+            let length = syscall::read_entries(&folder, &mut entries)?;
+            let mut rest = entries.get(..length).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            while let Some(Entry { name, after }) = Entry::first_of(rest) {
+                if name != b"." && name != b".." {
+                    visit(self, name);
+                }
+                rest = after;
+            }
+        }
+    }
+
+    fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
+        let mut buffer = Buffer::new();
+        let path = self.base.spell(path, &mut buffer)?;
+        match mkdirat(AT_FDCWD, path, Mode::from_bits_retain(0o755)) {
+            Ok(()) | Err(Number::EEXIST) => Ok(()),
+            Err(errno) => Err(own(errno)),
+        }
+    }
+
+    fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
+        let file = self.open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?;
+        write_all(file.as_fd(), bytes)
+    }
+
+    fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
+        let (mut old, mut new) = (Buffer::new(), Buffer::new());
+        let (old, new) = (
+            self.base.spell(from, &mut old)?,
+            self.base.spell(to, &mut new)?,
+        );
+        renameat(AT_FDCWD, old, AT_FDCWD, new).map_err(own)
+    }
+
+    fn remove(&mut self, path: Path) -> Result<(), Errno> {
+        let mut buffer = Buffer::new();
+        let path = self.base.spell(path, &mut buffer)?;
+        unlinkat(AT_FDCWD, path, UnlinkatFlags::NoRemoveDir).map_err(own)
+    }
+}
+
+/// Bytes of folder entries that are read at once.
+const ENTRIES_SIZE: usize = 4096;
+
+/// An entry of a folder, and what follows it.
+struct Entry<'e> {
+    name: &'e [u8],
+    after: &'e [u8],
+}
+
+impl Entry<'_> {
+    /// Reads the first `struct linux_dirent64` (`include/linux/dirent.h`): inode and offset take 16
+    /// bytes, then come the length of the entry in 2, its type in 1, and its name with a NUL.
+    fn first_of(entries: &[u8]) -> Option<Entry<'_>> {
+        let length = u16::from_ne_bytes(*entries.get(16..)?.first_chunk()?);
+        let (entry, after) = entries.split_at_checked(length.into())?;
+        Some(Entry {
+            name: first_part(entry.get(19..)?, 0),
+            after,
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! The real machine: the library's traits by system calls.
+//!
+//! The only room with `unsafe`. It decides nothing.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `start.rs` | the C `main`, the command line and the environment |
+//! | `section.rs`, `memory.rs` | the embedded configuration, the memory of a command |
+//! | `files.rs` | files and folders |
+//! | `programs.rs` | modules and programs |
+//! | `workers.rs` | tasks side by side, and the board that they share |
+//! | `xen.rs` | xenstore, and Xen's own command line |
+//! | `console.rs` | messages, results, the terminal |
+//! | `syscall.rs` | what nix cannot do without heap or panic, one typed safe function for each |
+
+mod console;
+mod files;
+mod memory;
+mod path;
+mod programs;
+mod section;
+mod start;
+mod syscall;
+mod workers;
+mod xen;
+
+pub use console::Colours;
+pub use memory::take as take_memory;
+pub use section::embedded;
+pub use start::Arguments;
+
+use core::ffi::CStr;
+
+use console::Log;
+use nix::{fcntl::OFlag, unistd};
+use path::Base;
+use pciseize::{
+    host::{Console, Errno, Level},
+    report::Stage,
+    say,
+    text::Escaped,
+};
+use workers::Board;
+
+/// The machine that the program runs on.
+pub struct Machine {
+    base: Base,
+    log: Log,
+    board: Board,
+    colours: Colours,
+}
+
+impl Machine {
+    /// The machine as it is, with messages going to standard error.
+    pub fn new(colours: Colours) -> Machine {
+        syscall::ignore_broken_pipes();
+        Machine {
+            base: Base::Root,
+            log: Log::Stderr,
+            board: Board::new(),
+            colours,
+        }
+    }
+
+    /// Puts a folder in front of every path, for `--root`.
+    ///
+    /// # Errors
+    /// Why the folder cannot be entered. This was said already.
+    pub fn enter_root(&mut self, root: &CStr) -> Result<(), Errno> {
+        if let Err(errno) = unistd::chdir(root) {
+            let errno = syscall::own(errno);
+            say!(
+                self,
+                Level::Error,
+                "--root {}: {}",
+                Escaped(root.to_bytes()),
+                errno
+            );
+            return Err(errno);
+        }
+        self.base = Base::WorkingFolder;
+        Ok(())
+    }
+
+    /// Finds out whether this is an initramfs. There messages go to the kernel log from now on.
+    ///
+    /// The kernel unpacks an initramfs into a tmpfs or a ramfs (`init/do_mounts.c`,
+    /// `init_rootfs`). A host that stays in its initramfs for good has such a root too.
+    pub fn find_stage(&mut self) -> Stage {
+        let root = self.open(b"/", OFlag::O_RDONLY | OFlag::O_DIRECTORY);
+        if !root.is_ok_and(|root| syscall::is_on_ram(&root)) {
+            return Stage::Host;
+        }
+        self.log = Log::Kernel;
+        Stage::Initramfs
+    }
+}

@@ -1,0 +1,230 @@
+//! System calls that nix cannot make without a heap or a panic path, one typed safe function each.
+//!
+//! "Tripwire" is what the linker script `static.ld` says when such a path gets into the program.
+
+use core::{
+    ffi::{CStr, c_char, c_int},
+    mem::MaybeUninit,
+    num::NonZeroUsize,
+    sync::atomic::AtomicU32,
+};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::{
+    errno::Errno as Number,
+    libc,
+    sys::{
+        mman::{MapFlags, ProtFlags, mmap_anonymous},
+        signal::{SigHandler, Signal, signal},
+        statfs::{FsType, TMPFS_MAGIC},
+    },
+    unistd::{ForkResult, Pid},
+};
+use pciseize::host::Errno;
+
+/// The library's errno. nix knows errnos by name only and turns others into 0; of those the C
+/// library still has the number.
+pub fn own(errno: Number) -> Errno {
+    Errno(if errno == Number::UnknownErrno {
+        Number::last_raw()
+    } else {
+        errno as i32
+    })
+}
+
+/// Standard output.
+pub fn stdout() -> BorrowedFd<'static> {
+    const STDOUT: BorrowedFd = {
+        // SAFETY: the number is not -1. Where nobody opened it, each call on it fails with EBADF.
+        unsafe { BorrowedFd::borrow_raw(libc::STDOUT_FILENO) }
+    };
+    STDOUT
+}
+
+/// Standard error.
+pub fn stderr() -> BorrowedFd<'static> {
+    const STDERR: BorrowedFd = {
+        // SAFETY: as for standard output.
+        unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }
+    };
+    STDERR
+}
+
+/// Has a write into a pipe that nobody reads fail instead of ending the program: whoever reads the
+/// messages may go away, and that must not end a seizure.
+pub fn ignore_broken_pipes() {
+    // SAFETY: an ignored signal runs no code.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
+}
+
+/// Whether an open file is on a tmpfs or a ramfs.
+///
+/// Not `nix::sys::statfs::fstatfs`: on a glibc target that calls `fstatfs64`, which musl has no
+/// longer since 1.2.4.
+pub fn is_on_ram(file: &impl AsFd) -> bool {
+    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+    let mut about = MaybeUninit::<libc::statfs>::uninit();
+    let file = file.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes one `struct statfs`, for which `about` has room.
+    let status = unsafe { libc::syscall(libc::SYS_fstatfs, file, about.as_mut_ptr()) };
+    if status != 0 {
+        return false;
+    }
+    // SAFETY: the call succeeded, so the kernel has written all of it.
+    let about = unsafe { about.assume_init() };
+    matches!(FsType(about.f_type), TMPFS_MAGIC | RAMFS_MAGIC)
+}
+
+/// Reads the target of a symbolic link, as `readlinkat(2)`; gives back its length. A target that
+/// fills the whole buffer may be cut.
+///
+/// Not `nix::fcntl::readlinkat`: it returns an `OsString`.
+pub fn read_link(path: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (place, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: `path` ends in NUL, and the kernel writes at most `size` bytes to `place`.
+    let length = unsafe { libc::readlinkat(libc::AT_FDCWD, path.as_ptr(), place, size) };
+    Number::result(length)
+        .map(|length| length as usize)
+        .map_err(own)
+}
+
+/// Reads entries of an open folder, as `getdents64(2)`; gives back how many bytes. 0: no more.
+///
+/// Not `nix::dir::Dir`: it allocates.
+pub fn read_entries(folder: &impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (folder, place, size) = (
+        folder.as_fd().as_raw_fd(),
+        buffer.as_mut_ptr(),
+        buffer.len(),
+    );
+    // SAFETY: the kernel writes at most `size` bytes to `place`.
+    let length = unsafe { libc::syscall(libc::SYS_getdents64, folder, place, size) };
+    Number::result(length)
+        .map(|length| length as usize)
+        .map_err(own)
+}
+
+/// Starts a process that is a copy of this one. No signal tells of its end: nobody listens, and a
+/// wait would be interrupted by it.
+///
+/// Not `nix::unistd::fork`: musl's `fork` takes the locks of its allocator, and so links part of
+/// it.
+pub fn fork() -> Result<ForkResult, Errno> {
+    // SAFETY: without CLONE_VM the copy has memory and a stack of its own, and this process has one
+    // thread only.
+    let child = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    match Number::result(child).map_err(own)? {
+        0 => Ok(ForkResult::Child),
+        child => Ok(ForkResult::Parent {
+            child: Pid::from_raw(child as i32),
+        }),
+    }
+}
+
+/// Ends this process at once.
+pub fn exit(status: c_int) -> ! {
+    // SAFETY: nothing runs afterwards.
+    unsafe { libc::_exit(status) }
+}
+
+/// Replaces this process by a program, without an environment. Comes back only if that fails.
+///
+/// Not `nix::unistd::execve`: it collects the words in a `Vec`.
+pub fn execute(program: &CStr, words: [Option<&CStr>; 3]) {
+    const END: *const c_char = core::ptr::null();
+    let [one, two, three] = words.map(|word| word.map_or(END, CStr::as_ptr));
+    let (words, environment) = ([one, two, three, END], [END]);
+    // SAFETY: `program` and the words end in NUL, the list of words in a null pointer, and the
+    // environment is such a null pointer alone. All of it lives until the call returns.
+    unsafe { libc::execve(program.as_ptr(), words.as_ptr(), environment.as_ptr()) };
+}
+
+/// Waits for the end of a child; gives back its status as `waitpid(2)` tells it, 0 for success.
+///
+/// Not `nix::sys::wait::waitpid`: it panics on a status that it does not know.
+pub fn wait_for(child: Pid) -> Result<c_int, Errno> {
+    let mut status = 0;
+    // `__WALL`: without it the kernel passes over children whose end no signal tells.
+    // SAFETY: the kernel writes the status, for which there is room.
+    let waited = unsafe { libc::waitpid(child.as_raw(), &raw mut status, libc::__WALL) };
+    Number::result(waited).map(|_| status).map_err(own)
+}
+
+/// Lays memory over `place` that is shared with every process started from now on. `place` begins
+/// and ends with a page.
+pub fn share_memory<T: Sync>(place: &'static T) -> Result<(), Errno> {
+    let address = NonZeroUsize::new((&raw const *place).expose_provenance());
+    let size = NonZeroUsize::new(size_of::<T>()).ok_or(Errno::EINVAL)?;
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
+    // SAFETY: only `place` is replaced, by memory of the same size that is all zeros, as `place` is
+    // before anything is posted on it. It consists of atomics, which others may change.
+    unsafe { mmap_anonymous(address, size, protection, flags) }
+        .map(|_| ())
+        .map_err(own)
+}
+
+/// How a wait has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// Somebody woke it, or there was nothing to wait for.
+    Woken,
+    /// The time is over.
+    TimedOut,
+}
+
+/// Waits while `word` is 0, at most so many seconds (`futex(2)`, FUTEX_WAIT). nix has no futex.
+pub fn wait_while_zero(word: &AtomicU32, seconds: u32) -> Waited {
+    let limit = libc::timespec {
+        tv_sec: seconds.into(),
+        tv_nsec: 0,
+    };
+    let (place, limit) = (word.as_ptr(), &raw const limit);
+    // SAFETY: the kernel reads `word` and the time, both of which outlive the call.
+    let waited = unsafe { libc::syscall(libc::SYS_futex, place, libc::FUTEX_WAIT, 0, limit) };
+    let is_over = Number::result(waited) == Err(Number::ETIMEDOUT);
+    if is_over {
+        Waited::TimedOut
+    } else {
+        Waited::Woken
+    }
+}
+
+/// Wakes everyone who waits for `word` (`futex(2)`, FUTEX_WAKE). nix has no futex.
+pub fn wake_all(word: &AtomicU32) {
+    // SAFETY: the kernel uses the address of `word` only as a key.
+    let _ = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+}
+
+/// Columns of the terminal that is standard output, if it is one (`struct winsize`).
+pub fn terminal_columns() -> Option<u16> {
+    nix::ioctl_read_bad!(window_size, libc::TIOCGWINSZ, libc::winsize);
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the kernel writes one `struct winsize`.
+    let asked = unsafe { window_size(libc::STDOUT_FILENO, &raw mut size) };
+    asked.ok().map(|_| size.ws_col)
+}
+
+/// Bytes of Xen's command line (`xen/include/public/version.h`, `xen_commandline_t`).
+pub const XEN_CMDLINE_SIZE: usize = 1024;
+
+/// Asks Xen for its command line through `/dev/xen/privcmd`: hypercall `__HYPERVISOR_xen_version`
+/// with `XENVER_commandline`. The text ends in a NUL.
+pub fn xen_command_line(privcmd: &impl AsFd) -> Result<[u8; XEN_CMDLINE_SIZE], Errno> {
+    const XEN_VERSION: u64 = 17;
+    const XENVER_COMMANDLINE: u64 = 9;
+    // `IOCTL_PRIVCMD_HYPERCALL` with `struct privcmd_hypercall` (`include/uapi/xen/privcmd.h`).
+    nix::ioctl_write_ptr_bad!(hypercall, 0x30_5000, [u64; 6]);
+    // Xen writes into the page, and does not wait for a page that is not there yet: so touch it.
+    let mut text = [1_u8; XEN_CMDLINE_SIZE];
+    let place = text.as_mut_ptr().expose_provenance() as u64;
+    let call = [XEN_VERSION, XENVER_COMMANDLINE, place, 0, 0, 0];
+    // SAFETY: the kernel reads `call`, and Xen writes at most `XEN_CMDLINE_SIZE` bytes into `text`.
+    unsafe { hypercall(privcmd.as_fd().as_raw_fd(), &raw const call) }.map_err(own)?;
+    Ok(text)
+}

@@ -1,0 +1,89 @@
+//! xenstore through `/dev/xen/xenbus`, and Xen's command line through `/dev/xen/privcmd`.
+
+use std::os::fd::AsFd;
+
+use nix::{
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, poll},
+    unistd,
+};
+use pciseize::{
+    host::{Errno, Files, Path, Xen},
+    text::{Line, first_part},
+};
+
+use super::{
+    Machine, files,
+    path::{Base, Buffer},
+    syscall::{self, own},
+    workers::timeout,
+};
+
+/// The message that asks xenstore for the value at a path (`enum xsd_sockmsg_type`).
+const XS_READ: u32 = 2;
+
+/// Bytes of `struct xsd_sockmsg`: type, request, transaction, and the size of what follows
+/// (`xen/include/public/io/xs_wire.h`).
+const HEADER_SIZE: usize = 16;
+
+/// Most bytes of a value.
+const VALUE_SIZE: usize = 256;
+
+/// How long xenstore is waited for, in milliseconds: nobody may be there to answer.
+const PATIENCE: i64 = 2000;
+
+impl Xen for Machine {
+    fn read_xenstore<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        if self.base == Base::WorkingFolder {
+            // Below `--root` a folder of files stands for xenstore.
+            return self.read(path, 0, buffer);
+        }
+        // Opened without waiting, so that a read comes back at once where nobody answers.
+        let file = self.open(b"/dev/xen/xenbus", OFlag::O_RDWR)?;
+        let (mut name, mut message) = (Buffer::new(), Line::new());
+        let name = name.spell(path)?.to_bytes_with_nul();
+        for number in [XS_READ, 0, 0, name.len() as u32] {
+            message.push(&number.to_ne_bytes());
+        }
+        message.push(name);
+        files::write_all(file.as_fd(), message.bytes())?;
+        let mut waited = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut waited, timeout(PATIENCE)).map_err(own)? == 0 {
+            return Err(Errno::ETIMEDOUT);
+        }
+        let mut answer = [0; HEADER_SIZE + VALUE_SIZE];
+        let length = unistd::read(&file, &mut answer).map_err(own)?;
+        let answer = answer
+            .get(..length)
+            .and_then(|answer| answer.split_at_checked(HEADER_SIZE));
+        let (header, text) = answer.ok_or(Errno::EIO)?;
+        if header.first_chunk() == Some(&XS_READ.to_ne_bytes()) {
+            return copy(text, buffer);
+        }
+        // Any other type is an error, whose name follows. Mostly the path does not exist.
+        Err(if text.starts_with(b"ENOENT") {
+            Errno::ENOENT
+        } else {
+            Errno::EIO
+        })
+    }
+
+    fn read_xen_cmdline<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        if self.base == Base::WorkingFolder {
+            return self.read(b"/dev/xen/cmdline", 0, buffer);
+        }
+        let privcmd = self.open(b"/dev/xen/privcmd", OFlag::O_RDWR)?;
+        let text = syscall::xen_command_line(&privcmd)?;
+        copy(first_part(&text, 0), buffer)
+    }
+}
+
+/// Copies a text into the caller's buffer.
+fn copy<'b>(text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let copied = buffer.get_mut(..text.len()).ok_or(Errno::ENAMETOOLONG)?;
+    copied
+        .iter_mut()
+        .zip(text)
+        .for_each(|(to, from)| *to = *from);
+    Ok(copied)
+}

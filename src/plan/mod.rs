@@ -1,0 +1,135 @@
+//! The plan: request and bus together make a decision for each function that is asked for.
+//!
+//! | file | |
+//! | --- | --- |
+//! | this one | the walk over the bus, and what of it goes into the plan |
+//! | [`decide`](mod@decide) | what is to be done with one function |
+//! | [`absent`] | the items that mean no function |
+//! | [`behind`] | what is behind refused bridges |
+//! | [`warnings`] | what a plan warns of |
+
+pub mod absent;
+pub mod behind;
+pub mod decide;
+pub mod warnings;
+
+use crate::{
+    device::{Device, Devices, Step, order::sort},
+    facts::usage::Usage,
+    host::{Errno, Files},
+    pci::{Address, bus},
+    request::{By, Candidate, Fault, Mistake, Origin, Request},
+};
+use decide::{Decision, decide};
+
+/// Which functions a plan has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Those that an item asks for.
+    Requested,
+    /// All of the machine.
+    Whole,
+}
+
+/// Walks the bus once and decides on every function.
+///
+/// `found` is called with each function of the plan for which there is room, as soon as it is
+/// known: for one that is to be taken this is the moment of the hold. In the end the devices are in
+/// order, and those items are among them that mean no function.
+pub fn make<H: Files>(
+    host: &mut H,
+    request: &mut Request,
+    usage: &mut Usage,
+    devices: &mut Devices,
+    extent: Extent,
+    found: &mut dyn FnMut(&mut H, &mut Device),
+) {
+    let wants_place = request.asks_by(By::Path);
+    let walked = bus::walk(host, &mut |host, address| {
+        let identity = bus::identity(host, address);
+        let place = if wants_place {
+            bus::place(host, address)
+        } else {
+            None
+        };
+        let candidate = Candidate {
+            address,
+            identity: identity.ok(),
+            place: place.as_ref(),
+        };
+        usage.look_at(host, address, candidate.identity);
+        let decision = decide(request, usage, &candidate)
+            .filter(|decision| extent == Extent::Whole || decision.wish.item.is_some());
+        if decision.is_none()
+            && let Err(errno) = identity
+        {
+            note_unreadable(request, address, errno);
+        }
+        let unasked = (extent == Extent::Whole).then_some(Decision::UNASKED);
+        if let Some(Decision { action, wish }) = decision.or(unasked) {
+            let mut device = Device::new(address, wish, action);
+            device.function.identity = identity.ok();
+            device.function.place = place;
+            device.note(Step::Identify, identity.map(drop));
+            if !devices.is_full() {
+                found(host, &mut device);
+            }
+            add(request, devices, device);
+        }
+    });
+    absent::add_absent(request, devices, walked);
+    sort(devices);
+}
+
+/// Decides on every function, and reads which driver has it. Nothing is touched.
+pub fn survey<H: Files>(
+    host: &mut H,
+    request: &mut Request,
+    usage: &mut Usage,
+    devices: &mut Devices,
+    extent: Extent,
+) {
+    make(
+        host,
+        request,
+        usage,
+        devices,
+        extent,
+        &mut |host, device| {
+            device.note_driver(bus::driver(host, device.address()));
+        },
+    );
+}
+
+/// Looks for the way to every device whose way is not known yet.
+pub fn locate<'d, H: Files>(host: &mut H, devices: impl Iterator<Item = &'d mut Device>) {
+    for device in devices.filter(|device| device.function.is_there) {
+        if device.function.place.is_none() {
+            device.function.place = bus::place(host, device.address());
+        }
+    }
+}
+
+/// Notes that nobody can tell whether an item means a function, since it cannot be read.
+fn note_unreadable(request: &mut Request, address: Address, errno: Errno) {
+    let may_mean = |by| matches!(by, By::Identity | By::Class);
+    let mut items = request.items.iter();
+    if let Some(item) = items.find(|item| !item.is_keep && may_mean(item.selector.by())) {
+        note(request, item.origin, address, Fault::Unreadable(errno));
+    }
+}
+
+/// Notes a problem with a function.
+fn note(request: &mut Request, origin: Origin, address: Address, fault: Fault) {
+    request.note_problem(origin, address.text().bytes(), fault);
+}
+
+/// Adds a device. One too many is a problem, and is told.
+fn add(request: &mut Request, devices: &mut Devices, device: Device) {
+    if let Err(device) = devices.push(device)
+        && let Some(item) = device.item(request)
+    {
+        let fault = Fault::Is(Mistake::TooManyDevices);
+        note(request, item.origin, device.address(), fault);
+    }
+}

@@ -1,0 +1,187 @@
+//! The way back: a device is taken from pciback and offered to dom0's drivers.
+//!
+//! The override goes first: as long as it names pciback, or no driver at all, no driver of dom0
+//! takes the device. Then its address leaves pciback's list, or pciback would take it again at
+//! once. That the driver has it in the end is read from its link.
+
+use crate::{
+    device::{Device, Devices, Failure, Guest, Step},
+    host::{Errno, Files, Host, Programs, Task, Turn, Workers, run_modprobe},
+    pci::{Address, bus, identity::MODALIAS_SIZE},
+    pciback, put,
+    text::Line,
+};
+
+/// How long a step may take, in seconds: an unbind resets the device.
+const TIMEOUT: u32 = 30;
+
+/// How far the release of a device has come, as it is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nobody has begun.
+    Idle,
+    /// This step is being done.
+    In(Step),
+    /// This step failed, and the others were not done.
+    Failed(Failure),
+    /// It came to its end.
+    Done,
+}
+
+/// The number of [`Progress::Done`]: not that of a step.
+const DONE: u32 = 0x80;
+
+impl Progress {
+    /// The number to post: a step in 8 bits, and above them the failure.
+    fn to_bits(self) -> u32 {
+        match self {
+            Progress::Idle => 0,
+            Progress::In(step) => step.to_bits(),
+            Progress::Failed(failure) => Failure::to_bits(Some(failure)),
+            Progress::Done => DONE,
+        }
+    }
+
+    /// What was posted.
+    fn from_bits(bits: u32) -> Progress {
+        if bits == DONE {
+            return Progress::Done;
+        }
+        if let Some(failure) = Failure::from_bits(bits) {
+            return Progress::Failed(failure);
+        }
+        Step::from_bits(bits).map_or(Progress::Idle, Progress::In)
+    }
+}
+
+/// Releases the devices that are due, each in a process of its own, and reads who has them then.
+pub fn release_due<H: Host>(host: &mut H, devices: &mut Devices) {
+    // A release waits for nobody.
+    host.signal(1);
+    let may_be_released = |device: &Device| device.work.is_due && device.state.guest == Guest::None;
+    let mut due = devices
+        .iter()
+        .enumerate()
+        .filter(|(_, device)| may_be_released(device));
+    host.side_by_side(&mut || Some(due.next()?.0), TIMEOUT, &|host, task| {
+        if let Some(device) = devices.get(task) {
+            release(host, device, task);
+        }
+        Turn::Done
+    });
+    let due = devices
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, device)| device.work.is_due);
+    for (task, device) in due {
+        device.work.failure = match Progress::from_bits(host.posted(task)) {
+            Progress::Idle | Progress::Done => None,
+            Progress::Failed(failure) => Some(failure),
+            Progress::In(step) => {
+                // A process that comes back after this has nothing more to do: by then a guest may
+                // have the device.
+                host.post(task, Progress::Done.to_bits());
+                Some(Failure {
+                    step,
+                    errno: Errno::STUCK,
+                })
+            }
+        };
+        device.note_driver(bus::driver(host, device.address()));
+    }
+}
+
+/// Whether a driver of dom0 has the device.
+pub fn is_with_dom0(device: &Device) -> bool {
+    !device.state.driver.is_empty() && !device.is_with_pciback()
+}
+
+/// Releases one device, and posts how far that has come.
+fn release<H: Files + Programs + Workers>(host: &mut H, device: &Device, task: Task) {
+    let address = device.address();
+    if is_with_dom0(device) {
+        // An override may be left that would keep the next driver away.
+        if pciback::has_our_override(host, address) == Ok(true) {
+            let _ = pciback::set_override(host, address, "\n");
+        }
+        return;
+    }
+    if device.is_with_pciback() {
+        end_quarantine(host, address, task);
+        if Progress::from_bits(host.posted(task)) == Progress::Done {
+            return;
+        }
+    }
+    let has_it = bus::has_driver(host, address, pciback::NAME.as_bytes());
+    for step in [Step::Clear, Step::Unlist, Step::Unbind, Step::Offer] {
+        if step == Step::Unbind && !has_it {
+            continue;
+        }
+        host.post(task, Progress::In(step).to_bits());
+        match (step, do_step(host, address, step)) {
+            // It was not on the list, or there is no pciback.
+            (Step::Unlist, Err(Errno::ENOENT)) | (_, Ok(())) => {}
+            (_, Err(errno)) => {
+                let failure = Failure { step, errno };
+                return host.post(task, Progress::Failed(failure).to_bits());
+            }
+        }
+    }
+    load_driver(host, address);
+    host.post(task, Progress::Done.to_bits());
+}
+
+/// Asks xl to take a device out of quarantine. It refuses where there is nothing to do.
+///
+/// Xen keeps a device that a guest has had with a domain that is none (`libxl_pci.c`,
+/// `pciback_dev_unassign`). Only xl can end that; otherwise dom0's driver has the device, and the
+/// device cannot reach memory.
+fn end_quarantine<H: Programs + Workers>(host: &mut H, address: Address, task: Task) {
+    host.post(task, Progress::In(Step::Unquarantine).to_bits());
+    let _ = host.run(
+        b"/usr/sbin/xl",
+        &[b"pci-assignable-remove", address.text().bytes()],
+    );
+}
+
+/// Does a step that is one write.
+fn do_step<H: Files>(host: &mut H, address: Address, step: Step) -> Result<(), Errno> {
+    let mut path = Line::new();
+    match step {
+        Step::Unlist => put!(&mut path, "{}/remove_slot", pciback::FOLDER),
+        Step::Unbind => put!(&mut path, "{}/unbind", pciback::FOLDER),
+        Step::Offer => put!(&mut path, "/sys/bus/pci/drivers_probe"),
+        _ => return pciback::set_override(host, address, "\n"),
+    }
+    host.write(path.bytes(), address.text().bytes())
+}
+
+/// Has modprobe load the driver of a device that none took: pciback was there first, and the driver
+/// may never have been loaded.
+fn load_driver<H: Files + Programs>(host: &mut H, address: Address) {
+    if !bus::has_driver(host, address, b"") {
+        return;
+    }
+    let mut buffer = [0; MODALIAS_SIZE];
+    if let Ok(modalias) = host.read(&bus::attribute(address, "/modalias"), 0, &mut buffer) {
+        run_modprobe(host, modalias.trim_ascii_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_from_its_bits() {
+        for step in Step::ALL {
+            let failed = Progress::Failed(Failure {
+                step,
+                errno: Errno::EIO,
+            });
+            for progress in [Progress::In(step), failed, Progress::Idle, Progress::Done] {
+                assert_eq!(Progress::from_bits(progress.to_bits()), progress);
+            }
+        }
+    }
+}

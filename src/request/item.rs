@@ -1,0 +1,88 @@
+//! An item, and where it stands.
+
+use ufmt::{Formatter, uDisplay, uWrite};
+
+use super::syntax::selector::Selector;
+use crate::show;
+
+/// Where an item stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Which of the request's sources.
+    pub source: SourceId,
+    /// The line, from 1. 0: the source as a whole.
+    pub line: u32,
+    /// The column in bytes, from 1. 0: the line as a whole.
+    pub column: u32,
+}
+
+impl Origin {
+    /// A source as a whole.
+    pub const fn whole(source: SourceId) -> Origin {
+        Origin {
+            source,
+            line: 0,
+            column: 0,
+        }
+    }
+}
+
+/// A source: see [`Request::source`](super::Request::source).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceId(pub(super) u8);
+
+/// What an item asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Seize the functions.
+    Seize,
+    /// Never seize them, whatever else asks for them: `!`.
+    Keep,
+}
+
+/// What somebody asks for.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Which functions.
+    pub selector: Selector,
+    /// Whether they are kept: [`Intent::Keep`].
+    pub is_keep: bool,
+    /// Where the item stands.
+    pub origin: Origin,
+    /// Whether the item has matched a function so far.
+    pub has_matched: bool,
+    /// Whether the item has passed over a bridge so far.
+    pub has_passed_over: bool,
+}
+
+impl Item {
+    pub(super) fn new(selector: Selector, intent: Intent, origin: Origin) -> Item {
+        let is_keep = intent == Intent::Keep;
+        Item {
+            selector,
+            is_keep,
+            origin,
+            has_matched: false,
+            has_passed_over: false,
+        }
+    }
+
+    /// Whether the item means functions of some kind, not one place.
+    pub fn is_broad(&self) -> bool {
+        !self.selector.is_one_place()
+    }
+}
+
+impl uDisplay for Item {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        show!(
+            f,
+            "{}{}",
+            if self.is_keep { "!" } else { "" },
+            self.selector
+        )
+    }
+}
+
+/// An item: its place in [`Request::items`](super::Request::items).
+pub type ItemId = u16;

@@ -1,0 +1,265 @@
+//! The kernel's command line, and what dracut keeps besides it.
+//!
+//! | parameter | means |
+//! | --- | --- |
+//! | `pciseize.hide=`, `xen-pciback.hide=`, `pciback.hide=` | a list of items |
+//! | `pciseize.off`, `.strict`, `.debug`, `.force`, `.timeout=` | the switches |
+//! | `xen-pciback.passthrough`, `.permissive`; the same with `pciback` | for the module |
+//! | `rd.qubes.hide_pci=`, `rd.qubes.dom0_usb=` | a list of items, of keeps, as Qubes writes them |
+//! | `rd.qubes.hide_all_usb` | `class:0c03` |
+//!
+//! Parameters that select another driver (`vfio-pci.ids=`, `pci-stub.ids=`) are not read.
+
+use super::{
+    folder,
+    list::{Passage, Spelling, add_items},
+};
+use crate::{
+    host::{Errno, Files, Path},
+    request::{
+        Fault, Intent, Mistake, Origin, Request, Selector, SourceId,
+        syntax::{
+            parameter::{Parameter, Parameters, is_same_name, is_space},
+            setting::Setting,
+            value::parse_truth,
+        },
+    },
+    text::last_part,
+};
+
+/// Where the kernel shows its command line.
+pub const FILE: &str = "/proc/cmdline";
+
+/// The name of a command line that `plan` is given instead.
+pub const OPTION: &str = "--cmdline";
+
+/// Where dracut keeps more of it: in `*.conf` of a folder, then in a file. See dracut.cmdline(7).
+const DRACUT_FOLDER: &str = "/etc/cmdline.d";
+const DRACUT_FILE: &[u8] = b"/etc/cmdline";
+
+/// Most bytes of a command line. The kernel's own limit is 2,048 on x86, more only with a boot
+/// configuration.
+pub const CMDLINE_SIZE: usize = 8192;
+
+/// A buffer for a command line. A last byte that is read means that the line goes on.
+type Buffer = [u8; CMDLINE_SIZE + 1];
+
+/// What a parameter means.
+#[derive(Clone, Copy)]
+enum Meaning<'t> {
+    Items(Spelling),
+    AllUsb,
+    Module,
+    /// The switch of this name.
+    Switch(&'t [u8]),
+}
+
+/// The parameters, but for the switches.
+const PARAMETERS: [(&str, Meaning<'static>); 10] = [
+    ("pciseize.hide", Meaning::Items(Spelling::Plain)),
+    ("xen_pciback.hide", Meaning::Items(Spelling::Plain)),
+    ("pciback.hide", Meaning::Items(Spelling::Plain)),
+    ("rd.qubes.hide_pci", Meaning::Items(Spelling::Qubes)),
+    ("rd.qubes.dom0_usb", Meaning::Items(Spelling::QubesKeeps)),
+    ("rd.qubes.hide_all_usb", Meaning::AllUsb),
+    ("xen_pciback.passthrough", Meaning::Module),
+    ("xen_pciback.permissive", Meaning::Module),
+    ("pciback.passthrough", Meaning::Module),
+    ("pciback.permissive", Meaning::Module),
+];
+
+/// Reads the kernel's command line.
+pub(in crate::request) fn read_kernel<H: Files>(
+    request: &mut Request,
+    host: &mut H,
+    source: SourceId,
+) {
+    let mut buffer: Buffer = [0; CMDLINE_SIZE + 1];
+    let line = host.read(FILE.as_bytes(), 0, &mut buffer);
+    apply_read(request, source, line);
+}
+
+/// Reads what dracut keeps besides the kernel's line.
+pub(in crate::request) fn read_dracut<H: Files>(request: &mut Request, host: &mut H) {
+    folder::each(request, host, DRACUT_FOLDER, &mut read_file);
+    read_file(request, host, DRACUT_FILE);
+}
+
+/// Reads a file that has a command line. A file that is not there is no source.
+fn read_file<H: Files>(request: &mut Request, host: &mut H, path: Path) {
+    let mut buffer: Buffer = [0; CMDLINE_SIZE + 1];
+    let line = host.read(path, 0, &mut buffer);
+    if line == Err(Errno::ENOENT) {
+        return;
+    }
+    if let Some(source) = request.add_source(path) {
+        apply_read(request, source, line);
+    }
+}
+
+fn apply_read(request: &mut Request, source: SourceId, line: Result<&[u8], Errno>) {
+    match line {
+        Ok(line) => apply(request, source, line),
+        Err(errno) => request.note_source_problem(source, Fault::Unreadable(errno)),
+    }
+}
+
+/// Applies the parameters of a command line that are for pciseize.
+pub fn apply(request: &mut Request, source: SourceId, line: &[u8]) {
+    let mut text = line;
+    if line.len() > CMDLINE_SIZE {
+        request.note_source_problem(source, Fault::Is(Mistake::LongCmdline));
+        // The last parameter may be cut, and half a list is another list.
+        let whole = line
+            .iter()
+            .rposition(|&byte| is_space(byte))
+            .unwrap_or_default();
+        text = line.get(..whole).unwrap_or_default();
+    }
+    let passage = Passage {
+        text,
+        origin: Origin {
+            source,
+            line: 1,
+            column: 1,
+        },
+    };
+    for parameter in Parameters::new(text) {
+        if let Some(meaning) = meaning(parameter.name) {
+            apply_parameter(request, &passage, &parameter, meaning);
+        }
+    }
+}
+
+/// What a parameter of this name means, if it is for pciseize.
+fn meaning(name: &[u8]) -> Option<Meaning<'_>> {
+    let mut known = PARAMETERS.iter();
+    match known.find(|(known, _)| is_same_name(known.as_bytes(), name)) {
+        Some(&(_, meaning)) => Some(meaning),
+        None => name.strip_prefix(b"pciseize.").map(Meaning::Switch),
+    }
+}
+
+fn apply_parameter(
+    request: &mut Request,
+    passage: &Passage,
+    parameter: &Parameter,
+    meaning: Meaning,
+) {
+    let origin = passage.origin_of(parameter.name_at);
+    let value = parameter.value_text();
+    match meaning {
+        Meaning::Items(spelling) => add_items(request, passage, parameter, spelling),
+        Meaning::AllUsb => match parse_truth(value) {
+            Ok(true) => {
+                let usb = Selector::parse(b"class:0c03");
+                request.add_selector(origin, parameter.name, Intent::Seize, usb);
+            }
+            Ok(false) => {}
+            Err(fault) => request.note_problem(origin, parameter.text, fault),
+        },
+        Meaning::Module => {
+            request.add_parameter(origin, last_part(parameter.name, b'.'), value);
+        }
+        Meaning::Switch(name) => {
+            request.set(origin, parameter.text, Setting::parse(name, value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{boxed::Box, string::String, vec::Vec};
+
+    use super::*;
+    use crate::{put, text::Line};
+
+    fn read(line: &[u8]) -> Box<Request> {
+        let mut request = Box::new(Request::new());
+        let source = request.add_source(FILE.as_bytes()).expect("room for it");
+        apply(&mut request, source, line);
+        request
+    }
+
+    fn items(request: &Request) -> Vec<String> {
+        let shown = |item: &crate::request::Item| {
+            let mut line = Line::new();
+            put!(&mut line, "{}", item);
+            String::from_utf8_lossy(line.bytes()).into_owned()
+        };
+        request.items.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn takes_what_is_meant_for_it() {
+        for (line, expected) in [
+            ("quiet root=/dev/sda1 vfio-pci.ids=10de:1b80", [].as_slice()),
+            ("pciseize.hide=03:00.0", &["0000:03:00.0"]),
+            (
+                "xen-pciback.hide=(3:0.0)(4:0.*)",
+                &["0000:03:00.0", "0000:04:00.*"],
+            ),
+            (
+                "xen_pciback.hide=3:0.0 pciback.hide=4:0.0",
+                &["0000:03:00.0", "0000:04:00.0"],
+            ),
+            ("rd.qubes.hide_pci=00_1c.0-00_00.0", &["0000:00:1c.0/00.0"]),
+            ("rd.qubes.dom0_usb=04:00.4", &["!0000:04:00.4"]),
+            ("rd.qubes.hide_all_usb", &["class:0c03"]),
+            ("rd.qubes.hide_all_usb=0", &[]),
+            ("quiet -- pciseize.hide=03:00.0", &[]),
+        ] {
+            let request = read(line.as_bytes());
+            assert_eq!(items(&request), expected, "{line}");
+            assert!(request.problems.is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn sets_switches_and_hands_parameters_on() {
+        let request = read(
+            b"pciseize.strict pciseize.timeout=5 xen-pciback.passthrough=1 pciback.permissive",
+        );
+        assert!(request.switches.strict && request.switches.timeout == Some(5));
+        assert_eq!(
+            request.module_parameters.as_slice(),
+            b"passthrough=1 permissive"
+        );
+        assert!(request.problems.is_empty());
+    }
+
+    #[test]
+    fn reports_what_it_cannot_read() {
+        for (line, fault) in [
+            ("pciseize.nonsense=1", Fault::Is(Mistake::UnknownName)),
+            ("pciseize.strict=perhaps", Fault::Is(Mistake::NoTruth)),
+            ("pciseize.hide=", Fault::Is(Mistake::NoItem)),
+            ("rd.qubes.hide_all_usb=perhaps", Fault::Is(Mistake::NoTruth)),
+            (
+                "xen-pciback.passthrough=\"a b\"",
+                Fault::Is(Mistake::BadParameter),
+            ),
+        ] {
+            let request = read(line.as_bytes());
+            let faults: Vec<_> = request
+                .problems
+                .iter()
+                .map(|problem| problem.fault)
+                .collect();
+            assert_eq!(faults, [fault], "{line}");
+        }
+    }
+
+    #[test]
+    fn drops_the_parameter_that_is_cut() {
+        let mut line = Vec::from(b"pciseize.hide=03:00.0 ".as_slice());
+        line.resize(CMDLINE_SIZE - 17, b'x');
+        line.extend_from_slice(b" pciseize.hide=04:00.0,05:00.0");
+        line.truncate(CMDLINE_SIZE + 1);
+        let request = read(&line);
+        assert_eq!(items(&request), ["0000:03:00.0"]);
+        assert_eq!(request.problems.count(), 1);
+        assert!(request.lacks_keep);
+    }
+}

@@ -1,0 +1,92 @@
+//! The configuration files: `/etc/xen/pciback.conf`, then `/etc/xen/pciback.conf.d/*.conf` in byte
+//! order.
+//!
+//! Each line is one entry: see [`Entry`]. The file of the original init script, one long address a
+//! line, works unchanged.
+
+use super::folder;
+use crate::{
+    host::lines::{self, FILE_SIZE, TextLine},
+    host::{Errno, Files, Path},
+    request::{
+        Fault, Mistake, Origin, Request, SourceId,
+        syntax::{
+            entry::{Content, Entry},
+            setting::Setting,
+        },
+    },
+};
+
+/// The configuration file.
+pub const FILE: &str = "/etc/xen/pciback.conf";
+
+/// The folder of its drop-ins.
+pub const DROP_INS: &str = "/etc/xen/pciback.conf.d";
+
+/// What becomes of a file that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It asks for nothing.
+    Allowed,
+    /// It is a problem.
+    Problem,
+}
+
+/// Reads the file and its drop-ins. None of them has to be there.
+pub(in crate::request) fn read_all<H: Files>(request: &mut Request, host: &mut H) {
+    read(request, host, FILE.as_bytes(), Missing::Allowed);
+    folder::each(request, host, DROP_INS, &mut |request, host, path| {
+        read(request, host, path, Missing::Problem);
+    });
+}
+
+/// Reads one file.
+pub fn read<H: Files>(request: &mut Request, host: &mut H, path: Path, missing: Missing) {
+    let Some(source) = request.add_source(path) else {
+        return;
+    };
+    let result = lines::each(host, path, FILE_SIZE, &mut |_, line| {
+        let TextLine {
+            number,
+            text,
+            is_whole,
+        } = line;
+        if number == 1 {
+            request.digest.add(path);
+        }
+        request.digest.add(text);
+        if is_whole {
+            apply_line(request, source, number, text);
+        } else {
+            let origin = Origin {
+                source,
+                line: number,
+                column: 0,
+            };
+            request.note_problem(origin, text, Fault::Is(Mistake::LongLine));
+        }
+    });
+    match result {
+        Ok(()) => {}
+        Err(Errno::ENOENT) if missing == Missing::Allowed => {}
+        Err(errno) => request.note_source_problem(source, Fault::Unreadable(errno)),
+    }
+}
+
+/// Applies one line.
+pub fn apply_line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
+    let Some(entry) = Entry::parse(line) else {
+        return;
+    };
+    let origin = Origin {
+        source,
+        line: number,
+        column: entry.at as u32 + 1,
+    };
+    match entry.content {
+        Content::Item => request.add_item(origin, entry.text),
+        Content::Setting { name, value } => {
+            request.set(origin, entry.text, Setting::parse(name, Some(value)));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What the image knows to be needed to boot: `/etc/xen/pciback.boot`, one selector a line.
+//!
+//! The hooks write the file when an image is made (`pciseize list --boot`): the controllers beneath
+//! `/`, `/usr`, `/boot` and swap, each by what it is and where. So a slip in the configuration does
+//! not cost the boot, and another machine that boots the image may seize everything.
+
+use crate::{
+    host::lines::{self, FILE_SIZE},
+    host::{Errno, Files},
+    request::{Fault, Intent, Origin, Request, Selector, syntax::entry::Entry},
+};
+
+/// The file.
+pub const FILE: &str = "/etc/xen/pciback.boot";
+
+/// Reads the file. Its items are the first of the request: see [`Request::guards`].
+pub(in crate::request) fn read<H: Files>(request: &mut Request, host: &mut H) {
+    if host.read(FILE.as_bytes(), 0, &mut [0]) == Err(Errno::ENOENT) {
+        return;
+    }
+    let Some(source) = request.add_source(FILE.as_bytes()) else {
+        return;
+    };
+    let result = lines::each(host, FILE.as_bytes(), FILE_SIZE, &mut |_, line| {
+        if let Some(entry) = Entry::parse(line.text) {
+            let origin = Origin {
+                source,
+                line: line.number,
+                column: entry.at as u32 + 1,
+            };
+            let selector = Selector::parse(entry.text);
+            request.add_selector(origin, entry.text, Intent::Seize, selector);
+        }
+    });
+    if let Err(errno) = result {
+        request.note_source_problem(source, Fault::Unreadable(errno));
+    }
+    request.close_guards();
+}

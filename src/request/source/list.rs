@@ -1,0 +1,198 @@
+//! A list of items in a parameter of the kernel's, or of the module's.
+//!
+//! ```text
+//! list = { separator } item { separator { separator } item } { separator }
+//! separator = "(" | ")" | "," | blank
+//! ```
+//!
+//! The kernel writes `(03:00.0)(04:00.*)`. People also write `(03:00.0),(04:00.0)`,
+//! `(03:00.0,04:00.0)` and blanks between; to the kernel's module each of those hides nothing. Here
+//! all are lists. A `!` may be separated from the item that it keeps.
+
+use crate::{
+    request::{
+        Fault, Intent, Mistake, Origin, Request, Selector,
+        syntax::{
+            parameter::{Parameter, is_space},
+            qubes,
+        },
+    },
+    text::{last_part, pieces},
+};
+
+/// A text, and where in its source it begins.
+pub(super) struct Passage<'t> {
+    pub text: &'t [u8],
+    pub origin: Origin,
+}
+
+impl Passage<'_> {
+    /// Where the byte at `at` stands, in lines and columns.
+    pub fn origin_of(&self, at: usize) -> Origin {
+        let before = self.text.get(..at).unwrap_or_default();
+        let lines = before.iter().filter(|&&byte| byte == b'\n').count();
+        Origin {
+            source: self.origin.source,
+            line: self.origin.line + lines as u32,
+            column: last_part(before, b'\n').len() as u32 + 1,
+        }
+    }
+}
+
+/// How the items of a list are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// As everywhere.
+    Plain,
+    /// As Qubes writes them.
+    Qubes,
+    /// As Qubes writes them. Each is a keep, without a `!`.
+    QubesKeeps,
+}
+
+/// Adds the items of a list. An empty list is a problem.
+pub(super) fn add_items(
+    request: &mut Request,
+    passage: &Passage,
+    parameter: &Parameter,
+    spelling: Spelling,
+) {
+    let value_at = parameter.value.map_or(0, |value| value.at);
+    let mut is_empty = true;
+    // After a `!` that a separator parts from its item.
+    let mut keeps_next = false;
+    for piece in pieces(parameter.value_text().unwrap_or_default(), is_separator) {
+        let text = piece.text;
+        if text == b"!" {
+            keeps_next = true;
+            continue;
+        }
+        is_empty = false;
+        let origin = passage.origin_of(value_at + piece.at);
+        match spelling {
+            Spelling::Plain if core::mem::take(&mut keeps_next) => {
+                request.add_selector(origin, text, Intent::Keep, Selector::parse(text));
+            }
+            Spelling::Plain => request.add_item(origin, text),
+            Spelling::Qubes => {
+                request.add_selector(origin, text, Intent::Seize, qubes::parse(text));
+            }
+            Spelling::QubesKeeps => {
+                request.add_selector(origin, text, Intent::Keep, qubes::parse(text));
+            }
+        }
+    }
+    if is_empty || keeps_next {
+        request.lacks_keep |= keeps_next || spelling == Spelling::QubesKeeps;
+        let origin = passage.origin_of(parameter.name_at);
+        request.note_problem(origin, parameter.text, Fault::Is(Mistake::NoItem));
+    }
+}
+
+fn is_separator(byte: u8) -> bool {
+    is_space(byte) || matches!(byte, b'(' | b')' | b',')
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{boxed::Box, string::String, vec::Vec};
+
+    use super::*;
+    use crate::{put, request::syntax::parameter::Parameters, text::Line};
+
+    fn read(line: &str, spelling: Spelling) -> (Vec<String>, u32, bool) {
+        let mut request = Box::new(Request::new());
+        let source = request.add_source(b"test").expect("room for it");
+        let origin = Origin {
+            source,
+            line: 1,
+            column: 1,
+        };
+        let passage = Passage {
+            text: line.as_bytes(),
+            origin,
+        };
+        for parameter in Parameters::new(passage.text) {
+            add_items(&mut request, &passage, &parameter, spelling);
+        }
+        let shown = |item: &crate::request::Item| {
+            let mut line = Line::new();
+            put!(&mut line, "{} {}", item.origin.column, item);
+            String::from_utf8_lossy(line.bytes()).into_owned()
+        };
+        let items = request.items.iter().map(shown).collect();
+        (items, request.problems.count(), request.lacks_keep)
+    }
+
+    #[test]
+    fn reads_a_list() {
+        use Spelling::*;
+        for (line, spelling, items, problems, lacks_keep) in [
+            ("h=03:00.0", Plain, ["3 0000:03:00.0"].as_slice(), 0, false),
+            (
+                "h=(3:0.0)(!4:0.0)",
+                Plain,
+                &["4 0000:03:00.0", "11 !0000:04:00.0"],
+                0,
+                false,
+            ),
+            (
+                "h=\"! (3:0.0), 4:0.0\"",
+                Plain,
+                &["7 !0000:03:00.0", "15 0000:04:00.0"],
+                0,
+                false,
+            ),
+            ("h=()", Plain, &[], 1, false),
+            ("h", Plain, &[], 1, false),
+            ("h=(!)", Plain, &[], 1, true),
+            ("h=3:0.0,!", Plain, &["3 0000:03:00.0"], 1, true),
+            ("h=nonsense", Plain, &[], 1, false),
+            (
+                "h=00_1c.0-00_00.0",
+                Qubes,
+                &["3 0000:00:1c.0/00.0"],
+                0,
+                false,
+            ),
+            ("h=00_1c.0-00_00.0", Plain, &[], 1, false),
+            ("h=03:00.0", QubesKeeps, &["3 !0000:03:00.0"], 0, false),
+            ("h", QubesKeeps, &[], 1, true),
+        ] {
+            let (found, count, lacks) = read(line, spelling);
+            assert_eq!(
+                (found.as_slice(), count, lacks),
+                (&owned(items)[..], problems, lacks_keep)
+            );
+        }
+    }
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.into()).collect()
+    }
+
+    #[test]
+    fn places_bytes_in_lines() {
+        let source = Request::new().module_parameters_at.source;
+        let origin = Origin {
+            source,
+            line: 7,
+            column: 1,
+        };
+        let passage = Passage {
+            text: b"ab\ncd",
+            origin,
+        };
+        for (at, line, column) in [(0, 7, 1), (1, 7, 2), (3, 8, 1), (4, 8, 2)] {
+            assert_eq!(
+                passage.origin_of(at),
+                Origin {
+                    source,
+                    line,
+                    column
+                }
+            );
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What can be wrong with what is asked for.
+//!
+//! One type for parsers and readers, so that one list holds all that was found. `problem.rs` of the
+//! request puts the faults into words.
+
+use crate::{host::Errno, pci::address};
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An address, or a step of a path, cannot be read.
+    Address(address::Fault),
+    /// A source cannot be read.
+    Unreadable(Errno),
+    /// Anything else.
+    Is(Mistake),
+}
+
+/// What is wrong, for faults without a further value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// An item does not have the form of a selector.
+    NoSelector,
+    /// An identity has neither a vendor nor a place.
+    OpenVendor,
+    /// A class has no such name or code.
+    NoClass,
+    /// A path has more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
+    DeepPath,
+    /// A setting has an unknown name, or the line belongs to another configuration.
+    UnknownName,
+    /// A keep matches no function. This is a notice: everything is as asked.
+    KeepsNothing,
+    /// The module refused its parameters.
+    RefusedParameters,
+    /// A list of items is empty.
+    NoItem,
+    /// A value is neither a yes nor a no.
+    NoTruth,
+    /// A value is no number of seconds in range.
+    NoSeconds,
+    /// A parameter cannot be handed to the module.
+    BadParameter,
+    /// A line is longer than [`LINE_SIZE`](crate::host::lines::LINE_SIZE).
+    LongLine,
+    /// A line of `modprobe.d` ends in `\`.
+    Continued,
+    /// A file is longer than [`FILE_SIZE`](crate::host::lines::FILE_SIZE).
+    LongFile,
+    /// A command line is longer than `CMDLINE_SIZE`.
+    LongCmdline,
+    /// The embedded configuration has another size, or no end mark at its end.
+    Section,
+    /// A text does not fit into the embedded configuration.
+    LongSection,
+    /// There are more items than a request holds.
+    TooManyItems,
+    /// There are more sources than a request holds.
+    TooManySources,
+    /// There are more functions than a run holds.
+    TooManyDevices,
+}
+
+impl Fault {
+    /// Whether an item cannot be read, so that the text may mean something else.
+    pub const fn is_of_item(self) -> bool {
+        match self {
+            Fault::Address(_) => true,
+            Fault::Unreadable(_) => false,
+            Fault::Is(mistake) => matches!(
+                mistake,
+                Mistake::NoSelector
+                    | Mistake::OpenVendor
+                    | Mistake::NoClass
+                    | Mistake::DeepPath
+                    | Mistake::UnknownName
+            ),
+        }
+    }
+}
+
+impl From<address::Fault> for Fault {
+    fn from(fault: address::Fault) -> Fault {
+        Fault::Address(fault)
+    }
+}

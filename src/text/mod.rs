@@ -1,0 +1,20 @@
+//! Text: how values are shown, and how the little that comes as text is cut and read.
+//!
+//! | file | |
+//! | --- | --- |
+//! | `line` | [`Line`], the one writer of the program, and the macros that write into it |
+//! | `escaping` | bytes from anywhere, shown so that a line stays one line |
+//! | `words` | words and numbers |
+//! | `parts` | a text cut at separators |
+
+mod escaping;
+mod line;
+mod parts;
+mod words;
+
+pub use escaping::{EXCERPT_SIZE, Escaped, Excerpt};
+pub use line::{LINE_SIZE, Line};
+pub use parts::{
+    Parts, Piece, Pieces, first_part, last_part, next_piece, pieces, split, split_once,
+};
+pub use words::{find_word, is_word, number};

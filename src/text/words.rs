@@ -1,0 +1,85 @@
+//! Words and numbers.
+
+/// Whether a word is one of ours, in upper or lower case. `<[u8]>::eq_ignore_ascii_case` of core
+/// would link a panic.
+pub fn is_word(word: &[u8], own: &[u8]) -> bool {
+    let mut pairs = word.iter().zip(own);
+    word.len() == own.len() && pairs.all(|(one, other)| one.eq_ignore_ascii_case(other))
+}
+
+/// What a word stands for in a table, in upper or lower case.
+///
+/// ```
+/// use pciseize::text::find_word;
+///
+/// let table = [("yes", true), ("no", false)];
+/// assert_eq!(find_word(&table, b"YES"), Some(true));
+/// assert_eq!(find_word(&table, b"maybe"), None);
+/// ```
+pub fn find_word<T: Copy>(table: &[(&str, T)], word: &[u8]) -> Option<T> {
+    table
+        .iter()
+        .find(|(own, _)| is_word(word, own.as_bytes()))
+        .map(|&(_, meaning)| meaning)
+}
+
+/// Reads a whole number: only digits of `radix` (10 or 16), in upper or lower case, at least one.
+/// `None` for anything else, and for a number that 32 bits do not hold.
+///
+/// ```
+/// use pciseize::text::number;
+///
+/// assert_eq!(number(b"10De", 16), Some(0x10de));
+/// assert_eq!(number(b"+1", 10), None);
+/// ```
+pub fn number(digits: &[u8], radix: u32) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0, |value: u32, &digit| {
+        // With a radix that is not constant, `to_digit` links a panic.
+        let digit = (digit as char)
+            .to_digit(16)
+            .filter(|&digit| digit < radix)?;
+        value.checked_mul(radix)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_numbers() {
+        for (digits, radix, expected) in [
+            ("0", 10, Some(0)),
+            ("4294967295", 10, Some(u32::MAX)),
+            ("4294967296", 10, None),
+            ("10De", 16, Some(0x10de)),
+            ("ffffffff", 16, Some(u32::MAX)),
+            ("100000000", 16, None),
+            ("0000000001", 16, Some(1)),
+            ("", 10, None),
+            ("1 ", 10, None),
+            ("-1", 10, None),
+            ("+1", 10, None),
+            ("a", 10, None),
+            ("g", 16, None),
+        ] {
+            assert_eq!(number(digits.as_bytes(), radix), expected, "{digits}");
+        }
+    }
+
+    #[test]
+    fn knows_its_words_in_any_case() {
+        for (word, own, expected) in [
+            ("usb", "usb", true),
+            ("UsB", "usb", true),
+            ("us", "usb", false),
+            ("usbb", "usb", false),
+            ("", "usb", false),
+        ] {
+            assert_eq!(is_word(word.as_bytes(), own.as_bytes()), expected, "{word}");
+        }
+    }
+}
