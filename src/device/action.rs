@@ -59,3 +59,29 @@ impl uDisplay for Action {
         show!(f, "{}", self.word())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::testing::shown;
+
+    #[test]
+    fn has_the_word_of_the_contract() {
+        for (action, word, is_as_asked) in [
+            (Action::Seize, "seize", true),
+            (Action::Keep(7), "keep", true),
+            (Action::RefuseBridge, "refuse", false),
+            (Action::RefuseDomain, "refuse", false),
+            (Action::RefuseBoot, "refuse", false),
+            (Action::RefuseInUse, "refuse", false),
+            (Action::Mismatch, "mismatch", false),
+            (Action::Absent, "absent", false),
+            (Action::Expect, "absent", false),
+            (Action::Leave, "leave", false),
+            (Action::Unasked, "unasked", true),
+        ] {
+            assert_eq!(shown(action), word, "{action:?}");
+            assert_eq!(action.is_as_asked(), is_as_asked, "{action:?}");
+        }
+    }
+}

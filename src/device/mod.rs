@@ -216,3 +216,100 @@ impl Device {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        host::testing::boxed,
+        request::source::embedded::{read, section},
+    };
+
+    fn address(text: &str) -> Address {
+        Address::parse(text.as_bytes()).expect(text)
+    }
+
+    fn name(text: &str) -> DriverName {
+        DriverName::from_slice(text.as_bytes()).expect(text)
+    }
+
+    fn wanted_by(item: ItemId) -> Device {
+        let wish = Wish {
+            item: Some(item),
+            is_by_address: true,
+        };
+        Device::new(address("03:00.0"), wish, Action::Seize)
+    }
+
+    #[test]
+    fn was_taken_from_the_driver_that_the_first_run_met() {
+        let first = |origin| {
+            Some(FirstRun {
+                outcome: Some(Outcome::Seized),
+                origin: name(origin),
+            })
+        };
+        for (first_run, previous, stuck_in, origin) in [
+            (None, "e1000e", None, "e1000e"),
+            (None, "", None, ""),
+            (None, "e1000e", Some(Step::Unbind), ""),
+            (None, "e1000e", Some(Step::Bind), "e1000e"),
+            (first("igb"), "", None, "igb"),
+            (first("igb"), "e1000e", None, "igb"),
+            (first(""), "e1000e", None, "e1000e"),
+        ] {
+            let mut device = wanted_by(0);
+            device.first_run = first_run;
+            device.work.previous_driver = name(previous);
+            device.work.stuck_in = stuck_in;
+            assert_eq!(device.origin().as_slice(), origin.as_bytes(), "{device:?}");
+        }
+    }
+
+    #[test]
+    fn has_an_address_where_it_is_there_or_its_item_is_one() {
+        let mut request = boxed(Request::new);
+        let items = section(b"04:00.0\nclass:usb\n").expect("room");
+        read(&mut request, b"test", &items);
+        for (item, is_there, expected) in [
+            (0, true, Some("03:00.0")),
+            (0, false, Some("04:00.0")),
+            (1, true, Some("03:00.0")),
+            (1, false, None),
+            (2, false, None),
+        ] {
+            let mut device = wanted_by(item);
+            device.function.is_there = is_there;
+            let known = device.known_address(&request);
+            assert_eq!(known, expected.map(address), "{item} {is_there}");
+        }
+    }
+
+    #[test]
+    fn keeps_the_first_failure() {
+        let mut device = wanted_by(0);
+        device.note(Step::Hold, Ok(()));
+        assert_eq!(device.work.failure, None);
+        device.note(Step::Hold, Err(Errno::EIO));
+        device.note_driver(Err(Errno::EACCES));
+        let first = Failure {
+            step: Step::Hold,
+            errno: Errno::EIO,
+        };
+        assert_eq!(device.work.failure, Some(first));
+    }
+
+    #[test]
+    fn has_no_driver_that_cannot_be_read() {
+        let mut device = wanted_by(0);
+        device.note_driver(Ok(name("pciback")));
+        assert!(device.is_with_pciback());
+        device.note_driver(Err(Errno::EACCES));
+        assert!(!device.is_with_pciback() && device.state.driver.is_empty());
+        let failure = Failure {
+            step: Step::Driver,
+            errno: Errno::EACCES,
+        };
+        assert_eq!(device.work.failure, Some(failure));
+    }
+}

@@ -78,3 +78,32 @@ impl uDisplay for Outcome {
         show!(f, "{}", self.word())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use crate::host::testing::shown;
+
+    #[test]
+    fn comes_back_from_its_word() {
+        for outcome in Outcome::ALL {
+            assert_eq!(Outcome::from_word(outcome.word().as_bytes()), Some(outcome));
+            assert_eq!(shown(outcome), outcome.word());
+        }
+        for word in ["", "Seized", "seize", "seized "] {
+            assert_eq!(Outcome::from_word(word.as_bytes()), None, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn is_as_asked_where_pciback_has_it_or_an_item_keeps_it() {
+        let as_asked: std::vec::Vec<_> = Outcome::ALL
+            .into_iter()
+            .filter(|outcome| outcome.is_as_asked())
+            .map(Outcome::word)
+            .collect();
+        assert_eq!(as_asked, ["seized", "kept", "assigned"]);
+    }
+}

@@ -12,6 +12,8 @@ mod errno;
 mod files;
 pub mod lines;
 mod programs;
+#[cfg(test)]
+pub(crate) mod testing;
 mod workers;
 mod xen;
 

@@ -74,3 +74,85 @@ pub fn set_override<H: Files>(host: &mut H, address: Address, driver: &str) -> R
         driver.as_bytes(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::format;
+
+    use super::*;
+    use crate::host::testing::Machine;
+
+    const ADDRESS: Address = Address {
+        domain: 0,
+        bus: 3,
+        device: 0,
+        function: 0,
+    };
+
+    #[test]
+    fn is_registered_once_its_module_is_live() {
+        let state = "/sys/module/xen_pciback/initstate";
+        let mut host = Machine::new();
+        assert!(!is_registered(&mut host), "not loaded");
+        host.folder(FOLDER);
+        assert!(is_registered(&mut host), "built in");
+        for (text, is_ready) in [("coming\n", false), ("live\n", true), ("going\n", false)] {
+            host.file(state, text);
+            assert_eq!(is_registered(&mut host), is_ready, "{text}");
+        }
+        host.refuse(&format!("read {state}"), Errno::EIO);
+        assert!(!is_registered(&mut host), "nobody can tell its state");
+    }
+
+    #[test]
+    fn tells_from_a_whole_list_what_is_initialised() {
+        let line = |address: &str| format!("{address}:-:on:msi-enabled\n");
+        let (own, other) = (line("0000:03:00.0"), line("0000:04:00.0"));
+        let page = other.repeat(4000 / other.len() + 1);
+        for (list, expected) in [
+            (format!("{other}{own}"), Some(true)),
+            (other, Some(false)),
+            ("0000:03:00.01:-\n".into(), Some(false)),
+            ("".into(), Some(false)),
+            // A page is full: what is not in it may have been cut off.
+            (page.clone(), None),
+            (format!("{own}{page}"), Some(true)),
+        ] {
+            let mut host = Machine::new();
+            host.file("/sys/bus/pci/drivers/pciback/irq_handlers", &list);
+            assert_eq!(has_initialised(&mut host, ADDRESS), expected, "{list}");
+        }
+        assert_eq!(has_initialised(&mut Machine::new(), ADDRESS), None);
+    }
+
+    #[test]
+    fn knows_its_own_overrides() {
+        let attribute = "/sys/bus/pci/devices/0000:03:00.0/driver_override";
+        for (text, is_ours) in [
+            ("pciback\n", true),
+            ("pciseize\n", true),
+            ("PCIback\n", true),
+            ("vfio-pci\n", false),
+            ("pcibacks\n", false),
+            ("(null)\n", false),
+            ("\n", false),
+        ] {
+            let mut host = Machine::new();
+            host.file(attribute, text);
+            let found = has_our_override(&mut host, ADDRESS);
+            assert_eq!(found, Ok(is_ours), "{text}");
+        }
+        let gone = has_our_override(&mut Machine::new(), ADDRESS);
+        assert_eq!(gone, Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn writes_an_override_into_the_attribute_of_the_device() {
+        let mut host = Machine::new();
+        host.function("pci0000:00/0000:03:00.0", "8086:10d3", "020000");
+        assert_eq!(set_override(&mut host, ADDRESS, HOLD), Ok(()));
+        let attribute = "/sys/bus/pci/devices/0000:03:00.0/driver_override";
+        assert_eq!(host.content(attribute).as_deref(), Some("pciseize"));
+    }
+}
