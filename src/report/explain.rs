@@ -181,3 +181,223 @@ fn add_behind(report: &Report, bridge: Address, line: &mut Line) {
         before = " ";
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::String;
+
+    use super::*;
+    use crate::{
+        cli::Memory,
+        device::{Failure, FirstRun, Step},
+        facts::usage::Uses,
+        host::{
+            Errno,
+            testing::{Machine, text},
+        },
+        report::testing::{add, address, driver, machine_in_use, memory},
+    };
+
+    /// What is said of the first device.
+    fn explained(memory: &Memory, kind: Kind) -> String {
+        let mut line = Line::new();
+        let report = memory.report(kind, true);
+        explain(&report, &memory.devices[0], &mut line);
+        text(line.bytes())
+    }
+
+    #[test]
+    fn says_why_a_device_is_left_alone() {
+        for (action, expected) in [
+            (Action::Seize, ""),
+            (Action::Unasked, ""),
+            (Action::Keep(1), "; kept by !0000:03:00.* at conf:2:1"),
+            (Action::RefuseBridge, "; it is a bridge"),
+            (
+                Action::RefuseDomain,
+                "; its domain is above ffff, which Xen cannot name",
+            ),
+            (
+                Action::RefuseBoot,
+                "; this host boots from it; pciseize.force",
+            ),
+            (Action::RefuseInUse, "; in use by dom0; 'seize --force'"),
+            (Action::Mismatch, "; this is not 10de:1b80@0000:03:00.0"),
+            (Action::Absent, "; no such device"),
+            (
+                Action::Expect,
+                "; no such device; pciback takes whatever appears there",
+            ),
+            (Action::Leave, "; left alone: an item that cannot be read"),
+        ] {
+            let mut memory = memory("10de:1b80@03:00.0\n!03:00.*\n");
+            add(&mut memory, "03:00.0", Some(0), action);
+            for kind in [Kind::Plan, Kind::Status, Kind::Seizure, Kind::List] {
+                let why = explained(&memory, kind);
+                assert!(why.starts_with(expected), "{action:?} {kind:?}: {why}");
+                assert_eq!(
+                    why.is_empty(),
+                    expected.is_empty(),
+                    "{action:?} {kind:?}: {why}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn says_what_an_outcome_means() {
+        for (outcome, driven_by, expected) in [
+            (Outcome::Seized, "pciback", ""),
+            (
+                Outcome::Held,
+                "",
+                "; no driver can take it, but pciback does not have it",
+            ),
+            (
+                Outcome::Unready,
+                "pciback",
+                "; pciback has it, but is not known to have initialised it",
+            ),
+            (
+                Outcome::Exposed,
+                "",
+                "; nothing keeps a driver from taking it",
+            ),
+            (Outcome::Lost, "", "; its driver is not known"),
+            (Outcome::Lost, "e1000e\n", "; driver e1000e\\x0a has it"),
+            (Outcome::Kept, "e1000e", ""),
+            (Outcome::Assigned, "pciback", ""),
+        ] {
+            let mut memory = memory("03:00.0");
+            let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+            device.outcome = outcome;
+            device.state.driver = driver(driven_by);
+            for kind in [Kind::Status, Kind::Seizure] {
+                assert_eq!(explained(&memory, kind), expected, "{outcome:?}");
+            }
+            for kind in [Kind::Plan, Kind::List] {
+                assert_eq!(
+                    explained(&memory, kind),
+                    "",
+                    "{outcome:?} is no part of {kind:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn says_which_guest_has_it() {
+        for (guest, expected) in [
+            (Guest::None, ""),
+            (Guest::Domain(7), "; guest 7 has it"),
+            (
+                Guest::Unknown(Errno::EIO),
+                "; xenstore does not say which guest has it: EIO (5)",
+            ),
+        ] {
+            let mut memory = memory("03:00.0");
+            add(&mut memory, "03:00.0", Some(0), Action::Seize)
+                .state
+                .guest = guest;
+            assert_eq!(explained(&memory, Kind::Seizure), expected);
+        }
+    }
+
+    #[test]
+    fn ends_with_what_failed() {
+        let failure = Failure {
+            step: Step::Bind,
+            errno: Errno::ENODEV,
+        };
+        for (action, expected) in [
+            (Action::Seize, "; binding it to pciback: ENODEV (19)"),
+            // Nobody can say that it is not there.
+            (Action::Absent, "; binding it to pciback: ENODEV (19)"),
+        ] {
+            let mut memory = memory("03:00.0");
+            add(&mut memory, "03:00.0", Some(0), action).work.failure = Some(failure);
+            assert_eq!(explained(&memory, Kind::Plan), expected, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn says_what_a_device_in_use_is_used_for() {
+        let uses = "; it holds /; it carries the default route of eth0";
+        for (action, kind, is_told) in [
+            (Action::RefuseInUse, Kind::Seizure, true),
+            (Action::Seize, Kind::Plan, true),
+            (Action::Seize, Kind::Status, false),
+            (Action::RefuseBridge, Kind::Plan, false),
+        ] {
+            let mut memory = memory("03:00.0");
+            add(&mut memory, "03:00.0", Some(0), action);
+            memory.usage.gather(&mut machine_in_use(), Uses::ALL);
+            let why = explained(&memory, kind);
+            assert_eq!(why.ends_with(uses), is_told, "{action:?} {kind:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn warns_in_a_plan_of_what_is_left_behind() {
+        let mut memory = memory("03:00.0");
+        add(&mut memory, "03:00.0", Some(0), Action::Seize);
+        let others = |all: &[&str], has_more| Others {
+            first: all.iter().map(|text| address(text)).collect(),
+            has_more,
+        };
+        let warnings = warnings::Warnings {
+            virtual_functions: 4,
+            of_card: others(&["03:00.1", "03:00.2"], true),
+            behind_bridge: others(&["03:01.0"], false),
+        };
+        let at = address("03:00.0");
+        memory.warnings.push((at, warnings)).expect("room");
+        let told = "; its virtual functions (4) end with its driver\
+            ; dom0 keeps others of its card: 0000:03:00.1 0000:03:00.2 ...\
+            ; dom0 keeps others behind its PCI bridge: 0000:03:01.0";
+        assert_eq!(explained(&memory, Kind::Plan), told);
+        assert_eq!(explained(&memory, Kind::Seizure), "");
+    }
+
+    #[test]
+    fn names_what_is_behind_a_refused_bridge() {
+        let mut host = Machine::new();
+        let bridge = "pci0000:00/0000:00:1c.0";
+        host.function(bridge, "1b36:000c", "060400");
+        for function in ["0000:03:00.0", "0000:03:00.1"] {
+            host.function(&std::format!("{bridge}/{function}"), "8086:10d3", "020000");
+        }
+        let mut memory = memory("00:1c.0");
+        add(&mut memory, "00:1c.0", Some(0), Action::RefuseBridge);
+        let Memory {
+            behind, devices, ..
+        } = &mut *memory;
+        behind.look(&mut host, devices);
+        let why = explained(&memory, Kind::Plan);
+        assert!(
+            why.ends_with("; behind it: 0000:03:00.0 0000:03:00.1"),
+            "{why}"
+        );
+        memory.devices[0].action = Action::Unasked;
+        assert_eq!(explained(&memory, Kind::Plan), "");
+    }
+
+    #[test]
+    fn compares_a_status_with_the_boot() {
+        for (kind, first, expected) in [
+            (Kind::Status, Outcome::Held, "; at boot: held"),
+            (Kind::Status, Outcome::Seized, ""),
+            (Kind::Seizure, Outcome::Held, ""),
+        ] {
+            let mut memory = memory("03:00.0");
+            let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+            device.outcome = Outcome::Seized;
+            device.first_run = Some(FirstRun {
+                outcome: Some(first),
+                origin: driver(""),
+            });
+            assert_eq!(explained(&memory, kind), expected, "{kind:?} {first:?}");
+        }
+    }
+}

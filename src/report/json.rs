@@ -219,3 +219,255 @@ fn add_value(line: &mut Line, text: Option<impl uDisplay>) {
         None => put!(line, "null"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        cli::Memory,
+        device::{Action, FirstRun, Outcome},
+        host::testing::Machine,
+        pci::Place,
+        pciback::Answer,
+        report::{
+            Image,
+            testing::{add, driver, memory},
+        },
+        request::{Fault, Mistake, Origin, problem::PROBLEMS},
+    };
+
+    /// What a program reads.
+    fn parsed(report: &Report) -> Value {
+        let mut text = Vec::new();
+        let mut out = |bytes: &[u8]| {
+            text.extend_from_slice(bytes);
+            Ok(())
+        };
+        assert_eq!(write(report, &mut out), Ok(()));
+        assert!(text.is_ascii() && text.ends_with(b"\n"));
+        serde_json::from_slice(&text).expect("JSON")
+    }
+
+    /// A memory with a device that is seized, and one that is not there.
+    fn two_devices() -> std::boxed::Box<Memory> {
+        let mut memory = memory("8086:10d3\nclass:usb\nnonsense\n");
+        let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+        let way = b"../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0";
+        device.function.place = Place::from_link(way);
+        device.outcome = Outcome::Seized;
+        device.state.driver = driver("pciback");
+        device.work.previous_driver = driver("e1000e");
+        let absent = add(&mut memory, "ffffffff:ff:1f.7", Some(1), Action::Absent);
+        absent.function.is_there = false;
+        absent.function.identity = None;
+        memory
+    }
+
+    #[test]
+    fn tells_a_plan() {
+        let memory = two_devices();
+        let plan = parsed(&memory.report(Kind::Plan, true));
+        assert_eq!(
+            plan,
+            json!({
+                "schema": 1, "dom0": true, "strict": false, "off": false,
+                "devices": [
+                    {
+                        "address": "0000:03:00.0", "path": "0000:00:1c.0/00.0",
+                        "vendor": "8086", "device": "10d3",
+                        "subvendor": "1af4", "subdevice": "1100", "class": "020000",
+                        "driver": "pciback", "action": "seize",
+                        "selector": "8086:10d3", "source": "conf", "warnings": [],
+                    },
+                    {
+                        "address": null, "path": null, "vendor": null, "device": null,
+                        "subvendor": null, "subdevice": null, "class": null,
+                        "driver": null, "action": "absent",
+                        "selector": "class:0c03", "source": "conf",
+                        "warnings": ["no such device"],
+                    },
+                ],
+                "problems": [{
+                    "source": "conf", "line": 3, "column": 1, "text": "nonsense",
+                    "message": plan["problems"][0]["message"],
+                }],
+                "more_problems": 0,
+            })
+        );
+        let message = plan["problems"][0]["message"].as_str().expect("a text");
+        assert!(message.starts_with("expected an address"), "{message}");
+    }
+
+    #[test]
+    fn tells_a_seizure_as_the_first_run_told_it() {
+        let mut memory = two_devices();
+        let report = Report {
+            stage: Stage::Initramfs,
+            ..memory.report(Kind::Seizure, true)
+        };
+        let first = parsed(&report);
+        let digest = crate::host::testing::shown(memory.request.digest);
+        assert_eq!(first["stage"], "initramfs");
+        assert_eq!(first["config_digest"], digest.as_str());
+        let device = &first["devices"][0];
+        assert_eq!(device["origin"], "e1000e");
+        assert_eq!(
+            (&device["outcome"], &device["latest"]),
+            (&json!("seized"), &json!("seized"))
+        );
+        assert_eq!(first["devices"][1]["origin"], Value::Null);
+
+        memory.devices[0].first_run = Some(FirstRun {
+            outcome: Some(Outcome::Held),
+            origin: driver("igb"),
+        });
+        let report = Report {
+            image: Some(Image {
+                digest: *b"0123456789abcdef",
+            }),
+            ..memory.report(Kind::Seizure, true)
+        };
+        let second = parsed(&report);
+        assert_eq!(second["stage"], "initramfs", "the stage of the first run");
+        assert_eq!(second["config_digest"], "0123456789abcdef");
+        let device = &second["devices"][0];
+        assert_eq!(device["origin"], "igb");
+        assert_eq!(
+            (&device["outcome"], &device["latest"]),
+            (&json!("held"), &json!("seized"))
+        );
+    }
+
+    #[test]
+    fn tells_a_status_beside_the_boot() {
+        let mut memory = two_devices();
+        let status = parsed(&memory.report(Kind::Status, true));
+        assert_eq!(status["image_current"], false);
+        assert_eq!(status["devices"][0]["at_boot"], Value::Null);
+        assert_eq!(status["devices"][0]["outcome"], "seized");
+        memory.devices[0].first_run = Some(FirstRun {
+            outcome: Some(Outcome::Held),
+            origin: driver(""),
+        });
+        let status = parsed(&memory.report(Kind::Status, true));
+        assert_eq!(status["devices"][0]["at_boot"], "held");
+        assert_eq!(status["devices"][0]["origin"], "e1000e");
+        assert_eq!(status["devices"][0]["warnings"], json!(["at boot: held"]));
+    }
+
+    #[test]
+    fn lists_what_is_there_with_its_names() {
+        let mut memory = two_devices();
+        add(&mut memory, "04:00.0", None, Action::Unasked)
+            .function
+            .identity = None;
+        let mut host = Machine::new();
+        host.file(
+            "/usr/share/pci.ids",
+            "8086  Intel \"Corp\"\n\t10d3  82574L\\\n",
+        );
+        let Memory { names, devices, .. } = &mut *memory;
+        names.find(&mut host, devices);
+        let list = parsed(&memory.report(Kind::List, true));
+        let devices = list.as_array().expect("an array");
+        let addresses: Vec<_> = devices.iter().map(|device| &device["address"]).collect();
+        assert_eq!(addresses, ["0000:03:00.0", "0000:04:00.0"]);
+        assert_eq!(list[0]["name"], "Intel \"Corp\" 82574L\\");
+        assert_eq!(list[0]["marks"], json!(["with pciback"]));
+        assert_eq!(list[1]["name"], Value::Null);
+        assert_eq!(list[1]["driver"], Value::Null);
+        assert_eq!(list[1]["marks"], json!([]));
+        assert_eq!(list[0].get("selector"), None);
+    }
+
+    #[test]
+    fn is_empty_where_there_is_nothing() {
+        let memory = memory("");
+        assert_eq!(parsed(&memory.report(Kind::List, true)), json!([]));
+        let plan = parsed(&memory.report(Kind::Plan, false));
+        assert_eq!(
+            (&plan["dom0"], &plan["devices"]),
+            (&json!(false), &json!([]))
+        );
+        assert_eq!(
+            (&plan["problems"], &plan["more_problems"]),
+            (&json!([]), &json!(0))
+        );
+    }
+
+    #[test]
+    fn tells_the_switches() {
+        let memory = memory("strict = yes\noff = yes\n");
+        let plan = parsed(&memory.report(Kind::Plan, true));
+        assert_eq!(
+            (&plan["strict"], &plan["off"]),
+            (&json!(true), &json!(true))
+        );
+    }
+
+    #[test]
+    fn escapes_odd_bytes() {
+        let mut memory = memory("03:00.0");
+        let source = memory.request.add_source(b"a\xff\"b").expect("room");
+        let fault = Fault::Is(Mistake::NoSelector);
+        memory
+            .request
+            .note_problem(Origin::whole(source), b"\x1b[m\\\"", fault);
+        let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+        device.outcome = Outcome::Lost;
+        device.state.driver = driver("\"e\\1000\te\"");
+        let status = parsed(&memory.report(Kind::Status, true));
+        let device = &status["devices"][0];
+        assert_eq!(device["driver"], "\"e\\1000\\x09e\"");
+        let why = "driver \"e\\1000\\x09e\" has it";
+        assert_eq!(device["warnings"], json!([why]));
+        assert_eq!(status["problems"][0]["source"], "a\\xff\"b");
+        assert_eq!(status["problems"][0]["text"], "\\x1b[m\\\"");
+    }
+
+    #[test]
+    fn counts_the_problems_that_have_no_place() {
+        let mut memory = memory("");
+        let source = memory.request.add_source(b"x").expect("room");
+        for _ in 0..PROBLEMS + 2 {
+            let fault = Fault::Is(Mistake::NoSelector);
+            memory
+                .request
+                .note_problem(Origin::whole(source), b"x", fault);
+        }
+        let plan = parsed(&memory.report(Kind::Plan, true));
+        assert_eq!(plan["problems"].as_array().map(Vec::len), Some(PROBLEMS));
+        assert_eq!(plan["more_problems"], 2);
+        let place = (&plan["problems"][0]["line"], &plan["problems"][0]["column"]);
+        assert_eq!(place, (&json!(0), &json!(0)));
+    }
+
+    #[test]
+    fn says_why_what_is_due_has_no_pciback() {
+        let mut memory = two_devices();
+        memory.devices[0].work.is_due = true;
+        let report = Report {
+            pciback: Answer::Refused(Errno::EKEYREJECTED),
+            ..memory.report(Kind::Seizure, true)
+        };
+        let devices = &parsed(&report)["devices"];
+        let why = "loading xen-pciback: EKEYREJECTED (129)";
+        assert_eq!(devices[0]["warnings"], json!([why]));
+        assert_eq!(devices[1]["warnings"], json!(["no such device"]));
+    }
+
+    #[test]
+    fn gives_back_the_error_of_what_takes_the_text() {
+        let memory = two_devices();
+        let report = memory.report(Kind::Plan, true);
+        assert_eq!(
+            write(&report, &mut |_| Err(Errno::ENOSPC)),
+            Err(Errno::ENOSPC)
+        );
+    }
+}

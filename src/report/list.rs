@@ -107,3 +107,201 @@ pub fn boot_item(report: &Report, device: &Device) -> Line {
     put!(&mut line, "\n");
     line
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::String;
+
+    use super::*;
+    use crate::{
+        cli::Memory,
+        facts::usage::Uses,
+        host::testing::{Machine, shown, text},
+        pci::{Identity, Place},
+        report::{
+            Kind,
+            testing::{NIC, add, driver, machine_in_use, memory},
+        },
+        request::{Selector, syntax::entry::Entry},
+    };
+
+    const COLUMN: usize = 20;
+
+    const BRIDGE: Identity = Identity {
+        ids: 0x1b36_000c_0000_0000,
+        class: 0x06_0400,
+    };
+
+    fn place() -> Option<Place> {
+        Place::from_link(b"../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0")
+    }
+
+    /// The row of the first device.
+    fn shown_row(memory: &Memory, columns: u16) -> String {
+        let mut line = Line::new();
+        let terminal = Terminal {
+            columns,
+            has_colours: false,
+        };
+        let report = memory.report(Kind::List, true);
+        add_row(&report, &memory.devices[0], COLUMN, terminal, &mut line);
+        text(line.bytes())
+    }
+
+    /// Gives the first device its names.
+    fn name(memory: &mut Memory) {
+        let ids = "8086  Intel Corporation\n\t10d3  82574L \u{e9}\n";
+        let mut host = Machine::new();
+        host.file("/usr/share/pci.ids", ids);
+        let Memory { names, devices, .. } = memory;
+        names.find(&mut host, devices);
+    }
+
+    #[test]
+    fn shows_a_function_in_columns() {
+        let mut memory = memory("");
+        let device = add(&mut memory, "03:00.0", None, Action::Unasked);
+        device.function.place = place();
+        device.state.driver = driver("e1000e");
+        let front = "0000:00:1c.0/00.0   # 0000:03:00.0 8086:10d3";
+        assert_eq!(
+            shown_row(&memory, 0),
+            std::format!("{front} ethernet  e1000e\n")
+        );
+        name(&mut memory);
+        let named =
+            std::format!("{front} ethernet  e1000e     Intel Corporation 82574L \\xc3\\xa9\n");
+        assert_eq!(shown_row(&memory, 0), named);
+        memory.devices[0].state.driver.clear();
+        memory.devices[0].function.identity = Some(Identity {
+            class: 0xff_0102,
+            ..NIC
+        });
+        let without =
+            std::format!("{front} ff0102    -          Intel Corporation 82574L \\xc3\\xa9\n");
+        assert_eq!(shown_row(&memory, 0), without);
+    }
+
+    #[test]
+    fn shows_what_cannot_be_read_by_its_address() {
+        let mut memory = memory("");
+        add(&mut memory, "03:00.0", None, Action::Unasked)
+            .function
+            .identity = None;
+        let row = shown_row(&memory, 0);
+        assert!(
+            row.starts_with("0000:03:00.0        # 0000:03:00.0 "),
+            "{row}"
+        );
+        assert!(row.ends_with(" -\n"), "{row}");
+    }
+
+    /// A row asks for its function, and for nothing where that is never taken.
+    #[test]
+    fn pastes_back() {
+        for (at, identity, place, meant) in [
+            ("03:00.0", NIC, place(), Some("0000:00:1c.0/00.0")),
+            ("03:00.0", NIC, None, Some("0000:03:00.0")),
+            ("00:1c.0", BRIDGE, None, None),
+            ("10000:e1:00.0", NIC, None, None),
+        ] {
+            let mut memory = memory("");
+            let device = add(&mut memory, at, None, Action::Unasked);
+            device.function.place = place;
+            device.function.identity = Some(identity);
+            device.state.driver = driver("odd\n# driver");
+            name(&mut memory);
+            for columns in [0, 60] {
+                let row = shown_row(&memory, columns);
+                let mut entries = row.lines().filter_map(|line| Entry::parse(line.as_bytes()));
+                let item = entries.next().map(|entry| Selector::parse(entry.text));
+                let item = item.map(|selector| shown(&selector.expect("a selector")));
+                assert_eq!(item.as_deref(), meant, "{row}");
+                assert!(entries.next().is_none(), "{row}");
+            }
+        }
+    }
+
+    #[test]
+    fn wraps_on_a_terminal() {
+        let mut memory = memory("");
+        add(&mut memory, "03:00.0", None, Action::Unasked);
+        name(&mut memory);
+        let row = shown_row(&memory, 78);
+        let lines: std::vec::Vec<&str> = row.lines().collect();
+        assert!(
+            lines.len() > 1 && lines.iter().all(|line| line.len() < 78),
+            "{row}"
+        );
+    }
+
+    #[test]
+    fn marks_who_has_a_function_and_what_for() {
+        let keep = Action::Keep(0);
+        for (identity, driven_by, guest, action, in_use, expected) in [
+            (NIC, "e1000e", Guest::None, Action::Unasked, false, ""),
+            (
+                BRIDGE,
+                "pcieport",
+                Guest::None,
+                Action::Unasked,
+                false,
+                "; bridge",
+            ),
+            (
+                NIC,
+                "pciback",
+                Guest::None,
+                Action::Seize,
+                false,
+                "; with pciback",
+            ),
+            (
+                NIC,
+                "pciback",
+                Guest::Domain(7),
+                Action::Seize,
+                false,
+                "; with guest 7",
+            ),
+            (NIC, "e1000e", Guest::None, keep, false, "; kept"),
+            (
+                NIC,
+                "e1000e",
+                Guest::None,
+                keep,
+                true,
+                "; holds /; carries the default route of eth0; kept",
+            ),
+        ] {
+            let mut memory = memory("!03:00.0");
+            let device = add(&mut memory, "03:00.0", None, action);
+            device.function.identity = Some(identity);
+            device.state.driver = driver(driven_by);
+            device.state.guest = guest;
+            if in_use {
+                memory.usage.gather(&mut machine_in_use(), Uses::NONE);
+            }
+            let mut marks = Line::new();
+            let report = memory.report(Kind::List, true);
+            add_marks(&report, &memory.devices[0], &mut marks);
+            assert_eq!(text(marks.bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn tells_the_image_what_the_host_boots_from() {
+        let mut memory = memory("");
+        let device = add(&mut memory, "03:00.0", None, Action::Unasked);
+        device.function.place = place();
+        memory.usage.gather(&mut machine_in_use(), Uses::NONE);
+        let report = memory.report(Kind::List, true);
+        let line = boot_item(&report, &memory.devices[0]);
+        let told = "8086:10d3@0000:00:1c.0/00.0 # holds / carries the default route of eth0\n";
+        assert_eq!(text(line.bytes()), told);
+        let entry = Entry::parse(line.bytes()).expect("an item");
+        let selector = Selector::parse(entry.text).expect("a selector");
+        assert_eq!(selector.path(), place().as_ref());
+    }
+}

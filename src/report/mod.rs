@@ -143,3 +143,167 @@ impl Report<'_> {
         self.devices.iter().filter(has_it).count() as u32
     }
 }
+
+#[cfg(test)]
+mod testing {
+    //! What the tests of a report tell of: a memory that is filled by hand.
+
+    extern crate std;
+    use std::boxed::Box;
+
+    use crate::{
+        cli::Memory,
+        device::{Action, Device, Wish},
+        host::testing::{Machine, boxed},
+        pci::{Address, Identity, bus::DriverName},
+        request::{
+            ItemId,
+            source::embedded::{read, section},
+        },
+    };
+
+    /// A memory whose request has the items of `text`, from a source with the name `conf`.
+    pub fn memory(text: &str) -> Box<Memory> {
+        let mut memory = boxed(Memory::new);
+        let section = section(text.as_bytes()).expect("room");
+        read(&mut memory.request, b"conf", &section);
+        memory
+    }
+
+    pub fn address(text: &str) -> Address {
+        Address::parse(text.as_bytes()).expect(text)
+    }
+
+    pub fn driver(text: &str) -> DriverName {
+        DriverName::from_slice(text.as_bytes()).expect(text)
+    }
+
+    /// A network card.
+    pub const NIC: Identity = Identity {
+        ids: 0x8086_10d3_1af4_1100,
+        class: 0x02_0000,
+    };
+
+    /// Adds a network card that an item asks for.
+    pub fn add<'m>(
+        memory: &'m mut Memory,
+        at: &str,
+        item: Option<ItemId>,
+        action: Action,
+    ) -> &'m mut Device {
+        let wish = Wish {
+            item,
+            is_by_address: false,
+        };
+        let mut device = Device::new(address(at), wish, action);
+        device.function.identity = Some(NIC);
+        memory.devices.push(device).expect("room");
+        memory.devices.last_mut().expect("a device")
+    }
+
+    /// A machine whose card at 0000:03:00.0 carries the default route and holds a file system.
+    pub fn machine_in_use() -> Machine {
+        let mut host = Machine::new();
+        let way = "pci0000:00/0000:00:1c.0/0000:03:00.0";
+        host.file(
+            "/proc/net/route",
+            "eth0 00000000 0102A8C0 0003 0 0 0 00000000\n",
+        );
+        host.link(
+            "/sys/class/net/eth0",
+            &std::format!("../../devices/{way}/net/eth0"),
+        );
+        host.file(
+            "/proc/self/mountinfo",
+            "36 35 8:1 / / rw - ext4 /dev/sda1 rw\n",
+        );
+        host.link(
+            "/sys/dev/block/8:1",
+            &std::format!("../../devices/{way}/block/sda"),
+        );
+        host
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        testing::{add, memory},
+        *,
+    };
+    use crate::device::{Failure, Step};
+
+    #[test]
+    fn tells_whether_the_image_has_the_configuration_of_now() {
+        let memory = memory("");
+        let mut report = memory.report(Kind::Status, true);
+        assert_eq!(report.agreement(), Agreement::Missing);
+        let mut digest = Line::new();
+        put!(&mut digest, "{}", memory.request.digest);
+        let digest: [u8; 16] = digest.bytes().try_into().expect("16 digits");
+        report.image = Some(Image { digest });
+        assert_eq!(report.agreement(), Agreement::Same);
+        report.image = Some(Image { digest: [b'0'; 16] });
+        assert_eq!(report.agreement(), Agreement::Another);
+    }
+
+    #[test]
+    fn judges_a_plan_by_actions_and_the_rest_by_outcomes() {
+        for (action, outcome, in_plan, in_status) in [
+            (Action::Seize, Outcome::Seized, true, true),
+            (Action::Seize, Outcome::Held, true, false),
+            (Action::Keep(0), Outcome::Kept, true, true),
+            (Action::RefuseBridge, Outcome::Refused, false, false),
+            (Action::Expect, Outcome::Absent, false, false),
+        ] {
+            let mut memory = memory("03:00.0");
+            add(&mut memory, "03:00.0", Some(0), action).outcome = outcome;
+            for (kind, expected) in [
+                (Kind::Plan, in_plan),
+                (Kind::Status, in_status),
+                (Kind::Seizure, in_status),
+            ] {
+                let report = memory.report(kind, true);
+                assert_eq!(
+                    report.is_as_asked(),
+                    expected,
+                    "{kind:?} {action:?} {outcome:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn plans_nothing_as_asked_for_a_device_that_cannot_be_read() {
+        let mut memory = memory("03:00.0");
+        add(&mut memory, "03:00.0", Some(0), Action::Seize)
+            .work
+            .failure = Some(Failure {
+            step: Step::Identify,
+            errno: crate::host::Errno::EIO,
+        });
+        assert!(!memory.report(Kind::Plan, true).is_as_asked());
+    }
+
+    #[test]
+    fn is_not_as_asked_with_a_problem() {
+        let good = memory("03:00.0");
+        assert!(good.report(Kind::Plan, true).is_as_asked());
+        let bad = memory("03:00.9");
+        assert!(!bad.report(Kind::Plan, true).is_as_asked());
+    }
+
+    #[test]
+    fn counts_what_pciback_has() {
+        let mut memory = memory("03:00.*");
+        for (at, outcome) in [
+            ("03:00.0", Outcome::Seized),
+            ("03:00.1", Outcome::Unready),
+            ("03:00.2", Outcome::Assigned),
+            ("03:00.3", Outcome::Kept),
+        ] {
+            add(&mut memory, at, Some(0), Action::Seize).outcome = outcome;
+        }
+        assert_eq!(memory.report(Kind::Status, true).count_seized(), 2);
+    }
+}

@@ -61,3 +61,69 @@ impl<'o> Sink<'o> {
         self.result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{format, string::String, vec::Vec};
+
+    use super::*;
+    use crate::put;
+
+    #[test]
+    fn writes_entries_in_order_and_together() {
+        let (mut written, mut calls) = (Vec::new(), 0);
+        let mut out = |bytes: &[u8]| {
+            written.extend_from_slice(bytes);
+            calls += 1;
+            Ok(())
+        };
+        let mut sink = Sink::new(&mut out);
+        let mut expected = String::new();
+        for number in 0..1000_u32 {
+            put!(&mut sink.line, "entry {}\n", number);
+            sink.flush();
+            expected += &format!("entry {number}\n");
+        }
+        put!(&mut sink.line, "the last has no flush");
+        expected += "the last has no flush";
+        assert_eq!(sink.end(), Ok(()));
+        assert_eq!(String::from_utf8_lossy(&written), expected);
+        let most = expected.len() / (WAITING_SIZE / 2);
+        assert!(calls <= most, "{calls} writes for {} bytes", expected.len());
+    }
+
+    #[test]
+    fn has_room_for_a_full_line() {
+        let mut written = Vec::new();
+        let mut out = |bytes: &[u8]| {
+            written.extend_from_slice(bytes);
+            Ok(())
+        };
+        let mut sink = Sink::new(&mut out);
+        for byte in [b'a', b'b'] {
+            sink.line.push(&[byte; LINE_SIZE]);
+            sink.flush();
+        }
+        assert_eq!(sink.end(), Ok(()));
+        assert_eq!(written, [[b'a'; LINE_SIZE], [b'b'; LINE_SIZE]].concat());
+    }
+
+    #[test]
+    fn stops_at_the_first_error() {
+        let mut answers = [Ok(()), Err(Errno::ENOSPC), Err(Errno::EIO)].into_iter();
+        let mut out = |_: &[u8]| answers.next().expect("no write after an error");
+        let mut sink = Sink::new(&mut out);
+        for _ in 0..5 {
+            sink.line.push(&[b'x'; LINE_SIZE]);
+            sink.flush();
+        }
+        assert_eq!(sink.end(), Err(Errno::ENOSPC));
+        drop(sink);
+        assert_eq!(
+            answers.next(),
+            Some(Err(Errno::EIO)),
+            "nothing follows an error"
+        );
+    }
+}

@@ -91,3 +91,182 @@ fn value<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
     let rest = (0..line.len()).find_map(|at| line.get(at..)?.strip_prefix(key))?;
     Some(first_part(rest, b'"'))
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{format, string::String};
+
+    use super::*;
+    use crate::{
+        cli::Memory,
+        device::Action,
+        host::testing::{Machine, text},
+        report::{
+            Kind, Stage,
+            testing::{add, driver, memory},
+        },
+    };
+
+    const DIGEST: [u8; 16] = *b"0123456789abcdef";
+
+    /// A device in a report.
+    fn line(address: &str, outcome: &str, origin: &str) -> String {
+        let driver = match origin {
+            "" => String::from("null"),
+            name => format!("\"{name}\""),
+        };
+        format!("{{\"address\":\"{address}\",\"origin\":{driver},\"outcome\":\"{outcome}\"}},\n")
+    }
+
+    /// What the first run told of a device of the memory.
+    fn first_run(memory: &Memory, device: usize) -> Option<(Option<Outcome>, String)> {
+        let first = memory.devices[device].first_run.as_ref()?;
+        Some((first.outcome, text(&first.origin)))
+    }
+
+    #[test]
+    fn finds_a_value_in_a_line() {
+        for (line, key, expected) in [
+            ("{\"a\":\"x\",\"b\":\"y\"}", "\"b\":\"", Some("y")),
+            ("{\"a\":\"x\"}", "\"a\":\"", Some("x")),
+            ("{\"a\":null}", "\"a\":\"", None),
+            ("{\"a\":\"\"}", "\"a\":\"", Some("")),
+            ("{\"a\":\"cut", "\"a\":\"", Some("cut")),
+            ("", "\"a\":\"", None),
+        ] {
+            let found = value(line.as_bytes(), key.as_bytes());
+            assert_eq!(found, expected.map(str::as_bytes), "{line}");
+        }
+    }
+
+    #[test]
+    fn takes_over_what_the_first_run_told() {
+        let mut host = Machine::new();
+        let report = [
+            line("0000:02:00.0", "seized", "igb"),
+            line("0000:03:00.0", "seized", "e1000e"),
+            line("0000:04:00.0", "held", ""),
+            line("0000:05:00.0", "a later word", "nvme"),
+            line("no address", "seized", "igb"),
+        ];
+        host.file(FILE, &report.concat());
+        let mut memory = memory("");
+        for at in ["03:00.0", "04:00.0", "05:00.0", "06:00.0"] {
+            add(&mut memory, at, None, Action::Seize);
+        }
+        assert_eq!(remember(&mut host, &mut memory.devices), None);
+        let told = [0, 1, 2, 3].map(|device| first_run(&memory, device));
+        let expected = [
+            Some((Some(Outcome::Seized), "e1000e".into())),
+            Some((Some(Outcome::Held), "".into())),
+            Some((None, "nvme".into())),
+            None,
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn knows_the_image_only_where_the_first_run_was_in_it() {
+        let head = |stage: &str| {
+            format!("{{\"stage\":\"{stage}\",\"config_digest\":\"0123456789abcdef\",\n")
+        };
+        for (report, image) in [
+            (head("initramfs"), Some(Image { digest: DIGEST })),
+            (head("host"), None),
+            (
+                "{\"stage\":\"initramfs\",\"config_digest\":\"0123\",\n".into(),
+                None,
+            ),
+            ("".into(), None),
+        ] {
+            let mut host = Machine::new();
+            host.file(FILE, &report);
+            let mut memory = memory("");
+            assert_eq!(remember(&mut host, &mut memory.devices), image, "{report}");
+        }
+    }
+
+    #[test]
+    fn remembers_nothing_without_a_report() {
+        let mut host = Machine::new();
+        let mut memory = memory("");
+        add(&mut memory, "03:00.0", None, Action::Seize);
+        assert!(!is_there(&mut host));
+        assert_eq!(remember(&mut host, &mut memory.devices), None);
+        assert_eq!(first_run(&memory, 0), None);
+    }
+
+    /// The first run tells; a second one on the host changes nothing of what it told.
+    #[test]
+    fn remembers_what_it_wrote() {
+        let mut host = Machine::new();
+        let mut memory = memory("03:00.0\n04:00.0\n");
+        let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+        device.outcome = Outcome::Unready;
+        device.work.previous_driver = driver("e1000e");
+        add(&mut memory, "04:00.0", Some(1), Action::Seize).outcome = Outcome::Lost;
+        let first = Report {
+            stage: Stage::Initramfs,
+            ..memory.report(Kind::Seizure, true)
+        };
+        assert_eq!(write(&mut host, &first), Ok(()));
+        assert!(is_there(&mut host));
+        let image = remember(&mut host, &mut memory.devices);
+        assert!(image.is_some());
+
+        memory.devices[0].outcome = Outcome::Seized;
+        memory.devices[0].work.previous_driver.clear();
+        let second = Report {
+            image,
+            ..memory.report(Kind::Seizure, true)
+        };
+        assert_eq!(write(&mut host, &second), Ok(()));
+        memory.devices[0].first_run = None;
+        assert_eq!(remember(&mut host, &mut memory.devices), image);
+        let told = [0, 1].map(|device| first_run(&memory, device));
+        let expected = [
+            Some((Some(Outcome::Unready), "e1000e".into())),
+            Some((Some(Outcome::Lost), "".into())),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn replaces_the_report_in_one_step() {
+        let mut host = Machine::new();
+        host.file(FILE, "the old one");
+        host.file("/run/pciseize/report.new", "what a run left that was ended");
+        let mut memory = memory("03:00.0");
+        add(&mut memory, "03:00.0", Some(0), Action::Seize);
+        let report = memory.report(Kind::Seizure, true);
+        assert_eq!(write(&mut host, &report), Ok(()));
+        let (last, before) = host.calls.split_last().expect("calls");
+        assert_eq!(last, "rename /run/pciseize/report.new /run/pciseize/report");
+        let touches_report = |call: &String| call.contains(&format!(" {FILE} "));
+        assert!(!before.iter().any(touches_report), "{before:?}");
+        let written = host.content(FILE).expect("a report");
+        assert!(
+            written.starts_with("{\"schema\":1,") && written.ends_with("}\n"),
+            "{written}"
+        );
+    }
+
+    #[test]
+    fn leaves_the_old_report_where_a_new_one_cannot_be_written() {
+        for (call, errno) in [
+            ("make_folder /run/pciseize", Errno::EROFS),
+            ("remove", Errno::EACCES),
+            ("append", Errno::ENOSPC),
+            ("rename", Errno::EIO),
+        ] {
+            let mut host = Machine::new();
+            host.file(FILE, "the old one");
+            host.refuse(call, errno);
+            let memory = memory("");
+            let report = memory.report(Kind::Seizure, true);
+            assert_eq!(write(&mut host, &report), Err(errno), "{call}");
+            assert_eq!(host.content(FILE).as_deref(), Some("the old one"), "{call}");
+        }
+    }
+}
