@@ -220,10 +220,7 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        host::testing::boxed,
-        request::source::embedded::{read, section},
-    };
+    use crate::request::testing::request;
 
     fn address(text: &str) -> Address {
         Address::parse(text.as_bytes()).expect(text)
@@ -268,9 +265,7 @@ mod tests {
 
     #[test]
     fn has_an_address_where_it_is_there_or_its_item_is_one() {
-        let mut request = boxed(Request::new);
-        let items = section(b"04:00.0\nclass:usb\n").expect("room");
-        read(&mut request, b"test", &items);
+        let request = request("04:00.0\nclass:usb\n");
         for (item, is_there, expected) in [
             (0, true, Some("03:00.0")),
             (0, false, Some("04:00.0")),

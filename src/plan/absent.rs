@@ -71,3 +71,103 @@ fn note_useless_keep(request: &mut Request, id: ItemId) {
     put!(&mut text, "{}", item);
     request.note_problem(origin, text.bytes(), Fault::Is(Mistake::KeepsNothing));
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{
+        string::{String, ToString},
+        vec::Vec,
+    };
+
+    use super::*;
+    use crate::{
+        host::testing::{boxed, shown},
+        request::testing::request,
+    };
+
+    /// A request with these items, and what is added for them: address and action.
+    fn added(text: &str, walked: Result<(), Errno>) -> (std::boxed::Box<Request>, Vec<String>) {
+        let mut request = request(text);
+        let mut devices = boxed(Devices::new);
+        add_absent(&mut request, &mut devices, walked);
+        let entry = |device: &Device| {
+            assert!(!device.function.is_there);
+            let address = device.known_address(&request);
+            let address = address.map_or("-".to_string(), shown);
+            let failure = device.work.failure.map_or(String::new(), |failure| {
+                std::format!(" {}", shown(failure.errno))
+            });
+            std::format!("{address} {:?}{failure}", device.action)
+        };
+        let entries = devices.iter().map(entry).collect();
+        (request, entries)
+    }
+
+    #[test]
+    fn expects_what_may_come_and_misses_the_rest() {
+        for (text, expected) in [
+            ("", [].as_slice()),
+            ("03:00.0", &["0000:03:00.0 Expect"]),
+            ("03:00.*", &["- Expect"]),
+            ("8086:10d3@03:00.0", &["0000:03:00.0 Absent"]),
+            ("8086:10d3", &["- Absent"]),
+            ("class:usb", &["- Absent"]),
+            ("00:1c.0/00.0", &["- Absent"]),
+            ("03:00.0\n3:0.0", &["0000:03:00.0 Expect"]),
+            // A keep at that address, and a keep that may mean whatever comes.
+            ("03:00.0\n!03:00.0", &["0000:03:00.0 Absent"]),
+            ("03:00.0\n!03:00.*", &["0000:03:00.0 Absent"]),
+            ("03:00.0\n!04:00.0", &["0000:03:00.0 Expect"]),
+            ("03:00.*\n!04:00.0", &["- Absent"]),
+            ("03:00.0\n!8086:*", &["0000:03:00.0 Absent"]),
+            ("03:00.0\n!nonsense", &["0000:03:00.0 Absent"]),
+        ] {
+            assert_eq!(added(text, Ok(())).1, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_of_no_function_where_the_bus_cannot_be_listed() {
+        let (request, entries) = added("03:00.0\n!04:00.0", Err(Errno::EIO));
+        assert_eq!(entries, ["0000:03:00.0 Absent EIO (5)"]);
+        assert_eq!(
+            request.problems.iter().len(),
+            0,
+            "nobody knows what the keep means"
+        );
+    }
+
+    #[test]
+    fn tells_of_keeps_that_mean_nothing() {
+        let (request, entries) = added("!04:00.0", Ok(()));
+        assert!(entries.is_empty());
+        let problems: Vec<String> = request.problems.iter().map(shown).collect();
+        assert_eq!(
+            problems,
+            ["keeps nothing: no device of this machine matches"]
+        );
+        assert_eq!(request.problems.count(), 0, "a notice is no problem");
+    }
+
+    #[test]
+    fn leaves_items_that_have_matched() {
+        let mut request = request("03:00.0\n04:00.*\n");
+        request.items[0].has_matched = true;
+        // It means a bridge, which pciback must not get when it comes.
+        request.items[1].has_passed_over = true;
+        let mut devices = boxed(Devices::new);
+        add_absent(&mut request, &mut devices, Ok(()));
+        let told: Vec<_> = devices
+            .iter()
+            .map(|device| (device.wish.item, device.action))
+            .collect();
+        assert_eq!(told, [(Some(1), Action::Absent)]);
+    }
+
+    /// What has no address comes after every function.
+    #[test]
+    fn stands_behind_every_address() {
+        assert_eq!(NOWHERE.bits(), 0xffff_ffff_ffff);
+    }
+}

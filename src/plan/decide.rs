@@ -141,3 +141,298 @@ fn may_be_kept(request: &Request, candidate: &Candidate<'_>, matches: &Matches) 
     let guards_by_path = request.guards() > 0 && request.asks_by(By::Path);
     candidate.place.is_none() && (request.keeps_by(By::Path) || guards_by_path)
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use crate::{
+        facts::usage::Uses,
+        host::testing::{Machine, boxed},
+        pci::{Address, Identity, Place},
+        request::{source::embedded, testing::request},
+    };
+
+    const NIC: Identity = Identity {
+        ids: 0x8086_10d3_1af4_1100,
+        class: 0x02_0000,
+    };
+
+    const BRIDGE: Identity = Identity {
+        ids: 0x1b36_000c_0000_0000,
+        class: 0x06_0400,
+    };
+
+    /// What is to be done with a function, and by which item's wish.
+    fn decided(text: &str, candidate: &Candidate) -> Option<(Action, Option<ItemId>)> {
+        let mut request = request(text);
+        let mut usage = boxed(Usage::new);
+        let decision = decide(&mut request, &mut usage, candidate)?;
+        Some((decision.action, decision.wish.item))
+    }
+
+    fn address(text: &str) -> Address {
+        Address::parse(text.as_bytes()).expect(text)
+    }
+
+    fn place() -> Place {
+        let target = b"../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0";
+        Place::from_link(target).expect("a place")
+    }
+
+    #[test]
+    fn decides_on_a_card() {
+        let place = place();
+        let candidate = Candidate {
+            address: address("03:00.0"),
+            identity: Some(NIC),
+            place: Some(&place),
+        };
+        let seize = |item| Some((Action::Seize, Some(item)));
+        for (text, expected) in [
+            ("", None),
+            ("04:00.0", None),
+            ("03:00.0", seize(0)),
+            ("03:00.*", seize(0)),
+            ("8086:10d3", seize(0)),
+            ("class:network", seize(0)),
+            ("00:1c.0/00.0", seize(0)),
+            ("8086:10d3@03:00.0", seize(0)),
+            // The first item that asks for it.
+            ("class:usb\nclass:02\n03:00.0", seize(1)),
+            // A keep wins, wherever it stands; of several the first.
+            ("!03:00.0\n03:00.0", Some((Action::Keep(0), Some(1)))),
+            (
+                "03:00.0\n!8086:*\n!03:00.*",
+                Some((Action::Keep(1), Some(0))),
+            ),
+            ("03:00.0\n!00:1c.0/00.0", Some((Action::Keep(1), Some(0)))),
+            // Kept, and asked for by nobody.
+            ("!03:00.0", Some((Action::Keep(0), None))),
+            // Another device is expected there, and the keep is for another.
+            ("10de:1b80@03:00.0", Some((Action::Mismatch, Some(0)))),
+            ("03:00.0\n!10de:1b80@03:00.0", seize(0)),
+            ("!10de:1b80@03:00.0", None),
+            // Whoever asks for what is there wins over who expects another.
+            ("10de:1b80@03:00.0\n03:00.0", seize(1)),
+            (
+                "10de:1b80@03:00.0\n!03:00.0",
+                Some((Action::Mismatch, Some(0))),
+            ),
+        ] {
+            assert_eq!(decided(text, &candidate), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_bridges_and_passes_over_them() {
+        let candidate = Candidate {
+            address: address("00:1c.0"),
+            identity: Some(BRIDGE),
+            place: None,
+        };
+        for (text, expected) in [
+            ("00:1c.0", Some((Action::RefuseBridge, Some(0)))),
+            ("1b36:000c", Some((Action::RefuseBridge, Some(0)))),
+            ("00:1c.*", None),
+            ("1b36:*", None),
+            ("class:06", None),
+            ("!00:1c.*", Some((Action::Keep(0), None))),
+            ("00:1c.0\n!class:06", Some((Action::Keep(1), Some(0)))),
+        ] {
+            assert_eq!(decided(text, &candidate), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_xen_cannot_name() {
+        let candidate = |text| Candidate {
+            address: address(text),
+            identity: Some(NIC),
+            place: None,
+        };
+        let refused = Some((Action::RefuseDomain, Some(0)));
+        assert_eq!(decided("8086:10d3", &candidate("10000:e1:00.0")), refused);
+        let seized = Some((Action::Seize, Some(0)));
+        assert_eq!(decided("8086:10d3", &candidate("ffff:e1:00.0")), seized);
+    }
+
+    #[test]
+    fn takes_by_its_address_alone_what_cannot_be_read() {
+        let candidate = Candidate {
+            address: address("03:00.0"),
+            identity: None,
+            place: None,
+        };
+        let seized = Some((Action::Seize, Some(0)));
+        for (text, expected) in [
+            ("03:00.0", seized),
+            ("8086:10d3", None),
+            ("class:network", None),
+            ("8086:10d3@03:00.0", Some((Action::Mismatch, Some(0)))),
+            // Nobody knows its path, so a keep by path may mean it.
+            ("03:00.0\n!00:1c.0/00.0", Some((Action::Leave, Some(0)))),
+            ("03:00.0\n!8086:10d3", seized),
+        ] {
+            assert_eq!(decided(text, &candidate), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn leaves_to_an_unreadable_keep_what_a_broad_item_means() {
+        let candidate = Candidate {
+            address: address("03:00.0"),
+            identity: Some(NIC),
+            place: None,
+        };
+        for (text, expected) in [
+            ("class:network\n!nonsense", Action::Leave),
+            ("03:00.*\n!nonsense", Action::Leave),
+            ("8086:10d3\n!nonsense", Action::Leave),
+            ("03:00.0\n!nonsense", Action::Seize),
+            ("class:network\n03:00.0\n!nonsense", Action::Seize),
+            // What cannot be read and has no `!` keeps nothing.
+            ("class:network\nnonsense", Action::Seize),
+        ] {
+            assert_eq!(
+                decided(text, &candidate),
+                Some((expected, Some(0))),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn knows_who_asks_for_whatever_is_there() {
+        let candidate = Candidate {
+            address: address("03:00.0"),
+            identity: Some(NIC),
+            place: None,
+        };
+        for (text, expected) in [
+            ("03:00.0", true),
+            ("03:00.*", true),
+            ("8086:10d3", false),
+            ("8086:10d3@03:00.0", false),
+            ("8086:10d3\n03:00.0", true),
+        ] {
+            let mut request = request(text);
+            let mut usage = boxed(Usage::new);
+            let decision = decide(&mut request, &mut usage, &candidate).expect(text);
+            assert_eq!(decision.wish.is_by_address, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn spares_what_the_host_boots_from() {
+        let place = place();
+        let boot = "8086:10d3@00:1c.0/00.0\n";
+        for (boot, wish, force, place, expected) in [
+            (boot, "class:network", "", Some(&place), Action::RefuseBoot),
+            (boot, "03:00.0", "", Some(&place), Action::RefuseBoot),
+            (
+                boot,
+                "class:network",
+                "force = yes",
+                Some(&place),
+                Action::Seize,
+            ),
+            // Nobody can tell whether it is the one.
+            (boot, "class:network", "", None, Action::Leave),
+            // At that place is another device than when the image was made.
+            (
+                "8086:10d4@00:1c.0/00.0\n",
+                "03:00.0",
+                "",
+                Some(&place),
+                Action::Seize,
+            ),
+            ("", "03:00.0", "", Some(&place), Action::Seize),
+        ] {
+            let mut host = Machine::new();
+            host.file("/etc/xen/pciback.boot", boot);
+            host.file("/etc/xen/pciback.conf", &std::format!("{wish}\n{force}\n"));
+            let mut request = boxed(Request::new);
+            let empty = embedded::section(b"").expect("room");
+            request.gather(&mut host, &empty, Some(b""));
+            let mut usage = boxed(Usage::new);
+            let candidate = Candidate {
+                address: address("03:00.0"),
+                identity: Some(NIC),
+                place,
+            };
+            let decision = decide(&mut request, &mut usage, &candidate);
+            let action = decision.map(|decision| decision.action);
+            assert_eq!(action, Some(expected), "{boot}{wish} {force}");
+        }
+    }
+
+    #[test]
+    fn spares_what_is_in_use_and_forbidden() {
+        let way = "pci0000:00/0000:00:1c.0/0000:03:00.0";
+        let mut host = Machine::new();
+        host.file("/proc/net/route", "eth0 00000000 0 0003 0 0 0 00000000\n");
+        host.link(
+            "/sys/class/net/eth0",
+            &std::format!("../../devices/{way}/net/eth0"),
+        );
+        for (forbidden, at, expected) in [
+            (Uses::ALL, "03:00.0", Action::RefuseInUse),
+            (Uses::ALL, "04:00.0", Action::Seize),
+            (Uses::TO_BOOT, "03:00.0", Action::Seize),
+            (Uses::NONE, "03:00.0", Action::Seize),
+        ] {
+            let mut request = request("class:network");
+            let mut usage = boxed(Usage::new);
+            usage.gather(&mut host, forbidden);
+            let candidate = Candidate {
+                address: address(at),
+                identity: Some(NIC),
+                place: None,
+            };
+            let decision = decide(&mut request, &mut usage, &candidate);
+            let action = decision.map(|decision| decision.action);
+            assert_eq!(action, Some(expected), "{forbidden:?} {at}");
+        }
+    }
+
+    /// Of two controllers with keyboards one may go, the last one may not.
+    #[test]
+    fn leaves_the_last_keyboard() {
+        let mut host = Machine::new();
+        let keyboard = |at: &str| {
+            std::format!("S: Sysfs=/devices/pci0000:00/{at}/usb1/input0\nB: KEY=1 fffffffe\n")
+        };
+        let both = keyboard("0000:00:14.0") + &keyboard("0000:00:1a.0");
+        host.file("/proc/bus/input/devices", &both);
+        let mut request = request("00:14.0\n00:1a.0\n");
+        let mut usage = boxed(Usage::new);
+        usage.gather(&mut host, Uses::ALL);
+        let actions = ["00:14.0", "00:1a.0"].map(|at| {
+            let candidate = Candidate {
+                address: address(at),
+                identity: Some(NIC),
+                place: None,
+            };
+            let decision = decide(&mut request, &mut usage, &candidate);
+            decision.expect("a decision").action
+        });
+        assert_eq!(actions, [Action::Seize, Action::RefuseInUse]);
+    }
+
+    #[test]
+    fn notes_which_items_mean_something() {
+        let text = "03:00.0\n04:00.0\n10de:1b80@03:00.0\n!10de:1b80@03:00.0\n!03:00.*\n";
+        let mut request = request(text);
+        let candidate = Candidate {
+            address: address("03:00.0"),
+            identity: Some(NIC),
+            place: None,
+        };
+        decide(&mut request, &mut boxed(Usage::new), &candidate);
+        let matched: std::vec::Vec<bool> =
+            request.items.iter().map(|item| item.has_matched).collect();
+        assert_eq!(matched, [true, false, true, false, true]);
+    }
+}

@@ -141,3 +141,163 @@ fn find_others<H: Files>(
     }
     others
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{format, string::String, vec::Vec as List};
+
+    use super::*;
+    use crate::{
+        device::{Wish, order},
+        host::testing::{Machine, boxed, shown},
+        pci::{Identity, Place},
+    };
+
+    const CARD: &str = "pci0000:00/0000:00:1c.0/0000:03:00.0";
+
+    fn address(text: &str) -> Address {
+        Address::parse(text.as_bytes()).expect(text)
+    }
+
+    /// Adds a function to the machine, and to the devices with what is to be done with it. What is
+    /// behind a bridge of PCI Express has a link with a speed.
+    fn add(host: &mut Machine, devices: &mut Devices, way: &str, action: Action) {
+        host.function(way, "8086:10d3", "020000");
+        let (_, name) = way.rsplit_once('/').expect("a way");
+        let speed = format!("/sys/bus/pci/devices/{name}/max_link_speed");
+        host.file(&speed, "8.0 GT/s PCIe\n");
+        let wish = Wish {
+            item: Some(0),
+            is_by_address: false,
+        };
+        let mut device = Device::new(address(name), wish, action);
+        device.function.place = Place::from_link(way.as_bytes());
+        device.function.identity = Some(Identity {
+            ids: 0x8086_10d3_0000_0000,
+            class: 0x02_0000,
+        });
+        devices.push(device).expect("room");
+    }
+
+    fn addresses(others: &Others) -> List<String> {
+        others.first.iter().map(shown).collect()
+    }
+
+    /// What is warned of.
+    fn warned(host: &mut Machine, devices: &mut Devices) -> std::boxed::Box<WarningList> {
+        order::sort(devices);
+        let mut warnings = boxed(WarningList::new);
+        look(host, devices, &mut warnings);
+        warnings
+    }
+
+    #[test]
+    fn counts_the_virtual_functions_of_what_is_taken() {
+        for (text, action, expected) in [
+            ("4\n", Action::Seize, Some(4)),
+            ("0\n", Action::Seize, None),
+            ("many\n", Action::Seize, None),
+            ("4\n", Action::Keep(0), None),
+        ] {
+            let (mut host, mut devices) = (Machine::new(), boxed(Devices::new));
+            add(&mut host, &mut devices, CARD, action);
+            host.file("/sys/bus/pci/devices/0000:03:00.0/sriov_numvfs", text);
+            let warnings = warned(&mut host, &mut devices);
+            let found = of(&warnings, address("03:00.0"));
+            let count = found.map(|found| found.virtual_functions);
+            assert_eq!(count, expected, "{text} {action:?}");
+        }
+    }
+
+    #[test]
+    fn names_what_stays_of_a_card() {
+        let (mut host, mut devices) = (Machine::new(), boxed(Devices::new));
+        let card = |function: u32| format!("pci0000:00/0000:00:1c.0/0000:03:00.{function}");
+        add(&mut host, &mut devices, &card(0), Action::Seize);
+        add(&mut host, &mut devices, &card(1), Action::Unasked);
+        add(&mut host, &mut devices, &card(2), Action::Keep(0));
+        add(&mut host, &mut devices, &card(3), Action::Seize);
+        // A virtual function goes with its own.
+        add(&mut host, &mut devices, &card(4), Action::Unasked);
+        host.link(
+            "/sys/bus/pci/devices/0000:03:00.4/physfn",
+            "../0000:03:00.0",
+        );
+        // A bridge stays with dom0 anyway.
+        add(&mut host, &mut devices, &card(5), Action::Unasked);
+        devices[5].function.identity = Some(Identity {
+            ids: 0x1b36_000c_0000_0000,
+            class: 0x06_0400,
+        });
+        add(&mut host, &mut devices, &card(6), Action::Absent);
+        devices[6].function.is_there = false;
+        // Another slot.
+        let other = "pci0000:00/0000:00:1c.0/0000:03:01.0";
+        add(&mut host, &mut devices, other, Action::Unasked);
+        let warnings = warned(&mut host, &mut devices);
+        for taken in ["03:00.0", "03:00.3"] {
+            let found = of(&warnings, address(taken)).expect("a warning");
+            assert_eq!(addresses(&found.of_card), ["0000:03:00.1", "0000:03:00.2"]);
+            assert!(!found.of_card.has_more);
+            assert_eq!(found.behind_bridge, Others::default());
+        }
+        assert_eq!(of(&warnings, address("03:00.1")), None);
+        assert_eq!(warnings.len(), 2);
+    }
+
+    #[test]
+    fn warns_of_nothing_on_the_root_bus() {
+        let (mut host, mut devices) = (Machine::new(), boxed(Devices::new));
+        for (function, action) in [(0, Action::Seize), (1, Action::Unasked)] {
+            let way = format!("pci0000:00/0000:00:1f.{function}");
+            add(&mut host, &mut devices, &way, action);
+        }
+        assert!(warned(&mut host, &mut devices).is_empty());
+        // Nor of what is at a place that nobody knows.
+        devices[0].function.place = None;
+        assert!(warned(&mut host, &mut devices).is_empty());
+    }
+
+    #[test]
+    fn names_what_is_behind_the_bridge_of_a_conventional_device() {
+        let way = |device: u32| format!("pci0000:00/0000:00:1e.0/0000:05:{device:02x}.0");
+        for (is_conventional, expected) in [(true, ["0000:05:03.0"].as_slice()), (false, &[])] {
+            let (mut host, mut devices) = (Machine::new(), boxed(Devices::new));
+            add(&mut host, &mut devices, &way(2), Action::Seize);
+            add(&mut host, &mut devices, &way(3), Action::Unasked);
+            add(&mut host, &mut devices, &way(4), Action::Seize);
+            let other = "pci0000:00/0000:00:1e.0/0000:06:03.0";
+            add(&mut host, &mut devices, other, Action::Unasked);
+            if is_conventional {
+                let speed = "read /sys/bus/pci/devices/0000:05:02.0/max_link_speed";
+                host.refuse(speed, Errno::ENOENT);
+            }
+            let warnings = warned(&mut host, &mut devices);
+            let found = of(&warnings, address("05:02.0"))
+                .cloned()
+                .unwrap_or_default();
+            assert_eq!(addresses(&found.behind_bridge), expected);
+            assert_eq!(found.of_card, Others::default());
+        }
+    }
+
+    #[test]
+    fn names_no_more_than_have_a_place() {
+        let (mut host, mut devices) = (Machine::new(), boxed(Devices::new));
+        let way = |device: usize| format!("pci0000:00/0000:00:1e.0/0000:05:{device:02x}.0");
+        add(&mut host, &mut devices, &way(0), Action::Seize);
+        let speed = "read /sys/bus/pci/devices/0000:05:00.0/max_link_speed";
+        host.refuse(speed, Errno::ENOENT);
+        for device in 1..=OTHERS {
+            add(&mut host, &mut devices, &way(device), Action::Unasked);
+        }
+        let at = address("05:00.0");
+        let others = |warnings: &WarningList| of(warnings, at).expect("some").behind_bridge.clone();
+        let all = others(&warned(&mut host, &mut devices));
+        assert_eq!((all.first.len(), all.has_more), (OTHERS, false));
+        add(&mut host, &mut devices, &way(OTHERS + 1), Action::Unasked);
+        let some = others(&warned(&mut host, &mut devices));
+        assert_eq!((some.first, some.has_more), (all.first, true));
+    }
+}

@@ -119,31 +119,31 @@ mod tests {
     fn has_the_same_columns_in_both_forms() {
         let mut memory = memory("03:00.0");
         let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
-        device.outcome = Outcome::Seized;
         device.state.driver = driver("pciback");
         device.work.previous_driver = driver("e1000e");
-        for (kind, form, expected) in [
+        let rest = "8086:10d3 020000 pciback    conf:1:1";
+        let taken = format!("{rest}, taken from e1000e");
+        for (kind, form, outcome, expected) in [
             (
                 Kind::Plan,
                 Form::Table,
-                "0000:03:00.0  # seize    8086:10d3 020000 pciback    conf:1:1\n",
+                Outcome::Absent,
+                format!("0000:03:00.0  # seize    {rest}\n"),
             ),
             (
                 Kind::Status,
                 Form::Table,
-                "0000:03:00.0  # seized   8086:10d3 020000 pciback    conf:1:1, taken from e1000e\n",
+                Outcome::Seized,
+                format!("0000:03:00.0  # seized   {taken}\n"),
             ),
             (
                 Kind::Seizure,
                 Form::Log,
-                "0000:03:00.0  seized     8086:10d3 020000 pciback    conf:1:1, taken from e1000e",
+                Outcome::Seized,
+                format!("0000:03:00.0  seized     {taken}"),
             ),
         ] {
-            // The plan does not know yet that the device is taken.
-            memory.devices[0].outcome = match kind {
-                Kind::Plan => Outcome::Absent,
-                _ => Outcome::Seized,
-            };
+            memory.devices[0].outcome = outcome;
             assert_eq!(shown_row(&memory, kind, form), expected);
         }
     }

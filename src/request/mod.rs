@@ -316,3 +316,25 @@ impl Default for Request {
         Request::new()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Requests for the tests of other rooms.
+
+    extern crate std;
+    use std::boxed::Box;
+
+    use super::{
+        Request,
+        source::embedded::{read, section},
+    };
+    use crate::host::testing::boxed;
+
+    /// A request with the items of `text`, from a source with the name `conf`.
+    pub fn request(text: &str) -> Box<Request> {
+        let mut request = boxed(Request::new);
+        let section = section(text.as_bytes()).expect("room");
+        read(&mut request, b"conf", &section);
+        request
+    }
+}
