@@ -161,7 +161,13 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
+    use crate::{
+        device::{Action, Wish},
+        pci::{Address, bus::DriverName},
+    };
 
     #[test]
     fn comes_back_from_its_bits() {
@@ -201,5 +207,93 @@ mod tests {
             (progress.stage, progress.failure),
             (Stage::Check, Some(first))
         );
+    }
+
+    /// A device that e1000e had, with what failed of it before.
+    fn device(failure: Option<Failure>) -> Device {
+        let wish = Wish {
+            item: Some(0),
+            is_by_address: true,
+        };
+        let mut device = Device::new(Address::from_bits(0x300), wish, Action::Seize);
+        device.work.previous_driver = DriverName::from_slice(b"e1000e").expect("room");
+        device.work.failure = failure;
+        device
+    }
+
+    fn failed(step: Step, errno: Errno) -> Option<Failure> {
+        Some(Failure { step, errno })
+    }
+
+    #[test]
+    fn settles_how_far_a_device_has_come() {
+        let hold = failed(Step::Hold, Errno::EIO);
+        for (stage, before, stuck_in, is_held, failure) in [
+            (Stage::Idle, None, None, false, None),
+            (Stage::Done, None, None, false, None),
+            (
+                Stage::Release,
+                None,
+                Some(Step::Unbind),
+                true,
+                failed(Step::Unbind, Errno::STUCK),
+            ),
+            (
+                Stage::Await,
+                None,
+                Some(Step::Bind),
+                true,
+                failed(Step::Bind, Errno::STUCK),
+            ),
+            (
+                Stage::Override,
+                None,
+                Some(Step::Override),
+                true,
+                failed(Step::Override, Errno::STUCK),
+            ),
+            (
+                Stage::Unlist,
+                None,
+                Some(Step::Unlist),
+                true,
+                failed(Step::Unlist, Errno::STUCK),
+            ),
+            (
+                Stage::Check,
+                None,
+                Some(Step::Driver),
+                true,
+                failed(Step::Driver, Errno::STUCK),
+            ),
+            // Nothing holds it where the hold failed, until its override is pciback.
+            (Stage::Release, hold, Some(Step::Unbind), false, hold),
+            (Stage::Bind, hold, Some(Step::Bind), true, hold),
+        ] {
+            let mut device = device(before);
+            Progress::at(stage).settle(&mut device);
+            let work = &device.work;
+            assert_eq!(work.stuck_in, stuck_in, "{stage:?} {before:?}");
+            assert_eq!(work.is_held, is_held, "{stage:?} {before:?}");
+            assert_eq!(work.failure, failure, "{stage:?} {before:?}");
+            assert_eq!(work.previous_driver.as_slice(), b"e1000e");
+        }
+    }
+
+    #[test]
+    fn settles_what_was_posted() {
+        let posted = Progress {
+            stage: Stage::Done,
+            is_bound: true,
+            had_no_driver: true,
+            is_held: true,
+            failure: failed(Step::Unbind, Errno::EIO),
+        };
+        let mut device = device(None);
+        posted.settle(&mut device);
+        assert!(device.work.is_bound && device.work.is_held);
+        assert!(device.work.previous_driver.is_empty());
+        assert_eq!(device.work.failure, failed(Step::Unbind, Errno::EIO));
+        assert_eq!(device.work.stuck_in, None);
     }
 }

@@ -38,3 +38,71 @@ pub fn enlist_expected<H: Files>(
         device.note(Step::Enlist, listed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        device::{Device, Failure, Wish},
+        host::{
+            Errno,
+            testing::{Machine, boxed},
+        },
+        pci::Address,
+        request::testing::request,
+    };
+
+    const SLOT: &str = "/sys/bus/pci/drivers/pciback/new_slot";
+
+    fn wanted(item: u16, action: Action) -> Device {
+        let wish = Wish {
+            item: Some(item),
+            is_by_address: false,
+        };
+        let mut device = Device::new(Address::from_bits(u64::from(item)), wish, action);
+        device.function.is_there = false;
+        device
+    }
+
+    #[test]
+    fn has_pciback_wait_where_something_is_expected() {
+        let request = request("03:00.0\n04:00.*\n05:00.0\n");
+        let mut devices = boxed(Devices::new);
+        for (item, action) in [
+            (0, Action::Expect),
+            (1, Action::Expect),
+            (2, Action::Absent),
+        ] {
+            devices.push(wanted(item, action)).expect("room");
+        }
+        let mut host = Machine::new();
+        host.file(SLOT, "");
+        enlist_expected(&mut host, &request, &mut devices, Answer::Ready);
+        let written = ["0000:03:00.0", "0000:04:00.*"].map(|place| std::format!("{SLOT} {place}"));
+        assert_eq!(host.calls_of("write"), written);
+        assert_eq!(devices[0].action, Action::Expect);
+    }
+
+    #[test]
+    fn expects_nothing_where_pciback_does_not_wait() {
+        let refused = Failure {
+            step: Step::Enlist,
+            errno: Errno::EIO,
+        };
+        for (answer, failure, writes) in
+            [(Answer::NoFile, None, 0), (Answer::Ready, Some(refused), 1)]
+        {
+            let request = request("03:00.0");
+            let mut devices = boxed(Devices::new);
+            devices.push(wanted(0, Action::Expect)).expect("room");
+            let mut host = Machine::new();
+            host.refuse("write", Errno::EIO);
+            enlist_expected(&mut host, &request, &mut devices, answer);
+            assert_eq!(devices[0].action, Action::Absent);
+            assert_eq!(devices[0].work.failure, failure);
+            assert_eq!(host.calls_of("write").len(), writes);
+        }
+    }
+
+    extern crate std;
+}

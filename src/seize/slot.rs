@@ -155,3 +155,259 @@ fn write_address<H: Files>(host: &mut H, device: &Device, attribute: &str) -> Re
     put!(&mut path, "{}/{}", pciback::FOLDER, attribute);
     host.write(path.bytes(), device.address().text().bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{string::String, vec::Vec};
+
+    use super::*;
+    use crate::{
+        device::{Action, Failure, Wish},
+        host::{
+            LATE,
+            testing::{Machine, boxed},
+        },
+        pci::{Address, bus::DriverName},
+    };
+
+    const FOLDER: &str = "/sys/bus/pci/devices/0000:03:00.0";
+
+    fn address(text: &str) -> Address {
+        Address::parse(text.as_bytes()).expect(text)
+    }
+
+    fn name(text: &str) -> DriverName {
+        DriverName::from_slice(text.as_bytes()).expect(text)
+    }
+
+    /// A device that is to be taken from a driver.
+    fn due(at: &str, previous_driver: &str, is_by_address: bool) -> Device {
+        let wish = Wish {
+            item: Some(0),
+            is_by_address,
+        };
+        let mut device = Device::new(address(at), wish, Action::Seize);
+        device.work.is_due = true;
+        device.work.previous_driver = name(previous_driver);
+        device
+    }
+
+    #[test]
+    fn begins_where_something_is_to_be_done() {
+        for (is_due, was_unready, previous, now, guest, is_by_address, stage) in [
+            (
+                true,
+                false,
+                "e1000e",
+                "e1000e",
+                Guest::None,
+                true,
+                Stage::Release,
+            ),
+            (true, false, "", "", Guest::None, true, Stage::Await),
+            (true, true, "", "pciback", Guest::None, true, Stage::Release),
+            (false, false, "", "pciback", Guest::None, true, Stage::Idle),
+            (
+                false,
+                false,
+                "",
+                "pciback",
+                Guest::None,
+                false,
+                Stage::Unlist,
+            ),
+            (
+                false,
+                false,
+                "",
+                "pciback",
+                Guest::Domain(7),
+                false,
+                Stage::Idle,
+            ),
+            (
+                false,
+                false,
+                "",
+                "pciback",
+                Guest::Unknown(Errno::EIO),
+                false,
+                Stage::Idle,
+            ),
+            (false, false, "", "e1000e", Guest::None, false, Stage::Idle),
+        ] {
+            let mut device = due("03:00.0", previous, is_by_address);
+            device.work.is_due = is_due;
+            device.work.was_unready = was_unready;
+            device.state.driver = name(now);
+            device.state.guest = guest;
+            assert_eq!(first_stage(&device), stage, "{device:?}");
+        }
+    }
+
+    /// Does all that is to be done for the slot of the first device. Gives back how far each of
+    /// them has come, and what was written.
+    fn seized(host: &mut Machine, devices: &Devices, signal: u32) -> (Vec<Progress>, Vec<String>) {
+        host.signal(signal);
+        for (task, device) in devices.iter().enumerate() {
+            host.post(task, Progress::at(first_stage(device)).to_bits());
+        }
+        let mut tasks = Some(0).into_iter();
+        host.side_by_side(&mut || tasks.next(), 1, &|host, task| {
+            advance(host, devices, task)
+        });
+        let progress = (0..devices.len()).map(|task| Progress::from_bits(host.posted(task)));
+        let progress = progress.collect();
+        let written = host.calls_of("write").into_iter().map(String::from);
+        (progress, written.collect())
+    }
+
+    /// A machine where pciback has the device as soon as a write is done.
+    fn machine() -> Machine {
+        let mut host = Machine::new();
+        host.function("pci0000:00/0000:03:00.0", "8086:10d3", "020000");
+        host.driver("0000:03:00.0", "pciback");
+        host.file("/sys/bus/pci/drivers/pciback/remove_slot", "");
+        host
+    }
+
+    fn failure(step: Step, errno: Errno) -> Option<Failure> {
+        Some(Failure { step, errno })
+    }
+
+    #[test]
+    fn releases_then_binds_then_unlists() {
+        for (is_by_address, is_unlisted) in [(true, false), (false, true)] {
+            let mut host = machine();
+            let mut devices = boxed(Devices::new);
+            devices
+                .push(due("03:00.0", "e1000e", is_by_address))
+                .expect("room");
+            let (progress, written) = seized(&mut host, &devices, Answer::Ready.to_bits());
+            assert!(
+                progress[0].is_bound && progress[0].failure.is_none(),
+                "{progress:?}"
+            );
+            let mut expected = std::vec![
+                std::format!("{FOLDER}/driver/unbind 0000:03:00.0"),
+                std::format!("{FOLDER}/driver_override pciback"),
+                String::from("/sys/bus/pci/drivers/pciback/bind 0000:03:00.0"),
+            ];
+            if is_unlisted {
+                expected.push("/sys/bus/pci/drivers/pciback/remove_slot 0000:03:00.0".into());
+            }
+            assert_eq!(written, expected);
+        }
+    }
+
+    #[test]
+    fn does_each_stage_for_all_functions_of_the_slot() {
+        let mut host = machine();
+        host.function("pci0000:00/0000:03:00.1", "8086:10d3", "020000");
+        host.driver("0000:03:00.1", "pciback");
+        let mut devices = boxed(Devices::new);
+        for at in ["03:00.0", "03:00.1", "03:01.0"] {
+            devices.push(due(at, "", true)).expect("room");
+        }
+        let (progress, written) = seized(&mut host, &devices, Answer::Ready.to_bits());
+        let bind = "/sys/bus/pci/drivers/pciback/bind";
+        assert_eq!(
+            written,
+            [
+                "/sys/bus/pci/devices/0000:03:00.0/driver_override pciback".into(),
+                "/sys/bus/pci/devices/0000:03:00.1/driver_override pciback".into(),
+                std::format!("{bind} 0000:03:00.0"),
+                std::format!("{bind} 0000:03:00.1"),
+            ]
+        );
+        assert!(progress[0].is_bound && progress[1].is_bound);
+        assert_eq!(progress[2], Progress::at(Stage::Await), "another slot");
+    }
+
+    #[test]
+    fn tells_what_failed() {
+        let bind = "write /sys/bus/pci/drivers/pciback/bind";
+        let unlist = "write /sys/bus/pci/drivers/pciback/remove_slot";
+        for (refused, errno, is_bound, is_held, expected) in [
+            (
+                bind,
+                Errno::ENODEV,
+                false,
+                true,
+                failure(Step::Bind, Errno::ENODEV),
+            ),
+            // Somebody else has loaded pciback, and that has the device already.
+            (bind, Errno::EBUSY, false, false, None),
+            (
+                unlist,
+                Errno::EIO,
+                true,
+                false,
+                failure(Step::Unlist, Errno::EIO),
+            ),
+            (unlist, Errno::ENOENT, true, false, None),
+        ] {
+            let mut host = machine();
+            host.refuse(refused, errno);
+            let mut devices = boxed(Devices::new);
+            devices.push(due("03:00.0", "", false)).expect("room");
+            let (progress, _) = seized(&mut host, &devices, Answer::Ready.to_bits());
+            let expected = Progress {
+                is_bound,
+                is_held,
+                failure: expected,
+                ..Progress::at(Stage::Done)
+            };
+            assert_eq!(progress, [expected], "{refused} {errno:?}");
+        }
+    }
+
+    #[test]
+    fn binds_nothing_without_pciback() {
+        for signal in [Answer::NoFile.to_bits(), LATE] {
+            let mut host = machine();
+            let mut devices = boxed(Devices::new);
+            devices.push(due("03:00.0", "", true)).expect("room");
+            let (progress, written) = seized(&mut host, &devices, signal);
+            assert_eq!(written, [std::format!("{FOLDER}/driver_override pciback")]);
+            let held = Progress {
+                is_held: true,
+                ..Progress::at(Stage::Done)
+            };
+            assert_eq!(progress, [held]);
+        }
+    }
+
+    #[test]
+    fn waits_for_the_module() {
+        let mut host = machine();
+        let mut devices = boxed(Devices::new);
+        devices.push(due("03:00.0", "", true)).expect("room");
+        host.post(0, Progress::at(Stage::Await).to_bits());
+        assert_eq!(advance(&mut host, &devices, 0), Turn::Wait);
+        host.signal(Answer::Ready.to_bits());
+        assert_eq!(advance(&mut host, &devices, 0), Turn::Again);
+    }
+
+    /// A probe that the hold defeats shows its driver for a moment.
+    #[test]
+    fn forgets_a_driver_that_never_had_the_device() {
+        let unbind = std::format!("write {FOLDER}/driver/unbind");
+        for (has_driver, had_no_driver, failed) in [
+            (false, true, None),
+            (true, false, failure(Step::Unbind, Errno::ENODEV)),
+        ] {
+            let mut host = Machine::new();
+            host.function("pci0000:00/0000:03:00.0", "8086:10d3", "020000");
+            if has_driver {
+                host.driver("0000:03:00.0", "e1000e");
+            }
+            host.refuse(&unbind, Errno::ENODEV);
+            let device = due("03:00.0", "e1000e", true);
+            let progress = release(&mut host, &device, Progress::at(Stage::Release));
+            assert_eq!(progress.had_no_driver, had_no_driver);
+            assert_eq!((progress.stage, progress.failure), (Stage::Await, failed));
+        }
+    }
+}
