@@ -170,7 +170,19 @@ fn load_driver<H: Files + Programs>(host: &mut H, address: Address) {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::{format, string::String, vec::Vec};
+
     use super::*;
+    use crate::{
+        device::{Action, Wish},
+        host::testing::{Machine, boxed},
+        pci::bus::DriverName,
+    };
+
+    const DEVICE: &str = "/sys/bus/pci/devices/0000:03:00.0";
+    const PCIBACK: &str = "/sys/bus/pci/drivers/pciback";
+    const PROBE: &str = "/sys/bus/pci/drivers_probe";
 
     #[test]
     fn comes_back_from_its_bits() {
@@ -182,6 +194,162 @@ mod tests {
             for progress in [Progress::In(step), failed, Progress::Idle, Progress::Done] {
                 assert_eq!(Progress::from_bits(progress.to_bits()), progress);
             }
+        }
+    }
+
+    /// A machine with a card that has that driver, or none.
+    fn machine(driver: &str) -> Machine {
+        let mut host = Machine::new();
+        host.function("pci0000:00/0000:03:00.0", "8086:10d3", "020000");
+        if !driver.is_empty() {
+            host.driver("0000:03:00.0", driver);
+        }
+        host.file(&format!("{PCIBACK}/unbind"), "");
+        host.file(&format!("{PCIBACK}/remove_slot"), "");
+        host.file(PROBE, "");
+        host
+    }
+
+    /// A card that is to be released.
+    fn due(driver: &str) -> Device {
+        let wish = Wish {
+            item: None,
+            is_by_address: false,
+        };
+        let address = Address::parse(b"03:00.0").expect("an address");
+        let mut device = Device::new(address, wish, Action::Unasked);
+        device.work.is_due = true;
+        device.state.driver = DriverName::from_slice(driver.as_bytes()).expect("room");
+        device
+    }
+
+    /// What becomes of a card that is released.
+    fn released(host: &mut Machine, device: Device) -> Device {
+        let mut devices = boxed(Devices::new);
+        devices.push(device).expect("room");
+        release_due(host, &mut devices);
+        devices.pop().expect("a device")
+    }
+
+    #[test]
+    fn does_each_step_by_one_write() {
+        let address = Address::parse(b"03:00.0").expect("an address");
+        for (step, expected) in [
+            (Step::Clear, format!("{DEVICE}/driver_override \n")),
+            (Step::Unlist, format!("{PCIBACK}/remove_slot 0000:03:00.0")),
+            (Step::Unbind, format!("{PCIBACK}/unbind 0000:03:00.0")),
+            (Step::Offer, format!("{PROBE} 0000:03:00.0")),
+        ] {
+            let mut host = machine("pciback");
+            assert_eq!(do_step(&mut host, address, step), Ok(()));
+            assert_eq!(host.calls_of("write"), [expected]);
+            host.refuse("write", Errno::EIO);
+            assert_eq!(do_step(&mut host, address, step), Err(Errno::EIO));
+        }
+    }
+
+    /// The override goes first, then the address leaves the list, or pciback takes it again.
+    #[test]
+    fn releases_in_order() {
+        let override_gone = format!("{DEVICE}/driver_override \n");
+        let unlisted = format!("{PCIBACK}/remove_slot 0000:03:00.0");
+        let unbound = format!("{PCIBACK}/unbind 0000:03:00.0");
+        let offered = format!("{PROBE} 0000:03:00.0");
+        for (driver, expected) in [
+            (
+                "pciback",
+                [&override_gone, &unlisted, &unbound, &offered].as_slice(),
+            ),
+            ("", &[&override_gone, &unlisted, &offered]),
+        ] {
+            let mut host = machine(driver);
+            let device = released(&mut host, due(driver));
+            let written: Vec<String> = host.calls_of("write").into_iter().map(Into::into).collect();
+            assert_eq!(written.iter().collect::<Vec<_>>(), expected, "{driver}");
+            assert_eq!(device.work.failure, None);
+            assert_eq!(device.state.driver.as_slice(), driver.as_bytes());
+        }
+    }
+
+    #[test]
+    fn asks_xl_only_for_what_pciback_has() {
+        let xl = "/usr/sbin/xl pci-assignable-remove 0000:03:00.0";
+        for (driver, is_asked) in [("pciback", true), ("", false), ("e1000e", false)] {
+            let mut host = machine(driver);
+            released(&mut host, due(driver));
+            let ran = host.calls_of("run");
+            assert_eq!(ran.first() == Some(&xl), is_asked, "{driver}: {ran:?}");
+        }
+    }
+
+    #[test]
+    fn has_modprobe_load_a_driver_where_none_took_it() {
+        let modalias = "pci:v00008086d000010D3sv00000000sd00000000bc02sc00i00";
+        let mut host = machine("");
+        released(&mut host, due(""));
+        let asked = ["/sbin/modprobe", "/usr/sbin/modprobe"].map(|p| format!("{p} {modalias}"));
+        assert_eq!(host.calls_of("run"), asked);
+        host.calls.clear();
+        host.driver("0000:03:00.0", "e1000e");
+        released(&mut host, due(""));
+        assert!(host.calls_of("run").is_empty());
+    }
+
+    #[test]
+    fn stops_at_a_step_that_fails() {
+        let clear = format!("write {DEVICE}/driver_override");
+        let unlist = format!("write {PCIBACK}/remove_slot");
+        let unbind = format!("write {PCIBACK}/unbind");
+        for (call, errno, failed, writes) in [
+            (&clear, Errno::EIO, Some(Step::Clear), 1),
+            (&unlist, Errno::EIO, Some(Step::Unlist), 2),
+            // It was not on the list.
+            (&unlist, Errno::ENOENT, None, 4),
+            (&unbind, Errno::ENODEV, Some(Step::Unbind), 3),
+        ] {
+            let mut host = machine("pciback");
+            host.refuse(call, errno);
+            let device = released(&mut host, due("pciback"));
+            let failed = failed.map(|step| Failure { step, errno });
+            assert_eq!(device.work.failure, failed, "{call}");
+            assert_eq!(host.calls_of("write").len(), writes, "{call}");
+        }
+    }
+
+    #[test]
+    fn clears_only_its_own_override_of_what_dom0_has() {
+        for (text, is_cleared) in [
+            ("pciseize\n", true),
+            ("pciback\n", true),
+            ("(null)\n", false),
+            ("e1000e\n", false),
+        ] {
+            let mut host = machine("e1000e");
+            host.file(&format!("{DEVICE}/driver_override"), text);
+            let device = released(&mut host, due("e1000e"));
+            assert!(is_with_dom0(&device));
+            assert_eq!(
+                host.calls_of("write").len(),
+                usize::from(is_cleared),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn touches_nothing_that_a_guest_may_have_or_that_is_not_due() {
+        for (guest, is_due) in [
+            (Guest::Domain(7), true),
+            (Guest::Unknown(Errno::EIO), true),
+            (Guest::None, false),
+        ] {
+            let mut host = machine("pciback");
+            let mut device = due("pciback");
+            device.state.guest = guest;
+            device.work.is_due = is_due;
+            let device = released(&mut host, device);
+            assert!(host.calls_of("write").is_empty() && host.calls_of("run").is_empty());
+            assert!(device.is_with_pciback() && device.work.failure.is_none());
         }
     }
 }
