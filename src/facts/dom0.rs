@@ -16,3 +16,29 @@ pub fn is_here<H: Files>(host: &mut H) -> bool {
     };
     number(text.trim_ascii_end(), 16).is_some_and(|features| features & XENFEAT_DOM0 != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Errno, testing::Machine};
+
+    #[test]
+    fn knows_dom0_by_its_feature() {
+        for (features, is_dom0) in [
+            ("00000800\n", true),
+            ("00002f05\n", true),
+            ("ffffffff", true),
+            ("00000705\n", false),
+            ("00001000\n", false),
+            ("\n", false),
+            ("nonsense\n", false),
+        ] {
+            let mut host = Machine::new();
+            host.file("/sys/hypervisor/properties/features", features);
+            assert_eq!(is_here(&mut host), is_dom0, "{features}");
+            host.refuse("read", Errno::EACCES);
+            assert!(!is_here(&mut host), "nobody can tell");
+        }
+        assert!(!is_here(&mut Machine::new()), "no Xen");
+    }
+}

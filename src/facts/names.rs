@@ -167,7 +167,15 @@ impl Entry<'_> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::{string::String, vec::Vec as List};
+
     use super::*;
+    use crate::{
+        device::{Action, Wish},
+        host::testing::{Machine, boxed, text},
+        pci::{Address, Identity},
+    };
 
     #[test]
     fn reads_lines() {
@@ -194,5 +202,84 @@ mod tests {
         ] {
             assert_eq!(Entry::of(line.as_bytes()), entry, "{line:?}");
         }
+    }
+
+    const IDS: &str = "# comment\n\
+        10de  NVIDIA\n\
+        \t1b80  GP104\n\
+        \t\t1043 8592  a subsystem\n\
+        8086  Intel\n\
+        \t10d3  82574L\n\
+        C 02  Network controller\n\
+        \t00  Ethernet\n\
+        8087  after the classes\n";
+
+    /// The names of models, each `vendor/device`, as a machine's file has them.
+    fn named(host: &mut Machine, models: &[u64]) -> List<String> {
+        let mut devices = boxed(Devices::new);
+        for (bus, model) in (0..).zip(models) {
+            let wish = Wish {
+                item: None,
+                is_by_address: false,
+            };
+            let mut device = Device::new(Address::from_bits(bus << 8), wish, Action::Unasked);
+            device.function.identity = (*model != 0).then_some(Identity {
+                ids: model << 32,
+                class: 0,
+            });
+            devices.push(device).expect("room");
+        }
+        let mut names = boxed(Names::new);
+        names.find(host, &mut devices);
+        let addresses = devices.iter().map(|device| device.address().bits());
+        assert!(addresses.is_sorted(), "the devices are in order again");
+        let shown = |id: Option<NameId>| id.map_or("-".into(), |id| text(names.get(id)));
+        let names = devices
+            .iter()
+            .map(|device| device.function.names.map(shown));
+        names.map(|names| names.join("/")).collect()
+    }
+
+    #[test]
+    fn finds_the_names_of_each_model() {
+        let mut host = Machine::new();
+        host.file("/usr/share/misc/pci.ids", IDS);
+        let (nic, gpu) = (0x8086_10d3, 0x10de_1b80);
+        let models = [nic, gpu, 0x8086_10d4, 0x1234_10d3, 0, nic, 0x8087_0000];
+        let expected = [
+            "Intel/82574L",
+            "NVIDIA/GP104",
+            "Intel/-",
+            "-/-",
+            "-/-",
+            "Intel/82574L",
+            "after the classes/-",
+        ];
+        assert_eq!(named(&mut host, &models), expected);
+    }
+
+    #[test]
+    fn reads_the_first_file_that_is_there() {
+        let named = |host: &mut Machine| named(host, &[0x8086_10d3]).concat();
+        let mut host = Machine::new();
+        assert_eq!(named(&mut host), "-/-");
+        for (path, vendor) in [
+            ("/usr/share/pci.ids", "third"),
+            ("/usr/share/hwdata/pci.ids", "second"),
+            ("/usr/share/misc/pci.ids", "first"),
+        ] {
+            host.file(path, &std::format!("8086  {vendor}\n"));
+            assert_eq!(named(&mut host), std::format!("{vendor}/-"));
+        }
+    }
+
+    #[test]
+    fn has_no_name_where_there_is_no_room() {
+        let mut names = boxed(Names::new);
+        let name = [b'x'; NAMES_SIZE / 2];
+        let first = names.keep(&name).expect("room");
+        assert_eq!(names.keep(&name), None);
+        assert_eq!(names.get(first), name);
+        assert_eq!(names.get(NAMES_SIZE as NameId), b"");
     }
 }

@@ -62,3 +62,57 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
     );
     usage.keyboards = usage.keyboards.saturating_add(u8::from(has_others));
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{format, string::String};
+
+    use super::*;
+    use crate::host::testing::{Machine, boxed};
+
+    const ONE: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-1/0003:046D:C31C.0001/input/input3";
+    const OTHER: &str = "/devices/pci0000:00/0000:00:1a.0/usb2/input/input4";
+    const PORT: &str = "/devices/platform/i8042/serio0/input/input0";
+    const PROGRAM: &str = "/devices/virtual/input/input9";
+
+    /// An input device, as the kernel tells of it.
+    fn input(path: &str, keys: &str) -> String {
+        format!("I: Bus=0003\nN: Name=\"x\"\nS: Sysfs={path}\nB: EV=120013\nB: KEY={keys}\n\n")
+    }
+
+    /// A keyboard.
+    fn keyboard(path: &str) -> String {
+        input(
+            path,
+            "1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe",
+        )
+    }
+
+    #[test]
+    fn finds_the_function_of_the_last_keyboard() {
+        let button = input(ONE, "10000000000000 0");
+        for (inputs, is_last) in [
+            ("".into(), [false, false]),
+            (keyboard(ONE), [true, false]),
+            (keyboard(ONE) + &keyboard(ONE), [true, false]),
+            (keyboard(ONE) + &keyboard(OTHER), [false, false]),
+            // The port of a PC is one more; what a program makes is none.
+            (keyboard(ONE) + &keyboard(PORT), [false, false]),
+            (keyboard(PORT), [false, false]),
+            (keyboard(PROGRAM) + &keyboard(OTHER), [false, true]),
+            (button.clone(), [false, false]),
+            (button + &keyboard(OTHER), [false, true]),
+        ] {
+            let mut host = Machine::new();
+            host.file("/proc/bus/input/devices", &inputs);
+            let mut usage = boxed(Usage::new);
+            gather(&mut host, &mut usage);
+            let found = ["00:14.0", "00:1a.0"].map(|at| {
+                let address = Address::parse(at.as_bytes()).expect(at);
+                usage.uses(address).has(Use::Keyboard)
+            });
+            assert_eq!(found, is_last, "{inputs}");
+        }
+    }
+}

@@ -295,6 +295,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::host::testing::{Machine, boxed};
 
     fn address(text: &str) -> Address {
         Address::parse(text.as_bytes()).expect(text)
@@ -360,5 +361,39 @@ mod tests {
             assert!(all.has(one) && !all.without(one).has(one));
         }
         assert_eq!(all, Uses::ALL);
+    }
+
+    #[test]
+    fn knows_the_boot_display_of_a_running_host() {
+        let display = Identity {
+            ids: 0x10de_1b80_0000_0000,
+            class: 0x03_0000,
+        };
+        let card = Identity {
+            class: 0x02_0000,
+            ..display
+        };
+        for (text, driver, identity, is_gathered, is_used) in [
+            ("1\n", "nouveau", Some(display), true, true),
+            ("0\n", "nouveau", Some(display), true, false),
+            ("1\n", pciback::NAME, Some(display), true, false),
+            ("1\n", "nouveau", Some(card), true, false),
+            ("1\n", "nouveau", None, true, false),
+            // In an initramfs nothing is in use yet.
+            ("1\n", "nouveau", Some(display), false, false),
+        ] {
+            let mut host = Machine::new();
+            host.function("pci0000:00/0000:03:00.0", "10de:1b80", "030000");
+            host.driver("0000:03:00.0", driver);
+            host.file("/sys/bus/pci/devices/0000:03:00.0/boot_vga", text);
+            let mut usage = boxed(Usage::new);
+            if is_gathered {
+                usage.gather(&mut host, Uses::ALL);
+            }
+            let at = address("03:00.0");
+            usage.look_at(&mut host, at, identity);
+            assert_eq!(usage.uses(at).has(Use::Display), is_used, "{text} {driver}");
+            assert_eq!(usage.forbids(at), is_used, "{text} {driver}");
+        }
     }
 }

@@ -112,7 +112,16 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::{format, string::String, vec::Vec};
+
     use super::*;
+    use crate::{
+        host::testing::{Machine, boxed, shown},
+        pci::Address,
+    };
+
+    const HEAD: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
 
     #[test]
     fn cuts_lines_into_columns() {
@@ -121,5 +130,108 @@ mod tests {
             assert_eq!(column(line, number), text.as_bytes());
         }
         assert!(is_zero(b"000") && !is_zero(b"") && !is_zero(b"0001"));
+    }
+
+    /// A machine with two cards, each with an interface.
+    fn machine() -> Machine {
+        let mut host = Machine::new();
+        for (name, card) in [("eth0", "0000:03:00.0"), ("eth1", "0000:04:00.0")] {
+            let target = format!("../../devices/pci0000:00/0000:00:1c.0/{card}/net/{name}");
+            host.link(&format!("/sys/class/net/{name}"), &target);
+        }
+        host
+    }
+
+    /// Adds an interface that is no card, with those below it.
+    fn add_virtual(host: &mut Machine, name: &str, below: &[&str]) {
+        let target = format!("../../devices/virtual/net/{name}");
+        host.link(&format!("/sys/class/net/{name}"), &target);
+        host.folder(&format!("/sys/devices/virtual/net/{name}/statistics"));
+        for lower in below {
+            let link = format!("/sys/devices/virtual/net/{name}/lower_{lower}");
+            host.link(&link, "/sys/devices");
+        }
+    }
+
+    /// The route that each of the cards carries.
+    fn carried(host: &mut Machine) -> Vec<String> {
+        let mut usage = boxed(Usage::new);
+        gather(host, &mut usage);
+        let of = |at: &str| {
+            let address = Address::parse(at.as_bytes()).expect(at);
+            let is_used = usage.uses(address).has(Use::Route);
+            usage
+                .name(address)
+                .filter(|_| is_used)
+                .map_or(String::new(), shown)
+        };
+        ["03:00.0", "04:00.0"].map(of).into()
+    }
+
+    #[test]
+    fn finds_the_cards_of_default_routes() {
+        let route = |interface: &str, destination: &str, mask: &str| {
+            format!("{interface}\t{destination}\t0102A8C0\t0003\t0\t0\t0\t{mask}\n")
+        };
+        let zero = "0".repeat(32);
+        let route6 = |interface: &str, length: &str| {
+            format!("{zero} {length} {zero} 00 {zero} 00000400 1 0 00000001 {interface}\n")
+        };
+        for (ipv4, ipv6, expected) in [
+            ("".into(), "".into(), ["", ""]),
+            (
+                route("eth0", "00000000", "00000000"),
+                "".into(),
+                ["eth0", ""],
+            ),
+            (route("eth0", "0002A8C0", "00FFFFFF"), "".into(), ["", ""]),
+            // 0.0.0.0/1 is half of everything.
+            (route("eth0", "00000000", "00000080"), "".into(), ["", ""]),
+            ("".into(), route6("    eth1", "00"), ["", "eth1"]),
+            ("".into(), route6("    eth1", "08"), ["", ""]),
+            ("".into(), route6("      lo", "00"), ["", ""]),
+            (
+                route("eth0", "00000000", "00000000"),
+                route6("eth1", "00"),
+                ["eth0", "eth1"],
+            ),
+        ] {
+            let mut host = machine();
+            host.file("/proc/net/route", &format!("{HEAD}{ipv4}"));
+            host.file("/proc/net/ipv6_route", &ipv6);
+            assert_eq!(carried(&mut host), expected, "{ipv4}{ipv6}");
+        }
+    }
+
+    #[test]
+    fn goes_through_bridges_bonds_and_vlans() {
+        let route = format!("{HEAD}br0\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\n");
+        let mut host = machine();
+        host.file("/proc/net/route", &route);
+        add_virtual(&mut host, "br0", &["bond0.7", "vif1.0"]);
+        add_virtual(&mut host, "vif1.0", &[]);
+        add_virtual(&mut host, "bond0.7", &["bond0"]);
+        add_virtual(&mut host, "bond0", &["eth0", "eth1"]);
+        assert_eq!(carried(&mut host), ["br0", "br0"]);
+    }
+
+    #[test]
+    fn takes_every_card_of_open_vswitch() {
+        let route = format!("{HEAD}br0\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\n");
+        let mut host = machine();
+        host.file("/proc/net/route", &route);
+        add_virtual(&mut host, "br0", &[]);
+        assert_eq!(carried(&mut host), ["", ""]);
+        add_virtual(&mut host, "ovs-system", &["eth1"]);
+        assert_eq!(carried(&mut host), ["", "br0"]);
+    }
+
+    #[test]
+    fn comes_to_an_end_in_a_circle() {
+        let route = format!("{HEAD}br0\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\n");
+        let mut host = machine();
+        host.file("/proc/net/route", &route);
+        add_virtual(&mut host, "br0", &["br0"]);
+        assert_eq!(carried(&mut host), ["", ""]);
     }
 }

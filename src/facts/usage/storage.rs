@@ -157,7 +157,14 @@ fn nvme_subsystem(target: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::{format, string::String, vec::Vec};
+
     use super::*;
+    use crate::{
+        host::testing::{Machine, boxed, shown},
+        pci::Address,
+    };
 
     #[test]
     fn reads_mounts() {
@@ -193,5 +200,142 @@ mod tests {
         assert_eq!(nvme_subsystem(b"../devices/virtual/block/dm-0"), None);
     }
 
-    extern crate std;
+    const SATA: &str = "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda";
+    const NVME: &str = "pci0000:00/0000:00:1c.0/0000:03:00.0/nvme/nvme0/nvme0n1";
+
+    /// Adds a disk or a partition, by its number, its name and its path below `/sys/devices`.
+    fn add_block(host: &mut Machine, number: &str, name: &str, path: &str) {
+        let target = format!("../../devices/{path}");
+        host.link(&format!("/sys/dev/block/{number}"), &target);
+        host.link(&format!("/sys/class/block/{name}"), &target);
+        host.folder(&format!("/sys/devices/{path}"));
+    }
+
+    /// Has one block device stand on another.
+    fn add_slave(host: &mut Machine, path: &str, name: &str, below: &str) {
+        let link = format!("/sys/devices/{path}/slaves/{name}");
+        host.link(&link, &format!("/sys/devices/{below}"));
+    }
+
+    /// What is used of two controllers, for mounts at `/` and swap: the disk and the NVMe disk.
+    fn used(host: &mut Machine, mounts: &str, swaps: &str) -> Vec<String> {
+        host.file("/proc/self/mountinfo", mounts);
+        host.file(
+            "/proc/swaps",
+            &format!("Filename Type Size Used Priority\n{swaps}"),
+        );
+        let mut usage = boxed(Usage::new);
+        gather(host, &mut usage);
+        let of = |at: &str| {
+            let address = Address::parse(at.as_bytes()).expect(at);
+            let uses = usage.uses(address).iter().map(Use::text);
+            let name = usage.name(address).map_or(String::new(), shown);
+            format!("{}{name}", uses.collect::<Vec<_>>().join(", "))
+        };
+        ["00:1f.2", "03:00.0"].map(of).into()
+    }
+
+    fn mount(number: &str, point: &str, source: &str) -> String {
+        format!("36 35 {number} / {point} rw shared:1 - ext4 {source} rw\n")
+    }
+
+    #[test]
+    fn finds_the_controllers_of_file_systems_and_swap() {
+        let mut host = Machine::new();
+        add_block(&mut host, "8:0", "sda", SATA);
+        add_block(&mut host, "8:1", "sda1", &format!("{SATA}/sda1"));
+        add_block(&mut host, "259:0", "nvme0n1", NVME);
+        for (mounts, swaps, expected) in [
+            ("".into(), "", ["", ""]),
+            (mount("8:1", "/", "/dev/sda1"), "", ["holds /", ""]),
+            (
+                mount("259:0", "/srv", "/dev/nvme0n1"),
+                "",
+                ["", "holds /srv"],
+            ),
+            (
+                "".into(),
+                "/dev/sda1 partition 1 0 -2\n",
+                ["holds swap", ""],
+            ),
+            ("".into(), "/swapfile file 1 0 -2\n", ["", ""]),
+            // Btrfs.
+            (mount("0:33", "/", "/dev/nvme0n1"), "", ["", "holds /"]),
+            (mount("0:21", "/proc", "proc"), "", ["", ""]),
+            (
+                mount("8:1", "/", "/dev/sda1") + &mount("8:1", "/boot", "/dev/sda1"),
+                "/dev/nvme0n1 partition 1 0 -2\n",
+                ["holds /, holds /boot", "holds swap"],
+            ),
+        ] {
+            assert_eq!(used(&mut host, &mounts, swaps), expected, "{mounts}{swaps}");
+        }
+    }
+
+    /// A volume of LVM on LUKS on a RAID of a partition and a disk.
+    #[test]
+    fn goes_through_every_layer() {
+        let mut host = Machine::new();
+        let virtual_one = |name: &str| format!("virtual/block/{name}");
+        add_block(&mut host, "8:0", "sda", SATA);
+        add_block(&mut host, "8:1", "sda1", &format!("{SATA}/sda1"));
+        add_block(&mut host, "259:0", "nvme0n1", NVME);
+        for (number, name) in [("253:1", "dm-1"), ("253:0", "dm-0"), ("9:0", "md0")] {
+            add_block(&mut host, number, name, &virtual_one(name));
+        }
+        add_block(&mut host, "259:7", "md0p1", "virtual/block/md0/md0p1");
+        let md0 = virtual_one("md0");
+        add_slave(
+            &mut host,
+            &virtual_one("dm-1"),
+            "dm-0",
+            &virtual_one("dm-0"),
+        );
+        // A partition of the RAID: what is below that is told by the folder above.
+        add_slave(
+            &mut host,
+            &virtual_one("dm-0"),
+            "md0p1",
+            &format!("{md0}/md0p1"),
+        );
+        add_slave(&mut host, &md0, "sda1", &format!("{SATA}/sda1"));
+        add_slave(&mut host, &md0, "nvme0n1", NVME);
+        host.link("/dev/mapper/vg-root", "../dm-1");
+        let both = ["holds /", "holds /"];
+        let root = mount("253:1", "/", "/dev/mapper/vg-root");
+        assert_eq!(used(&mut host, &root, ""), both);
+        let btrfs = mount("0:33", "/", "/dev/mapper/vg-root");
+        assert_eq!(used(&mut host, &btrfs, ""), both);
+    }
+
+    #[test]
+    fn finds_every_controller_of_an_nvme_disk_with_paths() {
+        let mut host = Machine::new();
+        let disk = "virtual/nvme-subsystem/nvme-subsys0/nvme0n1";
+        add_block(&mut host, "259:0", "nvme0n1", disk);
+        let subsystem = "/sys/class/nvme-subsystem/nvme-subsys0";
+        host.link(
+            subsystem,
+            "../../devices/virtual/nvme-subsystem/nvme-subsys0",
+        );
+        let controller = "/sys/devices/pci0000:00/0000:00:1c.0/0000:03:00.0/nvme/nvme0";
+        host.link(&format!("{subsystem}/nvme0"), controller);
+        let root = mount("259:0", "/", "/dev/nvme0n1");
+        assert_eq!(used(&mut host, &root, ""), ["", "holds /"]);
+    }
+
+    /// The kernel has no such tree; a damaged one must not hold up the boot.
+    #[test]
+    fn comes_to_an_end_in_a_circle() {
+        let mut host = Machine::new();
+        add_block(&mut host, "253:0", "dm-0", "virtual/block/dm-0");
+        add_slave(
+            &mut host,
+            "virtual/block/dm-0",
+            "dm-0",
+            "virtual/block/dm-0",
+        );
+        let root = mount("253:0", "/", "/dev/dm-0");
+        assert_eq!(used(&mut host, &root, ""), ["", ""]);
+    }
 }
