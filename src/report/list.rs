@@ -216,7 +216,7 @@ mod tests {
                 let row = shown_row(&memory, columns);
                 let mut entries = row.lines().filter_map(|line| Entry::parse(line.as_bytes()));
                 let item = entries.next().map(|entry| Selector::parse(entry.text));
-                let item = item.map(|selector| shown(&selector.expect("a selector")));
+                let item = item.map(|selector| shown(selector.expect("a selector")));
                 assert_eq!(item.as_deref(), meant, "{row}");
                 assert!(entries.next().is_none(), "{row}");
             }
