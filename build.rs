@@ -125,10 +125,6 @@ fn link_statically(out: &Path) -> Result<(), Vec<String>> {
         "-nostartfiles".to_owned(),
         format!("-L{}", libraries.display()),
         "-lc".to_owned(),
-        // Only for a clear message. A panic brings in all of std, which asks for the unwinder. ld
-        // would report the missing unwinder before it reaches the tripwires. Without a panic
-        // nothing of the unwinder is linked.
-        "-lgcc_eh".to_owned(),
         // Drops what is never called: nearly all of std.
         "-Wl,--gc-sections".to_owned(),
         // One segment for code and constants: a page less in memory at each border.
@@ -146,7 +142,8 @@ fn link_statically(out: &Path) -> Result<(), Vec<String>> {
         println!("cargo::rustc-link-arg-bins={flag}");
     }
     if tripwires_are_off() {
-        // The unwinder asks for a function that only glibc has. Nobody runs this program.
+        // The std that a panic brings in asks for `stat64` and the like, which musl does not have
+        // since 1.2.4. Nobody runs this program.
         println!("cargo::rustc-link-arg-bins=-Wl,--unresolved-symbols=ignore-all");
     }
     Ok(())
