@@ -5,6 +5,7 @@
 //! pciback's. Its twin is not listed, and shows in the same boot that the driver was there and
 //! worked.
 
+mod aarch64;
 mod boots;
 mod guest;
 mod lab;

@@ -22,7 +22,7 @@ pub enum Suite {
 }
 
 impl Suite {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
@@ -126,7 +126,7 @@ pub fn debian(suite: Suite) -> Result<Debian> {
 }
 
 /// The package sources of this host for a suite, as lines of a `sources.list`.
-fn sources(suite: Suite) -> Result<String> {
+pub fn sources(suite: Suite) -> Result<String> {
     let mut command = Command::new("apt-get");
     command.args([
         "indextargets",

@@ -3,6 +3,7 @@
 //! | file | is for |
 //! | --- | --- |
 //! | `debian` | Debian, Xen and the kernel, from the package sources of this host |
+//! | `cross` | a compiler and the C library for 64-bit ARM, from the same sources |
 //! | `product` | pciseize, as `make install` installs it |
 //! | `image` | an initramfs, by generator and content |
 //! | `board` | the devices of the standard machine |
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 pub mod board;
 mod cache;
 mod console;
+pub mod cross;
 pub mod debian;
 mod disks;
 pub mod evidence;
