@@ -212,6 +212,7 @@ mod tests {
         \t10d3  82574L\n\
         C 02  Network controller\n\
         \t00  Ethernet\n\
+        \t10d4  no device of the last vendor\n\
         8087  after the classes\n";
 
     /// The names of models, each `vendor/device`, as a machine's file has them.

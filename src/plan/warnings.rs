@@ -267,6 +267,9 @@ mod tests {
             add(&mut host, &mut devices, &way(2), Action::Seize);
             add(&mut host, &mut devices, &way(3), Action::Unasked);
             add(&mut host, &mut devices, &way(4), Action::Seize);
+            // Of the same slot: that is its card.
+            let same = "pci0000:00/0000:00:1e.0/0000:05:02.1";
+            add(&mut host, &mut devices, same, Action::Unasked);
             let other = "pci0000:00/0000:00:1e.0/0000:06:03.0";
             add(&mut host, &mut devices, other, Action::Unasked);
             if is_conventional {
@@ -278,7 +281,7 @@ mod tests {
                 .cloned()
                 .unwrap_or_default();
             assert_eq!(addresses(&found.behind_bridge), expected);
-            assert_eq!(found.of_card, Others::default());
+            assert_eq!(addresses(&found.of_card), ["0000:05:02.1"]);
         }
     }
 

@@ -301,6 +301,7 @@ mod tests {
             ("03:00.1", Outcome::Unready),
             ("03:00.2", Outcome::Assigned),
             ("03:00.3", Outcome::Kept),
+            ("03:00.4", Outcome::Kept),
         ] {
             add(&mut memory, at, Some(0), Action::Seize).outcome = outcome;
         }

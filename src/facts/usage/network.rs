@@ -224,6 +224,9 @@ mod tests {
         assert_eq!(carried(&mut host), ["", ""]);
         add_virtual(&mut host, "ovs-system", &["eth1"]);
         assert_eq!(carried(&mut host), ["", "br0"]);
+        // The kernel's own route leads nowhere, so no card carries it.
+        host.file("/proc/net/route", &route.replace("br0", "lo"));
+        assert_eq!(carried(&mut host), ["", ""]);
     }
 
     #[test]
