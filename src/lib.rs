@@ -1,8 +1,8 @@
 //! Everything that pciseize decides.
 //!
-//! Data flows one way: sources, request, plan, seizure, report. A room imports only rooms below it,
-//! and only those that this table names; `text` and `host` are open to all.
-//! `tests/architecture.rs` holds the table.
+//! A room is a top-level module of `src/`. Data flows one way: sources, request, plan, seizure,
+//! report. A room imports only rooms below it, and only those that this table names; `text` and
+//! `host` are open to all. `tests/architecture.rs` holds the table.
 //!
 //! | room | what it is for | imports |
 //! | --- | --- | --- |
@@ -11,7 +11,7 @@
 //! | [`release`] | the way back: devices are given to dom0 again | `device`, `pciback`, `pci` |
 //! | [`seize`] | the seizure: hold, module, bind, proof | `plan`, `facts`, `request`, `device`, `pciback`, `pci` |
 //! | [`plan`] | request and bus together: what is to be done with each function | `facts`, `request`, `device`, `pci` |
-//! | [`facts`] | what is so on this host: dom0, guests, names, what dom0 uses | `device`, `pciback`, `pci` |
+//! | [`facts`] | the state of this host: dom0, guests, names, what dom0 uses | `device`, `pciback`, `pci` |
 //! | [`device`] | the record of a device, phase by phase: data and its words | `request`, `pciback`, `pci` |
 //! | [`request`] | what is asked for, from every source, and what is wrong with it | `pci` |
 //! | [`pciback`] | the driver xen-pciback as sysfs shows it | `pci` |

@@ -18,6 +18,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         devices,
         usage,
         names,
+        behind,
         ..
     } = memory;
     request.gather(host, embedded, None);
@@ -27,6 +28,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     guests::look(host, devices);
     if form != Form::Boot {
         names.find(host, devices);
+    }
+    if form == Form::Json {
+        behind.look(host, devices);
     }
     let report = memory.report(Kind::List, false);
     let terminal = host.terminal();

@@ -147,7 +147,7 @@ impl Default for Memory {
 pub struct WrongUsage<'a> {
     /// What is wrong.
     pub message: &'static str,
-    /// With which word, where it is not one that is missing.
+    /// The offending word; `None` if a word is missing.
     pub word: Option<&'a CStr>,
 }
 
@@ -165,7 +165,7 @@ impl WrongUsage<'_> {
 }
 
 impl<'a> Invocation<'a> {
-    /// Not called for anything but help.
+    /// No word read yet: the command is `Help`.
     pub const fn new() -> Invocation<'a> {
         Invocation {
             root: None,

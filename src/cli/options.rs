@@ -7,7 +7,7 @@ use crate::{
     host::Errno,
     put,
     report::sink::{Out, Sink},
-    text::Line,
+    text::{Line, is_word},
 };
 
 /// A command.
@@ -223,14 +223,16 @@ pub const OPTIONS: [OptionSpec; 8] = [
     },
 ];
 
-/// The command of that name.
+/// The command of that name, in any case.
 pub fn find_command(word: &[u8]) -> Option<&'static CommandSpec> {
-    COMMANDS.iter().find(|spec| spec.name.as_bytes() == word)
+    COMMANDS
+        .iter()
+        .find(|spec| is_word(word, spec.name.as_bytes()))
 }
 
-/// The option of that name.
+/// The option of that name, in any case.
 pub fn find_option(word: &[u8]) -> Option<&'static OptionSpec> {
-    let is_it = |name: &str| name.as_bytes() == word;
+    let is_it = |name: &str| is_word(word, name.as_bytes());
     OPTIONS
         .iter()
         .find(|spec| is_it(spec.name) || spec.short.is_some_and(is_it))

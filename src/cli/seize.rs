@@ -14,7 +14,7 @@ use crate::{
     seize::{give_to_pciback, hold::hold_requested, prove::prove_all},
 };
 
-/// Is there from then on where `strict` has stopped the boot once.
+/// Exists once `strict` has stopped this boot.
 pub const STOPPED: &[u8] = b"/run/pciseize/stopped";
 
 /// In what circumstances `seize` runs.
@@ -33,7 +33,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         memory.request.gather(host, embedded, None);
     }
     if is_idle(host, is_dom0, &memory.request) {
-        // What an earlier run has to tell stays.
+        // Keep the report of an earlier run.
         if !store::is_there(host) {
             let report = memory.report(Kind::Seizure, is_dom0);
             keep(

@@ -68,8 +68,8 @@ pub struct FirstRun {
 /// A function of the machine.
 #[derive(Debug)]
 pub struct Function {
-    /// Where it is. Of an item that means no function and has no address of its own, a place that
-    /// no function has: see [`Device::known_address`].
+    /// Its address. For an item that matches nothing and names no single address, a placeholder
+    /// that no function has: see [`Device::known_address`].
     pub address: Address,
     /// Whether the kernel has it.
     pub is_there: bool,
@@ -190,16 +190,11 @@ impl Device {
         self.first_run.as_ref()?.outcome
     }
 
-    /// The driver that it was taken from in this boot. Empty: none, or a driver that is stuck as it
-    /// lets go, and has the device still.
+    /// The driver that it was taken from in this boot. Empty: none.
     pub fn origin(&self) -> &DriverName {
-        const NONE: &DriverName = &DriverName::new();
         let first = self.first_run.as_ref().map(|first| &first.origin);
-        match first.filter(|origin| !origin.is_empty()) {
-            Some(origin) => origin,
-            None if self.work.stuck_in == Some(Step::Unbind) => NONE,
-            None => &self.work.previous_driver,
-        }
+        let first = first.filter(|origin| !origin.is_empty());
+        first.unwrap_or(&self.work.previous_driver)
     }
 
     /// The item that asks for it.
@@ -249,7 +244,6 @@ mod tests {
         for (first_run, previous, stuck_in, origin) in [
             (None, "e1000e", None, "e1000e"),
             (None, "", None, ""),
-            (None, "e1000e", Some(Step::Unbind), ""),
             (None, "e1000e", Some(Step::Bind), "e1000e"),
             (first("igb"), "", None, "igb"),
             (first("igb"), "e1000e", None, "igb"),

@@ -1,4 +1,4 @@
-//! What is so on this host, beside what is asked for.
+//! The state of this host.
 //!
 //! | file | |
 //! | --- | --- |

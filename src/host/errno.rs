@@ -10,8 +10,8 @@ use crate::show;
 pub struct Errno(pub i32);
 
 impl Errno {
-    /// No number of the kernel, whose are 1 to 4095: a call did not come back in time, or was not
-    /// begun.
+    /// Not an errno of the kernel (those are 1 to 4095): the call did not return in time, or was
+    /// never made.
     pub const STUCK: Errno = Errno(4096);
 }
 

@@ -24,7 +24,7 @@ pub use programs::{Compression, Programs, run_modprobe};
 pub use workers::{LATE, TASKS, Task, Turn, Workers};
 pub use xen::Xen;
 
-/// A whole machine: for what begins a command, and tells it to its end.
+/// All five traits: for the entry point of a command, which also reports the result.
 pub trait Host: Files + Programs + Workers + Xen + Console {}
 
 impl<H: Files + Programs + Workers + Xen + Console> Host for H {}

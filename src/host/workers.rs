@@ -37,7 +37,7 @@ pub trait Workers {
         work: &dyn Fn(&mut Self, Task) -> Turn,
     );
 
-    /// Gives the signal that everyone waits for who answered [`Turn::Wait`]. The first signal
+    /// Sets the signal: tasks that answered [`Turn::Wait`] go on. The first signal
     /// stays: later ones change nothing. 0 is no signal.
     fn signal(&mut self, value: u32);
 

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use pciseize::cli::Memory;
 
-/// Not on the stack: a function touches its whole frame as it begins, and two megabytes would be in
+/// Not on the stack: a function touches its whole frame as it begins. Five megabytes would be in
 /// use for three devices.
 static mut MEMORY: Memory = Memory::new();
 

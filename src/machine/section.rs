@@ -2,7 +2,7 @@
 
 use pciseize::request::source::embedded::SECTION_SIZE;
 
-/// Made by `build.rs`; replaced in the finished program by `make embed` or `objcopy`.
+/// Made by `build.rs`; replaced in the finished program by `make embed`.
 #[used]
 #[unsafe(link_section = ".pciseize")]
 static SECTION: [u8; SECTION_SIZE] = *include_bytes!(concat!(env!("OUT_DIR"), "/section"));

@@ -120,8 +120,9 @@ impl Workers for Machine {
         seconds: u32,
         work: &dyn Fn(&mut Machine, Task) -> Turn,
     ) {
-        // Each process has the writing end. When all are gone, however they ended, the reading end
-        // tells: one call for all of them. An executed program does not get it: that may stay.
+        // Every worker holds the writing end. When the last one is gone, however it ended, `poll`
+        // on the reading end reports it: one call waits for all. O_CLOEXEC keeps the writing end
+        // out of executed programs, which may outlive the workers.
         let pipe = pipe2(OFlag::O_CLOEXEC).ok();
         let is_shared = pipe.is_some() && self.board.share();
         let mut until = now() + i64::from(seconds) * 1000;

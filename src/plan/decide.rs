@@ -133,7 +133,8 @@ fn choose(
     }
 }
 
-/// Whether a keep may mean the function that nobody could read, or compare with its path.
+/// Whether a keep may apply: one that could not be read, or one by path while the path of the
+/// function is unknown.
 fn may_be_kept(request: &Request, candidate: &Candidate<'_>, matches: &Matches) -> bool {
     if request.lacks_keep && !matches.is_one_place {
         return true;

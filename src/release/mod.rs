@@ -74,19 +74,19 @@ pub fn release_due<H: Host>(host: &mut H, devices: &mut Devices) {
         .enumerate()
         .filter(|(_, device)| device.work.is_due);
     for (task, device) in due {
-        device.work.failure = match Progress::from_bits(host.posted(task)) {
-            Progress::Idle | Progress::Done => None,
-            Progress::Failed(failure) => Some(failure),
+        match Progress::from_bits(host.posted(task)) {
+            Progress::Idle | Progress::Done => {}
+            Progress::Failed(failure) => device.work.failure = Some(failure),
             Progress::In(step) => {
                 // A process that comes back after this has nothing more to do: by then a guest may
                 // have the device.
                 host.post(task, Progress::Done.to_bits());
-                Some(Failure {
+                device.work.failure = Some(Failure {
                     step,
                     errno: Errno::STUCK,
-                })
+                });
             }
-        };
+        }
         device.note_driver(bus::driver(host, device.address()));
     }
 }

@@ -4,6 +4,7 @@
 use super::{Kind, Report};
 use crate::{
     device::{Action, Device, Guest, Outcome},
+    facts::usage::Uses,
     pci::Address,
     plan::warnings::{self, Others},
     put,
@@ -30,6 +31,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
     }
     if device.action == Action::RefuseInUse {
         add_uses(report, device.address(), "; it ", line);
+        add_way_past(report, device.address(), line);
     }
     if report.kind == Kind::Plan && device.action == Action::Seize {
         add_warnings(report, device, line);
@@ -49,7 +51,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
     }
 }
 
-/// Adds what an outcome means that is not as asked.
+/// Adds the explanation of an outcome that was not requested.
 fn add_outcome(device: &Device, line: &mut Line) {
     match device.outcome {
         Outcome::Held => put!(
@@ -100,10 +102,7 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
         Action::RefuseBoot => {
             put!(line, "; this host boots from it; pciseize.force takes it");
         }
-        Action::RefuseInUse => put!(
-            line,
-            "; dom0 uses it; --force (in a boot pciseize.force) takes it"
-        ),
+        Action::RefuseInUse => put!(line, "; in use by dom0"),
         Action::Mismatch => {
             if let Some(expected) = device.item(report.request) {
                 put!(line, "; this is not {}", expected);
@@ -134,6 +133,18 @@ pub fn add_uses(report: &Report, address: Address, before: &str, line: &mut Line
         {
             put!(line, "{}", name);
         }
+    }
+}
+
+/// Adds how to take a device that is refused since dom0 uses it.
+fn add_way_past(report: &Report, address: Address, line: &mut Line) {
+    if report.usage.uses(address).meets(Uses::TO_BOOT) {
+        put!(line, "; --force takes it, or pciseize.force in a boot");
+    } else {
+        put!(
+            line,
+            "; a boot takes it all the same, and --force takes it now"
+        );
     }
 }
 
@@ -222,7 +233,7 @@ mod tests {
                 Action::RefuseBoot,
                 "; this host boots from it; pciseize.force",
             ),
-            (Action::RefuseInUse, "; in use by dom0; 'seize --force'"),
+            (Action::RefuseInUse, "; in use by dom0; a boot takes it"),
             (Action::Mismatch, "; this is not 10de:1b80@0000:03:00.0"),
             (Action::Absent, "; no such device"),
             (
@@ -334,7 +345,7 @@ mod tests {
             add(&mut memory, "03:00.0", Some(0), action);
             memory.usage.gather(&mut machine_in_use(), Uses::ALL);
             let why = explained(&memory, kind);
-            assert_eq!(why.ends_with(uses), is_told, "{action:?} {kind:?}: {why}");
+            assert_eq!(why.contains(uses), is_told, "{action:?} {kind:?}: {why}");
         }
     }
 

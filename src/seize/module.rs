@@ -25,12 +25,12 @@ const ENDINGS: [(&str, Compression); 4] = [
 /// them. As a last resort modprobe is asked where there is one: it finds the module wherever it is,
 /// and knows every compression.
 pub fn load<H: Files + Programs>(host: &mut H, parameters: &[u8]) -> Answer {
-    let answer = load_file(host, parameters);
-    if answer == Answer::Refused(Errno::EINVAL)
-        && !parameters.is_empty()
-        && load_file(host, b"").is_ready()
-    {
-        return Answer::ReadyWithoutParameters;
+    let mut answer = load_file(host, parameters);
+    if answer == Answer::Refused(Errno::EINVAL) && !parameters.is_empty() {
+        answer = load_file(host, b"");
+        if answer.is_ready() {
+            return Answer::ReadyWithoutParameters;
+        }
     }
     if answer.is_ready() {
         return answer;

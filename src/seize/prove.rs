@@ -31,7 +31,7 @@ fn prove<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
         Action::Absent | Action::Expect => return Outcome::Absent,
     }
     if !is_known {
-        // Not knowing is not having.
+        // The driver is unknown: claim no success.
         return Outcome::Lost;
     }
     if device.state.driver.is_empty() {
@@ -51,7 +51,8 @@ fn prove<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
 fn prove_unclaimed<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
     // The driver link disappears as the unbind begins; the old driver may still be working.
     if device.work.stuck_in == Some(Step::Unbind) {
-        device.state.driver.clone_from(&device.work.previous_driver);
+        // It was not taken from that driver, which has it still.
+        device.state.driver = core::mem::take(&mut device.work.previous_driver);
         return Outcome::Lost;
     }
     if device.work.is_held {

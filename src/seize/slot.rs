@@ -1,8 +1,8 @@
 //! A slot: its devices are released and bound in the order of their functions, while others are
 //! worked on elsewhere.
 //!
-//! The override becomes `pciback` only when that is there. Written first, it would have the module
-//! bind and reset all devices as it is loaded, one after another, and swallow their errors
+//! The override becomes `pciback` only after pciback has registered. Written earlier, it makes the
+//! module bind and reset all devices one after another while it loads, and hides their errors
 //! (`pci_stub.c`, `pcistub_init_devices_late`). Bound through `bind`, a device is initialised in
 //! that very write, and the real errno comes back (Linux 6.1).
 
@@ -60,7 +60,7 @@ struct Next<'d> {
     progress: Progress,
 }
 
-/// Looks for the device of a slot that has not come as far as the others, of several the first.
+/// Finds the device of a slot that is furthest behind; of equals, the first.
 fn find_next<'d, H: Workers>(host: &mut H, devices: &'d Devices, first: Task) -> Option<Next<'d>> {
     let slot = devices.get(first)?.address().slot();
     let functions = devices.iter().enumerate().skip(first);
@@ -109,7 +109,8 @@ fn release<H: Files>(host: &mut H, device: &Device, progress: Progress) -> Progr
     put!(&mut path, "/sys/bus/pci/devices/{}/driver/unbind", address);
     let written = host.write(path.bytes(), address.text().bytes());
     if written.is_err() && bus::has_driver(host, address, b"") {
-        // A probe that the hold defeats shows its driver for a moment. That never had the device.
+        // A probe that fails because of the hold shows a `driver` link for a moment. That driver
+        // never had the device.
         return Progress {
             had_no_driver: true,
             ..progress

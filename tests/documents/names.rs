@@ -167,7 +167,7 @@ fn without_code_blocks(text: &str) -> String {
 #[test]
 fn named_targets_exist() {
     let target =
-        Regex::new(r"`(?:[A-Z_]+=\S+ )?(?:sudo )?make ([a-z-]+)[^`]*`").expect("a pattern");
+        Regex::new(r"`(?:[A-Z_]+=\S+ )?(?:sudo )?make ([a-z0-9-]+)[^`]*`").expect("a pattern");
     let mut targets = BTreeSet::new();
     for page in markdown() {
         let text = without_code_blocks(&page.text);

@@ -42,6 +42,7 @@ sources() {
 
 # install_sid FOLDER SOURCES: sid on this machine's architecture, with the other one beside it.
 install_sid() {
+	tests/requirements.sh mmdebstrap util-linux
 	echo "aarch64: installing Debian sid with Rust into $1: once, some minutes"
 	[ -n "$2" ] || {
 		echo 'aarch64: apt has no package lists of Debian: run apt-get update' >&2
@@ -59,7 +60,7 @@ install_sid() {
 sid() {
 	cache=${XDG_CACHE_HOME:-$HOME/.cache}/pciseize
 	key=$(printf '%s' "$PACKAGES" | sha256sum | cut -c1-16)
-	root=$cache/cross-$key
+	root=$cache/sid-$key
 	mkdir -p "$cache"
 	exec 9>"$root.lock"
 	flock 9
