@@ -52,7 +52,11 @@ impl Call {
         use Errno::*;
         match self.name.as_str() {
             // These calls cannot fail.
-            "exit" | "exit_group" | "rt_sigreturn" | "getpid" => &[],
+            "exit" | "exit_group" | "rt_sigreturn" | "getpid" | "set_tid_address" => &[],
+            // musl's start code makes it before `main`, and crashes if it fails. The kernel refuses
+            // only an address that no process can have (arch/x86/kernel/process_64.c,
+            // do_arch_prctl_64), and musl passes one of its own.
+            "arch_prctl" => &[],
             "close" => &[EIO, EINTR, ENOSPC],
             "read" | "pread64" => &[EIO, ENOMEM, EINTR, EACCES],
             "getdents64" => &[EIO, ENOMEM, EINTR, ENOENT],
@@ -126,6 +130,7 @@ pub enum On {
 const NAMES: &[(libc::c_long, &str, On)] = &[
     (libc::SYS_access, "access", On::Path(0)),
     (libc::SYS_alarm, "alarm", On::Nothing),
+    (libc::SYS_arch_prctl, "arch_prctl", On::Nothing),
     (libc::SYS_chdir, "chdir", On::Path(0)),
     (libc::SYS_clock_gettime, "clock_gettime", On::Nothing),
     (libc::SYS_clock_nanosleep, "clock_nanosleep", On::Nothing),
@@ -172,6 +177,7 @@ const NAMES: &[(libc::c_long, &str, On)] = &[
     (libc::SYS_sched_yield, "sched_yield", On::Nothing),
     (libc::SYS_setitimer, "setitimer", On::Nothing),
     (libc::SYS_setsid, "setsid", On::Nothing),
+    (libc::SYS_set_tid_address, "set_tid_address", On::Nothing),
     (libc::SYS_statfs, "statfs", On::Path(0)),
     (libc::SYS_unlinkat, "unlinkat", On::Path(1)),
     (libc::SYS_vfork, "vfork", On::Nothing),
