@@ -7,7 +7,10 @@ use crate::{
     host::{Errno, Host, Terminal},
     plan::{self, Extent},
     put,
-    report::{Kind, Report, json, list, sink::Sink},
+    report::{
+        Kind, Report, json, list,
+        sink::{Out, Sink},
+    },
     text::Line,
 };
 
@@ -42,8 +45,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     };
     Exit::of(printed.is_ok())
 }
-
-type Out<'o> = dyn FnMut(&[u8]) -> Result<(), Errno> + 'o;
 
 /// Prints an item for each function that the host boots from.
 fn print_boot_items(report: &Report, out: &mut Out) -> Result<(), Errno> {

@@ -16,7 +16,10 @@ use heapless::Vec;
 
 use crate::{
     device::Devices,
-    facts::{names::Names, usage::Usage},
+    facts::{
+        names::Names,
+        usage::{Usage, Uses},
+    },
     host::{Console, Host, Level},
     pciback::Answer,
     plan::{behind::BehindList, warnings::WarningList},
@@ -190,16 +193,21 @@ impl<'a> Invocation<'a> {
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
             if let Some(spec) = find_option(bytes) {
-                if let Setting::Command(command) = spec.setting {
-                    self.command = command;
-                    return Ok(());
-                }
                 let value = spec.value.and_then(|_| words.next());
                 if spec.value.is_some() && value.is_none() {
                     reading.note("a value is missing behind", Some(word));
                 }
                 reading.note_option(spec, word);
-                self.set(spec.setting, value);
+                match spec.setting {
+                    Setting::Command(command) => {
+                        self.command = command;
+                        return Ok(());
+                    }
+                    Setting::Root => self.root = value,
+                    Setting::Cmdline => self.cmdline = value,
+                    Setting::Form(form) => self.form = form,
+                    Setting::Force => self.force = Force::Yes,
+                }
             } else if bytes.starts_with(b"-") {
                 reading.note("no such option", Some(word));
             } else if reading.command.is_none() {
@@ -212,17 +220,6 @@ impl<'a> Invocation<'a> {
             }
         }
         self.finish(reading)
-    }
-
-    /// Takes an option.
-    fn set(&mut self, setting: Setting, value: Option<&'a CStr>) {
-        match setting {
-            Setting::Command(command) => self.command = command,
-            Setting::Root => self.root = value,
-            Setting::Cmdline => self.cmdline = value,
-            Setting::Form(form) => self.form = form,
-            Setting::Force => self.force = Force::Yes,
-        }
     }
 
     /// Checks that the command takes all that was written.
@@ -302,6 +299,15 @@ impl<'a> Reading<'a> {
             // There is room for each of the table.
             let _ = self.options.push((spec, word));
         }
+    }
+}
+
+/// The uses that a device is not given away for: none, where the user forces it.
+fn forbidden(request: &Request, uses: Uses) -> Uses {
+    if request.switches.force {
+        Uses::NONE
+    } else {
+        uses
     }
 }
 

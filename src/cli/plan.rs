@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Form, Invocation, Memory, is_idle};
+use super::{Exit, Form, Invocation, Memory, forbidden, is_idle};
 use crate::{
     device::{Action, Device},
     facts::{dom0, usage::Uses},
@@ -37,12 +37,7 @@ pub fn run<H: Host>(
     let is_dom0 = dom0::is_here(host);
     request.gather(host, embedded, invocation.cmdline.map(CStr::to_bytes));
     // A boot seizes devices even if the host uses them now; only boot-critical ones are refused.
-    let forbidden = if request.switches.force {
-        Uses::NONE
-    } else {
-        Uses::TO_BOOT
-    };
-    usage.gather(host, forbidden);
+    usage.gather(host, forbidden(request, Uses::TO_BOOT));
     plan::survey(host, request, usage, devices, Extent::Whole);
     let is_told = |device: &&mut Device| match form {
         Form::Json => device.wish.item.is_some(),

@@ -1,6 +1,6 @@
 //! `pciseize seize`: the boot action, and right on a running host too.
 
-use super::{Exit, Force, Memory, is_idle};
+use super::{Exit, Force, Memory, forbidden, is_idle};
 use crate::{
     facts::{dom0, usage::Uses},
     host::{Console, Files, Host, Level},
@@ -57,14 +57,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     request.switches.force |= run.force == Force::Yes;
     // In an initramfs nothing is in use yet: what must not be taken is in the request.
     if run.stage == Stage::Host {
-        usage.gather(
-            host,
-            if request.switches.force {
-                Uses::NONE
-            } else {
-                Uses::ALL
-            },
-        );
+        usage.gather(host, forbidden(request, Uses::ALL));
     }
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
     hold_requested(host, request, usage, devices);

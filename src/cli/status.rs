@@ -1,6 +1,6 @@
 //! `pciseize status`: what was asked for, and how that is now.
 
-use super::{Exit, Form, Memory, is_idle};
+use super::{Exit, Form, Memory, forbidden, is_idle};
 use crate::{
     facts::{dom0, guests, usage::Uses},
     host::{Console, Errno, Files, Host, Level, Xen},
@@ -48,14 +48,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     } = memory;
     let is_dom0 = dom0::is_here(host);
     request.gather(host, embedded, None);
-    usage.gather(
-        host,
-        if request.switches.force {
-            Uses::NONE
-        } else {
-            Uses::TO_BOOT
-        },
-    );
+    usage.gather(host, forbidden(request, Uses::TO_BOOT));
     plan::survey(host, request, usage, devices, Extent::Requested);
     guests::look(host, devices);
     let image = store::remember(host, devices);
