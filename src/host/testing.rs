@@ -309,6 +309,9 @@ impl Programs for Machine {
     }
 }
 
+/// The turns that a task gets for something that nobody changes here.
+const PATIENCE: usize = 100;
+
 /// One task after the other. A task that waits for a signal that nobody has given is too late.
 impl Workers for Machine {
     fn side_by_side(
@@ -318,10 +321,12 @@ impl Workers for Machine {
         work: &dyn Fn(&mut Self, Task) -> Turn,
     ) {
         while let Some(task) = tasks() {
-            loop {
+            let mut left = PATIENCE;
+            while left > 0 {
                 match work(self, task) {
                     Turn::Done => break,
                     Turn::Wait => self.signal(LATE),
+                    Turn::Later => left -= 1,
                     Turn::Again => {}
                 }
             }

@@ -17,6 +17,9 @@ pub enum Turn {
     /// With another turn, as soon as there is a signal. If there is none within the time of all
     /// tasks, [`LATE`] is the signal, and those who waited have one second more.
     Wait,
+    /// With another turn, a moment later: the kernel is about to finish something, and tells nobody
+    /// when it has. When the time of all tasks is over there is no further turn.
+    Later,
     /// The task is done.
     Done,
 }

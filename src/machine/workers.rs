@@ -19,6 +19,9 @@ use super::{
 /// Most processes that work side by side. Further tasks wait until one of them ends.
 const PROCESSES: u32 = 64;
 
+/// How long something is left alone that is to be tried again, in milliseconds.
+const MOMENT: i64 = 10;
+
 /// What is posted: the signal, and a number for each task. It has pages of its own, so that nothing
 /// else becomes shared. The kernel maps whole pages: 4 KiB on x86-64; on arm64 4, 16 or 64 KiB, as
 /// the kernel was built. A smaller board would not begin with a page there, and mapping fails; or
@@ -65,8 +68,9 @@ enum Watch {
 }
 
 impl Machine {
-    /// Does a task to its end.
+    /// Does a task to its end. What is to be tried again later is given up after so many seconds.
     fn finish(&mut self, task: Task, seconds: u32, work: &dyn Fn(&mut Machine, Task) -> Turn) {
+        let until = now() + i64::from(seconds) * 1000;
         loop {
             match work(self, task) {
                 Turn::Done => return,
@@ -76,6 +80,9 @@ impl Machine {
                         self.signal(LATE);
                     }
                 }
+                Turn::Later if now() >= until => return,
+                // A sleep: there is nothing to be polled.
+                Turn::Later => drop(poll(&mut [], timeout(MOMENT))),
             }
         }
     }

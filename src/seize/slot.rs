@@ -48,9 +48,13 @@ pub fn advance<H: Files + Workers>(host: &mut H, devices: &Devices, first: Task)
     if progress.stage == Stage::Await && host.signalled() == 0 {
         return Turn::Wait;
     }
-    let progress = do_stage(host, device, progress);
-    host.post(task, progress.to_bits());
-    Turn::Again
+    let after = do_stage(host, device, progress);
+    host.post(task, after.to_bits());
+    if after.stage == progress.stage {
+        Turn::Later
+    } else {
+        Turn::Again
+    }
 }
 
 /// The device of a slot that comes next.
@@ -75,7 +79,7 @@ fn find_next<'d, H: Workers>(host: &mut H, devices: &'d Devices, first: Task) ->
         .min_by_key(|next| next.progress.stage)
 }
 
-/// Does what comes next for a device.
+/// Does what comes next for a device. If it stays at its stage, that is to be tried again.
 fn do_stage<H: Files + Workers>(host: &mut H, device: &Device, progress: Progress) -> Progress {
     let address = device.address();
     match progress.stage {
@@ -116,6 +120,11 @@ fn release<H: Files>(host: &mut H, device: &Device, progress: Progress) -> Progr
             ..progress
         }
         .on(Stage::Await);
+    }
+    if written == Err(Errno::ENOENT) {
+        // A driver that comes or goes has its devices while it has no `unbind`: that is made last
+        // and removed first (drivers/base/bus.c, bus_add_driver and bus_remove_driver).
+        return progress;
     }
     progress.after(Step::Unbind, written, Stage::Await)
 }
@@ -389,6 +398,27 @@ mod tests {
         assert_eq!(advance(&mut host, &devices, 0), Turn::Wait);
         host.signal(Answer::Ready.to_bits());
         assert_eq!(advance(&mut host, &devices, 0), Turn::Again);
+    }
+
+    #[test]
+    fn tries_again_while_a_driver_comes_or_goes() {
+        for (has_driver, turn, stage) in [
+            (true, Turn::Later, Stage::Release),
+            (false, Turn::Again, Stage::Await),
+        ] {
+            let mut host = Machine::new();
+            host.function("pci0000:00/0000:03:00.0", "8086:10d3", "020000");
+            if has_driver {
+                host.driver("0000:03:00.0", "e1000e");
+            }
+            host.refuse(&std::format!("write {FOLDER}/driver/unbind"), Errno::ENOENT);
+            let mut devices = boxed(Devices::new);
+            devices.push(due("03:00.0", "e1000e", true)).expect("room");
+            host.post(0, Progress::at(Stage::Release).to_bits());
+            assert_eq!(advance(&mut host, &devices, 0), turn);
+            let progress = Progress::from_bits(host.posted(0));
+            assert_eq!((progress.stage, progress.failure), (stage, None));
+        }
     }
 
     /// A probe that the hold defeats shows its driver for a moment.

@@ -38,6 +38,8 @@ pub enum Change {
         calls: usize,
         succeeds: bool,
     },
+    /// The module of a driver is removed, which lasts `calls` calls.
+    DriverLeaves { driver: Driver, calls: usize },
     /// Another process loads pciback; loading lasts `calls` calls.
     Pciback { calls: usize },
     /// The function with this address disappears.
@@ -260,6 +262,9 @@ impl Dom0 {
                     calls,
                     succeeds,
                 } => self.kernel.register_slowly(*driver, *calls, *succeeds),
+                Change::DriverLeaves { driver, calls } => {
+                    self.kernel.unregister_slowly(*driver, *calls);
+                }
                 Change::Pciback { calls } => self.kernel.register_pciback_slowly(*calls),
                 Change::Goes(address) => self.kernel.take_out(address),
                 Change::Comes(address) => self.kernel.put_back(address),
@@ -423,7 +428,8 @@ impl Inhabited for Dom0 {
     }
 }
 
-/// The most turns that all tasks of a run may take together. A device needs ten at most.
+/// The most turns that all tasks of a run may take together. A device needs ten, and one for each
+/// call that it waits for a driver to be registered.
 const TURNS: usize = 10_000;
 
 /// Runs the tasks by turns, in the order of the schedule, until all are done, stuck or dead. If

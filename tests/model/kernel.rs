@@ -53,6 +53,10 @@ pub const GREEDY: Driver = Driver {
     name: "greedy",
     takes: "pci:",
 };
+/// The drivers that probe in the background (`PROBE_PREFER_ASYNCHRONOUS`): they are registered
+/// before their probes end.
+const BACKGROUND: [&str; 2] = [XHCI.name, NVME.name];
+
 /// pciback itself. Without an override or an entry in its list, its probe refuses every function.
 const PCIBACK_DRIVER: Driver = Driver {
     name: PCIBACK,
@@ -218,6 +222,9 @@ pub struct Kernel {
     pub gone: BTreeMap<String, Function>,
     pub module: Module,
     pub drivers: Vec<Driver>,
+    /// The drivers whose module is being removed, by name, and when that ends. They match nothing
+    /// any more, but have their functions until then.
+    leaving: Vec<(&'static str, usize)>,
     /// pciback's list.
     pub slots: Vec<String>,
     /// The functions that pciback initialised at some time, in the order of `irq_handlers`.
@@ -251,6 +258,7 @@ impl Kernel {
             gone: BTreeMap::new(),
             module: Module::File(MODULE),
             drivers: Vec::new(),
+            leaving: Vec::new(),
             slots: Vec::new(),
             initialised: Vec::new(),
             pciback: Pciback::Absent,
@@ -278,9 +286,10 @@ impl Kernel {
         self.pciback == Pciback::Live
     }
 
-    /// Ends the probes and the module load that are due by now.
+    /// Ends the probes and the module's load and removal that are due by now.
     pub fn advance(&mut self) {
         let now = self.now;
+        self.finish_leaving(now);
         for function in self.functions.values_mut() {
             end_probe(function, now, now);
         }
@@ -291,8 +300,9 @@ impl Kernel {
         }
     }
 
-    /// Ends every running probe, module load and hang.
+    /// Ends every running probe, hang, and load or removal of a module.
     pub fn settle(&mut self) {
+        self.finish_leaving(usize::MAX);
         for function in self.functions.values_mut() {
             end_probe(function, usize::MAX, self.now);
             function.is_locked = false;
@@ -310,6 +320,41 @@ impl Kernel {
     pub fn register_slowly(&mut self, driver: Driver, calls: usize, succeeds: bool) {
         // If the driver waits for ever, it has already probed the functions before that point.
         let _ = self.add_driver(driver, calls, succeeds, Cause::Registered);
+    }
+
+    /// Begins to remove a driver, which lasts `calls` calls (`drivers/base/bus.c`,
+    /// `bus_remove_driver`).
+    pub fn unregister_slowly(&mut self, driver: Driver, calls: usize) {
+        if self.has(driver.name) && !self.is_leaving(driver.name) {
+            self.drivers.retain(|other| other.name != driver.name);
+            self.leaving.push((driver.name, self.now + calls));
+        }
+    }
+
+    fn is_leaving(&self, driver: &str) -> bool {
+        self.leaving.iter().any(|(name, _)| *name == driver)
+    }
+
+    /// Takes their functions from the drivers whose removal ends by then.
+    fn finish_leaving(&mut self, until: usize) {
+        let now = self.now;
+        for (name, _) in self.leaving.extract_if(.., |(_, ends)| *ends <= until) {
+            let functions = self.functions.values_mut();
+            for function in functions.filter(|function| function.driver.as_deref() == Some(name)) {
+                function.changed = now;
+                function.let_go();
+            }
+        }
+    }
+
+    /// Whether a driver has the files `bind` and `unbind`: they are made last, after its first
+    /// probes, and removed first (`drivers/base/bus.c`, `bus_add_driver`, `bus_remove_driver`).
+    fn has_bind_files(&self, driver: &str) -> bool {
+        let is_probing = |function: &Function| {
+            function.driver.as_deref() == Some(driver) && function.probing.is_some()
+        };
+        let is_coming = !BACKGROUND.contains(&driver) && self.functions.values().any(is_probing);
+        !is_coming && !self.is_leaving(driver)
     }
 
     /// Loads pciback as another process would.
@@ -364,7 +409,7 @@ impl Kernel {
         succeeds: bool,
         why: Cause,
     ) -> Result<(), Errno> {
-        if self.has(driver.name) {
+        if self.has(driver.name) || self.is_leaving(driver.name) {
             return Ok(());
         }
         self.drivers.push(driver);
@@ -821,6 +866,9 @@ impl Kernel {
                 }
                 self.take_out(address);
                 Ok(())
+            }
+            Node::OfDriver(driver, "bind" | "unbind") if !self.has_bind_files(&driver) => {
+                Err(Errno::ENOENT)
             }
             Node::OfDriver(driver, "bind") => self.bind(&driver, &word()),
             Node::OfDriver(driver, "unbind") => self.unbind(&driver, &word()),

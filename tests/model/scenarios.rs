@@ -112,6 +112,7 @@ type Moment = Index;
 #[derive(Clone, Debug)]
 enum Coming {
     Driver(Driver, usize, bool),
+    DriverLeaves(Driver, usize),
     Pciback(usize),
     Goes(Index),
     Comes(Index),
@@ -121,6 +122,8 @@ fn coming() -> impl Strategy<Value = Coming> {
     prop_oneof![
         4 => (driver(), 0..20_usize, any::<bool>())
             .prop_map(|(driver, calls, succeeds)| Coming::Driver(driver, calls, succeeds)),
+        2 => (driver(), 0..30_usize)
+            .prop_map(|(driver, calls)| Coming::DriverLeaves(driver, calls)),
         2 => prop_oneof![Just(0), 0..30_usize].prop_map(Coming::Pciback),
         2 => any::<Index>().prop_map(Coming::Goes),
         2 => any::<Index>().prop_map(Coming::Comes),
@@ -322,6 +325,7 @@ fn fate(functions: &[machine::Function], items: &[(usize, Item)], trouble: Troub
             calls,
             succeeds,
         },
+        Coming::DriverLeaves(driver, calls) => Change::DriverLeaves { driver, calls },
         Coming::Pciback(calls) => Change::Pciback { calls },
         Coming::Goes(index) => Change::Goes(address(index)),
         Coming::Comes(index) => Change::Comes(address(index)),

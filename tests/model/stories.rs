@@ -276,6 +276,31 @@ fn a_driver_that_comes_at_any_moment_gets_nothing_that_is_held() {
     }
 }
 
+/// While the module of the old driver is removed the driver has the device, and no `unbind`.
+#[test]
+fn a_driver_that_goes_at_any_moment_is_waited_for() {
+    let calls = run(&mut machine()).after.calls();
+    for before in 0..=calls {
+        for calls in [1, 3, 100] {
+            let mut dom0 = machine();
+            dom0.register(E1000E);
+            dom0.fate.arrivals.push(Arrival {
+                before,
+                what: Change::DriverLeaves {
+                    driver: E1000E,
+                    calls,
+                },
+            });
+            let run = run(&mut dom0);
+            assert_eq!(
+                ASKED.map(|address| run.outcome(address)),
+                ["seized"; 3],
+                "before call {before}, for {calls} calls"
+            );
+        }
+    }
+}
+
 #[test]
 fn pciback_that_comes_at_any_moment_is_welcome() {
     let calls = run(&mut machine()).after.calls();
