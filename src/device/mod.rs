@@ -26,13 +26,13 @@ pub use outcome::Outcome;
 pub use step::{Failure, Step};
 
 use crate::{
-    host::{Errno, TASKS},
+    host::Errno,
     pci::{Address, Identity, Place, bus::DriverName},
     request::{Item, ItemId, Request},
 };
 
 /// Most devices: functions that a request is about, and items that mean none.
-pub const DEVICES: usize = TASKS;
+pub const DEVICES: usize = 8192;
 
 /// The devices of a request.
 pub type Devices = Vec<Device, DEVICES>;

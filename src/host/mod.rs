@@ -21,7 +21,7 @@ pub use console::{Console, Level, Terminal};
 pub use errno::Errno;
 pub use files::{Files, PATH_SIZE, Path};
 pub use programs::{Compression, Programs, run_modprobe};
-pub use workers::{LATE, TASKS, Task, Turn, Workers};
+pub use workers::{Next, TASKS, Task, Time, Turn, Workers};
 pub use xen::Xen;
 
 /// All five traits: for the entry point of a command, which also reports the result.

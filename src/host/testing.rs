@@ -16,7 +16,7 @@ use std::{
 use ufmt::uDisplay;
 
 use super::{
-    Compression, Console, Errno, Files, LATE, Level, Path, Programs, Task, Turn, Workers, Xen,
+    Compression, Console, Errno, Files, Level, Next, Path, Programs, Task, Time, Turn, Workers, Xen,
 };
 use crate::{put, text::Line};
 
@@ -55,7 +55,8 @@ pub struct Machine {
     /// Every call so far, in order: `write PATH TEXT`, `link PATH`.
     pub calls: Vec<String>,
     posts: BTreeMap<Task, u32>,
-    signal: u32,
+    /// The tasks that are said to run.
+    pub running: BTreeSet<Task>,
 }
 
 /// Making it.
@@ -176,6 +177,18 @@ impl Machine {
         below
             .map(|path| path.split('/').next().unwrap_or_default().to_string())
             .collect()
+    }
+
+    /// Takes the turns of a task.
+    fn finish(&mut self, task: Task, work: &dyn Fn(&mut Self, Task) -> Turn) {
+        let mut left = PATIENCE;
+        while left > 0 {
+            match work(self, task) {
+                Turn::Done => return,
+                Turn::Later => left -= 1,
+                Turn::Again => {}
+            }
+        }
     }
 
     /// Records a call, and refuses it if that is wanted.
@@ -312,35 +325,26 @@ impl Programs for Machine {
 /// The turns that a task gets for something that nobody changes here.
 const PATIENCE: usize = 100;
 
-/// One task after the other. A task that waits for a signal that nobody has given is too late.
+/// One task after the other. Where the first process waits nothing is running, so the time is over.
 impl Workers for Machine {
     fn side_by_side(
         &mut self,
-        tasks: &mut dyn FnMut() -> Option<Task>,
         _: u32,
+        next: &mut dyn FnMut(&mut Self, Time) -> Next,
         work: &dyn Fn(&mut Self, Task) -> Turn,
     ) {
-        while let Some(task) = tasks() {
-            let mut left = PATIENCE;
-            while left > 0 {
-                match work(self, task) {
-                    Turn::Done => break,
-                    Turn::Wait => self.signal(LATE),
-                    Turn::Later => left -= 1,
-                    Turn::Again => {}
-                }
+        let mut time = Time::Left;
+        loop {
+            match (next(self, time), time) {
+                (Next::Begin(task), _) => self.finish(task, work),
+                (Next::Nothing, _) | (_, Time::Over) => return,
+                _ => time = Time::Over,
             }
         }
     }
 
-    fn signal(&mut self, value: u32) {
-        if self.signal == 0 {
-            self.signal = value;
-        }
-    }
-
-    fn signalled(&mut self) -> u32 {
-        self.signal
+    fn is_running(&mut self, task: Task) -> bool {
+        self.running.contains(&task)
     }
 
     fn post(&mut self, task: Task, value: u32) {

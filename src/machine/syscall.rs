@@ -6,7 +6,6 @@ use core::{
     ffi::{CStr, c_char, c_int},
     mem::MaybeUninit,
     num::NonZeroUsize,
-    sync::atomic::AtomicU32,
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -150,6 +149,16 @@ pub fn wait_for(child: Pid) -> Result<c_int, Errno> {
     Number::result(waited).map(|_| status).map_err(own)
 }
 
+/// A child that has ended, if one has: it is asked for once. Does not wait.
+///
+/// Not `nix::sys::wait::waitpid`: see [`wait_for`].
+pub fn ended_child() -> Option<Pid> {
+    let options = libc::__WALL | libc::WNOHANG;
+    // SAFETY: without a place for it the kernel writes no status.
+    let child = unsafe { libc::waitpid(-1, core::ptr::null_mut(), options) };
+    (child > 0).then(|| Pid::from_raw(child))
+}
+
 /// Lays memory over `place` that is shared with every process started from now on. `place` begins
 /// and ends with a page.
 pub fn share_memory<T: Sync>(place: &'static T) -> Result<(), Errno> {
@@ -162,38 +171,6 @@ pub fn share_memory<T: Sync>(place: &'static T) -> Result<(), Errno> {
     unsafe { mmap_anonymous(address, size, protection, flags) }
         .map(|_| ())
         .map_err(own)
-}
-
-/// How a wait has ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Waited {
-    /// Somebody woke it, or there was nothing to wait for.
-    Woken,
-    /// The time is over.
-    TimedOut,
-}
-
-/// Waits while `word` is 0, at most so many seconds (`futex(2)`, FUTEX_WAIT). nix has no futex.
-pub fn wait_while_zero(word: &AtomicU32, seconds: u32) -> Waited {
-    let limit = libc::timespec {
-        tv_sec: seconds.into(),
-        tv_nsec: 0,
-    };
-    let (place, limit) = (word.as_ptr(), &raw const limit);
-    // SAFETY: the kernel reads `word` and the time, both of which outlive the call.
-    let waited = unsafe { libc::syscall(libc::SYS_futex, place, libc::FUTEX_WAIT, 0, limit) };
-    let is_over = Number::result(waited) == Err(Number::ETIMEDOUT);
-    if is_over {
-        Waited::TimedOut
-    } else {
-        Waited::Woken
-    }
-}
-
-/// Wakes everyone who waits for `word` (`futex(2)`, FUTEX_WAKE). nix has no futex.
-pub fn wake_all(word: &AtomicU32) {
-    // SAFETY: the kernel uses the address of `word` only as a key.
-    let _ = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
 /// Columns of the terminal that is standard output, if it is one (`struct winsize`).

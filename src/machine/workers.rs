@@ -1,53 +1,57 @@
 //! Tasks side by side: a process for each, and a board of atomic numbers that all of them share.
 
 use core::sync::atomic::{AtomicU32, Ordering};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
+use heapless::Vec;
 use nix::{
     fcntl::OFlag,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     time::{ClockId, clock_gettime},
-    unistd::{self, ForkResult, pipe2},
+    unistd::{self, ForkResult, Pid, pipe2},
 };
-use pciseize::host::{LATE, TASKS, Task, Turn, Workers};
+use pciseize::host::{Next, TASKS, Task, Time, Turn, Workers};
 
-use super::{
-    Machine,
-    syscall::{self, Waited},
-};
+use super::{Machine, syscall};
 
 /// Most processes that work side by side. Further tasks wait until one of them ends.
-const PROCESSES: u32 = 64;
+const PROCESSES: usize = 64;
 
 /// How long something is left alone that is to be tried again, in milliseconds.
 const MOMENT: i64 = 10;
 
-/// What is posted: the signal, and a number for each task. It has pages of its own, so that nothing
-/// else becomes shared. The kernel maps whole pages: 4 KiB on x86-64; on arm64 4, 16 or 64 KiB, as
-/// the kernel was built. A smaller board would not begin with a page there, and mapping fails; or
-/// it would begin with one but not end with one, and its neighbours would be wiped out.
+/// How long the first process waits where a task is about to come to a point, in milliseconds.
+const SHORT_MOMENT: i64 = 1;
+
+/// How long the first process waits for the end of a task before it looks whether a process was
+/// killed, in milliseconds.
+const LONG_MOMENT: i64 = 200;
+
+/// What is posted: a number for each task. It has pages of its own, so that nothing else becomes
+/// shared. The kernel maps whole pages: 4 KiB on x86-64; on arm64 4, 16 or 64 KiB, as the kernel
+/// was built. A smaller board would not begin with a page there, and mapping fails; or it would
+/// begin with one but not end with one, and its neighbours would be wiped out.
 #[cfg_attr(target_arch = "x86_64", repr(align(4096)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(align(65536)))]
-struct Posts {
-    signal: AtomicU32,
-    tasks: [AtomicU32; TASKS],
-}
+struct Posts([AtomicU32; TASKS]);
 
-static POSTS: Posts = Posts {
-    signal: AtomicU32::new(0),
-    tasks: [const { AtomicU32::new(0) }; TASKS],
-};
+static POSTS: Posts = Posts([const { AtomicU32::new(0) }; TASKS]);
 
-/// The board as this process knows it.
+/// The board, and the processes that work, as the first process knows them.
 pub struct Board {
-    /// Whether it is shared with the processes that are started, once that was tried.
+    /// Whether the board is shared with the processes that are started, once that was tried.
     is_shared: Option<bool>,
+    /// The processes that have not ended, and their tasks.
+    running: Vec<(Pid, Task), PROCESSES, u8>,
 }
 
 impl Board {
     /// One that is not shared yet.
     pub const fn new() -> Board {
-        Board { is_shared: None }
+        Board {
+            is_shared: None,
+            running: Vec::new(),
+        }
     }
 
     /// Shares the board. Where that fails the tasks are done one after another, in this process.
@@ -56,18 +60,71 @@ impl Board {
             .is_shared
             .get_or_insert_with(|| syscall::share_memory(&POSTS).is_ok())
     }
+
+    /// Forgets the processes that have ended, however they did.
+    fn forget_ended(&mut self) {
+        while !self.running.is_empty()
+            && let Some(child) = syscall::ended_child()
+        {
+            self.running.retain(|(pid, _)| *pid != child);
+        }
+    }
 }
 
-/// What a wait for other processes has come to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Watch {
-    /// The pipe has what was waited for.
-    Ready,
-    /// There is no more time.
-    Late,
+/// A pipe into which every process writes a byte when its task is done. The first process waits
+/// for that. O_CLOEXEC keeps the pipe out of executed programs, which may outlive the tasks.
+struct Bell {
+    reading: OwnedFd,
+    writing: OwnedFd,
+}
+
+impl Bell {
+    fn new() -> Option<Bell> {
+        let (reading, writing) = pipe2(OFlag::O_CLOEXEC).ok()?;
+        Some(Bell { reading, writing })
+    }
+
+    fn ring(&self) {
+        let _ = unistd::write(&self.writing, b".");
+    }
+
+    /// Waits until somebody rings, at most so many milliseconds. False: nobody did.
+    fn wait(&self, milliseconds: i64) -> bool {
+        let pipe = PollFd::new(self.reading.as_fd(), PollFlags::POLLIN);
+        match poll(&mut [pipe], timeout(milliseconds)) {
+            Ok(0) => false,
+            Ok(_) => {
+                let _ = unistd::read(&self.reading, &mut [0; PROCESSES]);
+                true
+            }
+            // Asked again at once, until the time is over.
+            Err(_) => true,
+        }
+    }
 }
 
 impl Machine {
+    /// Begins a task in a process of its own, or does it here where none can be had.
+    fn begin(
+        &mut self,
+        task: Task,
+        seconds: u32,
+        bell: Option<&Bell>,
+        work: &dyn Fn(&mut Machine, Task) -> Turn,
+    ) {
+        match bell.map(|bell| (bell, syscall::fork())) {
+            Some((bell, Ok(ForkResult::Child))) => {
+                self.finish(task, seconds, work);
+                bell.ring();
+                syscall::exit(0);
+            }
+            Some((_, Ok(ForkResult::Parent { child }))) => {
+                let _ = self.board.running.push((child, task));
+            }
+            Some((_, Err(_))) | None => self.finish(task, seconds, work),
+        }
+    }
+
     /// Does a task to its end. What is to be tried again later is given up after so many seconds.
     fn finish(&mut self, task: Task, seconds: u32, work: &dyn Fn(&mut Machine, Task) -> Turn) {
         let until = now() + i64::from(seconds) * 1000;
@@ -75,37 +132,11 @@ impl Machine {
             match work(self, task) {
                 Turn::Done => return,
                 Turn::Again => {}
-                Turn::Wait => {
-                    if syscall::wait_while_zero(&POSTS.signal, seconds) == Waited::TimedOut {
-                        self.signal(LATE);
-                    }
-                }
                 Turn::Later if now() >= until => return,
                 // A sleep: there is nothing to be polled.
                 Turn::Later => drop(poll(&mut [], timeout(MOMENT))),
             }
         }
-    }
-
-    /// Waits until the pipe can be read (`POLLIN`), or until nobody is left who could write into it
-    /// (always reported). When the time is over, those who wait for the signal get [`LATE`], and
-    /// one second more to come to an end.
-    fn watch(&mut self, pipe: BorrowedFd, events: PollFlags, until: &mut i64) -> Watch {
-        // A wait that fails is begun again, but not for ever.
-        for _ in 0..16 {
-            match poll(&mut [PollFd::new(pipe, events)], timeout(*until - now())) {
-                Ok(0) => {
-                    if self.signalled() != 0 {
-                        return Watch::Late;
-                    }
-                    self.signal(LATE);
-                    *until = now() + 1000;
-                }
-                Ok(_) => return Watch::Ready,
-                Err(_) => {}
-            }
-        }
-        Watch::Late
     }
 }
 
@@ -123,72 +154,55 @@ pub fn timeout(milliseconds: i64) -> PollTimeout {
 impl Workers for Machine {
     fn side_by_side(
         &mut self,
-        tasks: &mut dyn FnMut() -> Option<Task>,
         seconds: u32,
+        next: &mut dyn FnMut(&mut Machine, Time) -> Next,
         work: &dyn Fn(&mut Machine, Task) -> Turn,
     ) {
-        // Every worker holds the writing end. When the last one is gone, however it ended, `poll`
-        // on the reading end reports it: one call waits for all. O_CLOEXEC keeps the writing end
-        // out of executed programs, which may outlive the workers.
-        let pipe = pipe2(OFlag::O_CLOEXEC).ok();
-        let is_shared = pipe.is_some() && self.board.share();
+        let bell = Bell::new().filter(|_| self.board.share());
         let mut until = now() + i64::from(seconds) * 1000;
-        let mut running = 0;
-        'tasks: while let Some(task) = tasks() {
-            let Some((reading, writing)) = pipe.as_ref().filter(|_| is_shared) else {
-                self.finish(task, seconds, work);
-                continue;
+        let mut time = Time::Left;
+        loop {
+            let step = if self.board.running.is_full() {
+                Next::AfterTask
+            } else {
+                next(self, time)
             };
-            while running >= PROCESSES {
-                if self.watch(reading.as_fd(), PollFlags::POLLIN, &mut until) == Watch::Late {
-                    // All of them are stuck. The remaining tasks are not begun.
-                    break 'tasks;
+            let rest = until - now();
+            let limit = match step {
+                Next::Begin(task) => {
+                    self.begin(task, seconds, bell.as_ref(), work);
+                    continue;
                 }
-                let mut tokens = [0_u8; PROCESSES as usize];
-                let ended = unistd::read(reading, &mut tokens).unwrap_or_default() as u32;
-                running = running.saturating_sub(ended);
-            }
-            match syscall::fork() {
-                Ok(ForkResult::Child) => {
-                    self.finish(task, seconds, work);
-                    let _ = unistd::write(writing, b".");
-                    syscall::exit(0);
+                Next::Nothing if self.board.running.is_empty() => return,
+                Next::Nothing | Next::AfterTask => rest.min(LONG_MOMENT),
+                Next::Later => rest.min(SHORT_MOMENT),
+            };
+            let was_rung = bell.as_ref().is_some_and(|bell| bell.wait(limit));
+            self.board.forget_ended();
+            if rest <= 0 || !was_rung && limit == rest {
+                if time == Time::Over {
+                    return;
                 }
-                Ok(ForkResult::Parent { .. }) => running += 1,
-                // No process can be had: the task is done here.
-                Err(_) => self.finish(task, seconds, work),
+                time = Time::Over;
+                until = now() + 1000;
             }
-        }
-        if let Some((reading, writing)) = pipe {
-            drop(writing);
-            self.watch(reading.as_fd(), PollFlags::empty(), &mut until);
         }
     }
 
-    fn signal(&mut self, value: u32) {
-        self.board.share();
-        let posted = POSTS
-            .signal
-            .compare_exchange(0, value, Ordering::AcqRel, Ordering::Relaxed);
-        if posted.is_ok() {
-            syscall::wake_all(&POSTS.signal);
-        }
-    }
-
-    fn signalled(&mut self) -> u32 {
-        POSTS.signal.load(Ordering::Acquire)
+    fn is_running(&mut self, task: Task) -> bool {
+        self.board.running.iter().any(|(_, other)| *other == task)
     }
 
     fn post(&mut self, task: Task, value: u32) {
         self.board.share();
-        if let Some(place) = POSTS.tasks.get(task) {
+        if let Some(place) = POSTS.0.get(task) {
             place.store(value, Ordering::Release);
         }
     }
 
     fn posted(&mut self, task: Task) -> u32 {
         POSTS
-            .tasks
+            .0
             .get(task)
             .map_or(0, |place| place.load(Ordering::Acquire))
     }

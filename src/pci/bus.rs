@@ -74,6 +74,16 @@ pub fn has_driver<H: Files>(host: &mut H, address: Address, wanted: &[u8]) -> bo
     driver(host, address).is_ok_and(|name| name == wanted)
 }
 
+/// Whether somebody has enabled the function: its `enable` is a count (`drivers/pci/pci-sysfs.c`,
+/// `enable_show`, which takes no lock). `None`: nobody can tell.
+pub fn is_enabled<H: Files>(host: &mut H, address: Address) -> Option<bool> {
+    let mut buffer = [0; 12];
+    let count = host.read(&attribute(address, "/enable"), 0, &mut buffer);
+    let count = count.ok()?.trim_ascii_end();
+    let is_count = !count.is_empty() && count.iter().all(u8::is_ascii_digit);
+    is_count.then_some(count != b"0")
+}
+
 /// The place of the function. `None` for a link that cannot be read or understood.
 pub fn place<H: Files>(host: &mut H, address: Address) -> Option<Place> {
     let mut buffer = [0; LINK_SIZE];

@@ -20,8 +20,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The number for the signal to those who wait: the kind in 8 bits, above them the errno. Never
-    /// 0, which is no signal.
+    /// The number to post: the kind in 8 bits, above them the errno. Never 0, which is no answer.
     pub fn to_bits(self) -> u32 {
         let (kind, errno) = match self {
             Answer::Ready => (1, Errno(0)),
@@ -33,8 +32,7 @@ impl Answer {
         kind | (errno.0 as u32) << 8
     }
 
-    /// What was signalled. No signal, and [`LATE`](crate::host::LATE), mean that loading it did not
-    /// come to an end.
+    /// What was posted. 0, no answer, means that loading it did not come to an end.
     pub fn from_bits(bits: u32) -> Answer {
         let errno = Errno((bits >> 8) as i32);
         match bits & 0xff {
@@ -72,7 +70,6 @@ impl uDisplay for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::LATE;
 
     #[test]
     fn comes_back_from_its_bits() {
@@ -87,8 +84,6 @@ mod tests {
             assert_ne!(answer.to_bits(), 0);
             assert_eq!(Answer::from_bits(answer.to_bits()), answer);
         }
-        for nothing in [0, LATE] {
-            assert_eq!(Answer::from_bits(nothing), Answer::Refused(Errno::STUCK));
-        }
+        assert_eq!(Answer::from_bits(0), Answer::Refused(Errno::STUCK));
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::{
     device::{Device, Devices, Failure, Guest, Step},
-    host::{Errno, Files, Host, Programs, Task, Turn, Workers, run_modprobe},
+    host::{Errno, Files, Host, Next, Programs, Task, Turn, Workers, run_modprobe},
     pci::{Address, bus, identity::MODALIAS_SIZE},
     pciback, put,
     text::Line,
@@ -56,14 +56,16 @@ impl Progress {
 
 /// Releases the devices that are due, each in a process of its own, and reads who has them then.
 pub fn release_due<H: Host>(host: &mut H, devices: &mut Devices) {
-    // A release waits for nobody.
-    host.signal(1);
     let may_be_released = |device: &Device| device.work.is_due && device.state.guest == Guest::None;
     let mut due = devices
         .iter()
         .enumerate()
         .filter(|(_, device)| may_be_released(device));
-    host.side_by_side(&mut || Some(due.next()?.0), TIMEOUT, &|host, task| {
+    let mut next = |_: &mut H, _| {
+        due.next()
+            .map_or(Next::Nothing, |(task, _)| Next::Begin(task))
+    };
+    host.side_by_side(TIMEOUT, &mut next, &|host, task| {
         if let Some(device) = devices.get(task) {
             release(host, device, task);
         }

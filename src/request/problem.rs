@@ -236,8 +236,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        device::DEVICES,
+        host::Errno,
         host::lines::{FILE_SIZE, LINE_SIZE},
-        host::{Errno, TASKS},
         pci::place::DEPTH,
         put,
         request::{
@@ -267,7 +268,7 @@ mod tests {
             (Mistake::LongSection, embedded::TEXT_SIZE),
             (Mistake::TooManyItems, ITEMS),
             (Mistake::TooManySources, SOURCES),
-            (Mistake::TooManyDevices, TASKS),
+            (Mistake::TooManyDevices, DEVICES),
         ] {
             let (said, expected) = (shown(Fault::Is(mistake)), shown(number as u32));
             assert!(

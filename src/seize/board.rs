@@ -15,7 +15,7 @@ pub enum Stage {
     Idle,
     /// The driver that had it lets go of it.
     Release,
-    /// pciback is waited for.
+    /// It waits until pciback is there, and until it is its turn.
     Await,
     /// The override becomes `pciback`.
     Override,
@@ -118,6 +118,11 @@ impl Progress {
     /// Whether there is something left to be done.
     pub fn is_open(self) -> bool {
         !matches!(self.stage, Stage::Idle | Stage::Done)
+    }
+
+    /// Whether something is to be done now.
+    pub fn is_active(self) -> bool {
+        self.is_open() && self.stage != Stage::Await
     }
 
     /// The same, at another stage.

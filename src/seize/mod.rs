@@ -6,37 +6,41 @@
 //! | --- | --- | --- |
 //! | 1 | [`hold`] | an override that no driver answers to, on every device that is asked for |
 //! | 2 | [`module`] | pciback is there, or is loaded |
-//! | 3 | [`slot`] | at the same time: old drivers let go, and each device is given to pciback |
+//! | 3 | [`queue`], [`slot`] | old drivers let go meanwhile; then pciback gets one device after another |
 //! | 4 | [`expect`] | what is not there is expected |
 //! | 5 | [`prove`] | who has each device now |
 //!
-//! Steps 2 and 3 are done side by side, by a process for the module and one for each slot
-//! ([`Workers::side_by_side`]): what is slow in them is the kernel's waiting. How far a device has
-//! come is posted on the [`board`].
+//! Steps 2 and 3 are done side by side, each by a process of its own ([`Workers::side_by_side`]):
+//! what is slow in them is the kernel's waiting. How far a device has come is posted on the
+//! [`board`].
 
 pub mod board;
 pub mod expect;
 pub mod hold;
 pub mod module;
 pub mod prove;
+pub mod queue;
 pub mod slot;
 
 use crate::{
     device::{Action, DEVICES, Devices},
     facts::guests,
-    host::{Host, Level, Task, Turn, Workers},
+    host::{Host, Level, TASKS, Task, Turn, Workers},
     pciback::{self, Answer},
     request::{Fault, Mistake, Problem, Request},
     say,
     text::Excerpt,
 };
 use board::{Progress, Stage};
+use queue::Queue;
 
 /// How long a step may take where the user names no `timeout`, in seconds.
 const TIMEOUT: u32 = 30;
 
 /// The task that loads the module. Its number is not that of a device: those are below [`DEVICES`].
 const MODULE: Task = DEVICES;
+
+const _: () = assert!(MODULE < TASKS, "the module has a place on the board");
 
 /// Gives every held device to pciback: steps 2 to 4. Gives back what came of loading pciback.
 pub fn give_to_pciback<H: Host>(
@@ -54,7 +58,7 @@ pub fn give_to_pciback<H: Host>(
     let is_registered = pciback::is_registered(host);
     if is_registered {
         guests::look(host, devices);
-        host.signal(Answer::Ready.to_bits());
+        host.post(MODULE, Answer::Ready.to_bits());
         hold::hold_unready(host, devices);
     }
     let work_is_due = post_first_stages(host, devices);
@@ -62,24 +66,24 @@ pub fn give_to_pciback<H: Host>(
     if !work_is_due && !expects {
         return Answer::Ready;
     }
-    let mut tasks = Tasks {
-        module_is_due: !is_registered,
-        next: 0,
-        devices,
-    };
+    let mut queue = Queue::new(devices, !is_registered);
     let seconds = request.switches.timeout.unwrap_or(TIMEOUT);
-    host.side_by_side(&mut || tasks.next(), seconds, &|host, task| {
-        if task == MODULE {
-            let answer = module::load(host, &request.module_parameters);
-            host.signal(answer.to_bits());
-            return Turn::Done;
-        }
-        slot::advance(host, devices, task)
-    });
+    host.side_by_side(
+        seconds,
+        &mut |host, time| queue.next(host, time),
+        &|host, task| {
+            if task == MODULE {
+                let answer = module::load(host, &request.module_parameters);
+                host.post(MODULE, answer.to_bits());
+                return Turn::Done;
+            }
+            slot::advance(host, devices, task)
+        },
+    );
     for (task, device) in devices.iter_mut().enumerate() {
         Progress::from_bits(host.posted(task)).settle(device);
     }
-    let answer = Answer::from_bits(host.signalled());
+    let answer = Answer::from_bits(host.posted(MODULE));
     if answer == Answer::ReadyWithoutParameters {
         note_refused_parameters(request);
     }
@@ -96,31 +100,6 @@ fn post_first_stages<H: Workers>(host: &mut H, devices: &Devices) -> bool {
         is_due |= stage != Stage::Idle;
     }
     is_due
-}
-
-/// The tasks of a seizure: the module first, since every slot waits for it; then a task for each
-/// slot that has something to do, with the number of its first device that has.
-struct Tasks<'d> {
-    module_is_due: bool,
-    next: Task,
-    devices: &'d Devices,
-}
-
-impl Tasks<'_> {
-    fn next(&mut self) -> Option<Task> {
-        if core::mem::take(&mut self.module_is_due) {
-            return Some(MODULE);
-        }
-        let mut devices = self.devices.iter().enumerate().skip(self.next);
-        let (task, first) = devices.find(|(_, device)| slot::first_stage(device) != Stage::Idle)?;
-        let slot = first.address().slot();
-        let functions = self.devices.iter().skip(task);
-        self.next = task
-            + functions
-                .take_while(|device| device.address().slot() == slot)
-                .count();
-        Some(task)
-    }
 }
 
 /// Notes that the module did not take its parameters.

@@ -1,12 +1,14 @@
-//! A slot: its devices are released and bound in the order of their functions, while others are
-//! worked on elsewhere.
+//! What is done with a device: its driver lets go, pciback gets it.
 //!
 //! The override becomes `pciback` only after pciback has registered. Written earlier, it makes the
 //! module bind and reset all devices one after another while it loads, and hides their errors
 //! (`pci_stub.c`, `pcistub_init_devices_late`). Bound through `bind`, a device is initialised in
 //! that very write, and the real errno comes back (Linux 6.1).
 
-use super::board::{Progress, Stage};
+use super::{
+    MODULE,
+    board::{Progress, Stage},
+};
 use crate::{
     device::{Device, Devices, Guest, Step},
     host::{Errno, Files, Task, Turn, Workers},
@@ -17,13 +19,15 @@ use crate::{
 };
 
 /// Where a device begins. [`Stage::Idle`]: nothing is to be done for it.
+///
+/// A device that pciback could not initialise is taken from pciback when it is its turn to be
+/// bound: an unbind from pciback must not overlap with the beginning of a bind either.
 pub fn first_stage(device: &Device) -> Stage {
     if device.work.is_due {
-        let must_let_go = device.work.was_unready || !device.work.previous_driver.is_empty();
-        return if must_let_go {
-            Stage::Release
-        } else {
+        return if device.work.previous_driver.is_empty() {
             Stage::Await
+        } else {
+            Stage::Release
         };
     }
     let is_free = device.is_with_pciback() && device.state.guest == Guest::None;
@@ -34,61 +38,55 @@ pub fn first_stage(device: &Device) -> Stage {
     }
 }
 
-/// Takes the slot of a device one step further. `first` is the first device of the slot that has
-/// something to do.
-pub fn advance<H: Files + Workers>(host: &mut H, devices: &Devices, first: Task) -> Turn {
-    let Some(Next {
-        task,
-        device,
-        progress,
-    }) = find_next(host, devices, first)
-    else {
+/// What comes first when it is the turn of a device that was waiting.
+pub fn stage_of_its_turn(device: &Device) -> Stage {
+    if device.work.was_unready {
+        Stage::Release
+    } else {
+        Stage::Override
+    }
+}
+
+/// Takes a device one step further; and when there is nothing left to be done for it, the devices
+/// of its slot whose drivers have to let go.
+pub fn advance<H: Files + Workers>(host: &mut H, devices: &Devices, task: Task) -> Turn {
+    let Some((task, device)) = find_next(host, devices, task) else {
         return Turn::Done;
     };
-    if progress.stage == Stage::Await && host.signalled() == 0 {
-        return Turn::Wait;
-    }
-    let after = do_stage(host, device, progress);
+    let before = Progress::from_bits(host.posted(task));
+    let after = do_stage(host, device, before);
     host.post(task, after.to_bits());
-    if after.stage == progress.stage {
+    if after.stage == before.stage {
         Turn::Later
     } else {
         Turn::Again
     }
 }
 
-/// The device of a slot that comes next.
-struct Next<'d> {
-    task: Task,
-    device: &'d Device,
-    progress: Progress,
-}
-
-/// Finds the device of a slot that is furthest behind; of equals, the first.
-fn find_next<'d, H: Workers>(host: &mut H, devices: &'d Devices, first: Task) -> Option<Next<'d>> {
+/// The device of a slot that something is to be done for now: the device of the task first.
+fn find_next<'d, H: Workers>(
+    host: &mut H,
+    devices: &'d Devices,
+    first: Task,
+) -> Option<(Task, &'d Device)> {
     let slot = devices.get(first)?.address().slot();
-    let functions = devices.iter().enumerate().skip(first);
-    functions
+    devices
+        .iter()
+        .enumerate()
+        .skip(first)
         .take_while(|(_, device)| device.address().slot() == slot)
-        .map(|(task, device)| Next {
-            task,
-            device,
-            progress: Progress::from_bits(host.posted(task)),
-        })
-        .filter(|next| next.progress.is_open())
-        .min_by_key(|next| next.progress.stage)
+        .find(|&(task, _)| Progress::from_bits(host.posted(task)).is_active())
 }
 
 /// Does what comes next for a device. If it stays at its stage, that is to be tried again.
 fn do_stage<H: Files + Workers>(host: &mut H, device: &Device, progress: Progress) -> Progress {
     let address = device.address();
     match progress.stage {
-        Stage::Idle | Stage::Done => progress,
+        Stage::Idle | Stage::Await | Stage::Done => progress,
         Stage::Release => release(host, device, progress),
-        Stage::Await => progress.on(Stage::Override),
         Stage::Override => {
             let result = pciback::set_override(host, address, pciback::NAME);
-            let is_ready = Answer::from_bits(host.signalled()).is_ready();
+            let is_ready = Answer::from_bits(host.posted(MODULE)).is_ready();
             let may_bind = result.is_ok() && is_ready;
             let next = if may_bind { Stage::Bind } else { Stage::Check };
             progress.after(Step::Override, result, next)
@@ -107,10 +105,20 @@ fn do_stage<H: Files + Workers>(host: &mut H, device: &Device, progress: Progres
 }
 
 /// Has the driver that has a device let go of it.
+///
+/// Through the driver's own folder: the device's link to its driver would lead to whoever has it by
+/// then.
 fn release<H: Files>(host: &mut H, device: &Device, progress: Progress) -> Progress {
     let address = device.address();
+    let (driver, next) = if device.work.was_unready {
+        (pciback::NAME.as_bytes(), Stage::Override)
+    } else {
+        (device.work.previous_driver.as_slice(), Stage::Await)
+    };
     let mut path = Line::new();
-    put!(&mut path, "/sys/bus/pci/devices/{}/driver/unbind", address);
+    put!(&mut path, "/sys/bus/pci/drivers/");
+    path.push(driver);
+    put!(&mut path, "/unbind");
     let written = host.write(path.bytes(), address.text().bytes());
     if written.is_err() && bus::has_driver(host, address, b"") {
         // A probe that fails because of the hold shows a `driver` link for a moment. That driver
@@ -119,14 +127,14 @@ fn release<H: Files>(host: &mut H, device: &Device, progress: Progress) -> Progr
             had_no_driver: true,
             ..progress
         }
-        .on(Stage::Await);
+        .on(next);
     }
     if written == Err(Errno::ENOENT) {
         // A driver that comes or goes has its devices while it has no `unbind`: that is made last
         // and removed first (drivers/base/bus.c, bus_add_driver and bus_remove_driver).
         return progress;
     }
-    progress.after(Step::Unbind, written, Stage::Await)
+    progress.after(Step::Unbind, written, next)
 }
 
 /// Gives a device to pciback.
@@ -174,11 +182,9 @@ mod tests {
     use super::*;
     use crate::{
         device::{Action, Failure, Wish},
-        host::{
-            LATE,
-            testing::{Machine, boxed},
-        },
+        host::testing::{Machine, boxed},
         pci::{Address, bus::DriverName},
+        seize::queue::Queue,
     };
 
     const FOLDER: &str = "/sys/bus/pci/devices/0000:03:00.0";
@@ -216,7 +222,7 @@ mod tests {
                 Stage::Release,
             ),
             (true, false, "", "", Guest::None, true, Stage::Await),
-            (true, true, "", "pciback", Guest::None, true, Stage::Release),
+            (true, true, "", "pciback", Guest::None, true, Stage::Await),
             (false, false, "", "pciback", Guest::None, true, Stage::Idle),
             (
                 false,
@@ -256,17 +262,23 @@ mod tests {
         }
     }
 
-    /// Does all that is to be done for the slot of the first device. Gives back how far each of
-    /// them has come, and what was written.
-    fn seized(host: &mut Machine, devices: &Devices, signal: u32) -> (Vec<Progress>, Vec<String>) {
-        host.signal(signal);
+    /// Does all that is to be done, with that answer about pciback. Gives back how far each device
+    /// has come, and what was written.
+    fn seized(
+        host: &mut Machine,
+        devices: &Devices,
+        answer: Answer,
+    ) -> (Vec<Progress>, Vec<String>) {
+        host.post(MODULE, answer.to_bits());
         for (task, device) in devices.iter().enumerate() {
             host.post(task, Progress::at(first_stage(device)).to_bits());
         }
-        let mut tasks = Some(0).into_iter();
-        host.side_by_side(&mut || tasks.next(), 1, &|host, task| {
-            advance(host, devices, task)
-        });
+        let mut queue = Queue::new(devices, false);
+        host.side_by_side(
+            1,
+            &mut |host, time| queue.next(host, time),
+            &|host, task| advance(host, devices, task),
+        );
         let progress = (0..devices.len()).map(|task| Progress::from_bits(host.posted(task)));
         let progress = progress.collect();
         let written = host.calls_of("write").into_iter().map(String::from);
@@ -279,6 +291,7 @@ mod tests {
         host.function("pci0000:00/0000:03:00.0", "8086:10d3", "020000");
         host.driver("0000:03:00.0", "pciback");
         host.file("/sys/bus/pci/drivers/pciback/remove_slot", "");
+        host.file("/sys/bus/pci/drivers/e1000e/unbind", "");
         host
     }
 
@@ -294,13 +307,13 @@ mod tests {
             devices
                 .push(due("03:00.0", "e1000e", is_by_address))
                 .expect("room");
-            let (progress, written) = seized(&mut host, &devices, Answer::Ready.to_bits());
+            let (progress, written) = seized(&mut host, &devices, Answer::Ready);
             assert!(
                 progress[0].is_bound && progress[0].failure.is_none(),
                 "{progress:?}"
             );
             let mut expected = std::vec![
-                std::format!("{FOLDER}/driver/unbind 0000:03:00.0"),
+                String::from("/sys/bus/pci/drivers/e1000e/unbind 0000:03:00.0"),
                 std::format!("{FOLDER}/driver_override pciback"),
                 String::from("/sys/bus/pci/drivers/pciback/bind 0000:03:00.0"),
             ];
@@ -309,30 +322,6 @@ mod tests {
             }
             assert_eq!(written, expected);
         }
-    }
-
-    #[test]
-    fn does_each_stage_for_all_functions_of_the_slot() {
-        let mut host = machine();
-        host.function("pci0000:00/0000:03:00.1", "8086:10d3", "020000");
-        host.driver("0000:03:00.1", "pciback");
-        let mut devices = boxed(Devices::new);
-        for at in ["03:00.0", "03:00.1", "03:01.0"] {
-            devices.push(due(at, "", true)).expect("room");
-        }
-        let (progress, written) = seized(&mut host, &devices, Answer::Ready.to_bits());
-        let bind = "/sys/bus/pci/drivers/pciback/bind";
-        assert_eq!(
-            written,
-            [
-                "/sys/bus/pci/devices/0000:03:00.0/driver_override pciback".into(),
-                "/sys/bus/pci/devices/0000:03:00.1/driver_override pciback".into(),
-                std::format!("{bind} 0000:03:00.0"),
-                std::format!("{bind} 0000:03:00.1"),
-            ]
-        );
-        assert!(progress[0].is_bound && progress[1].is_bound);
-        assert_eq!(progress[2], Progress::at(Stage::Await), "another slot");
     }
 
     #[test]
@@ -362,7 +351,7 @@ mod tests {
             host.refuse(refused, errno);
             let mut devices = boxed(Devices::new);
             devices.push(due("03:00.0", "", false)).expect("room");
-            let (progress, _) = seized(&mut host, &devices, Answer::Ready.to_bits());
+            let (progress, _) = seized(&mut host, &devices, Answer::Ready);
             let expected = Progress {
                 is_bound,
                 is_held,
@@ -375,29 +364,36 @@ mod tests {
 
     #[test]
     fn binds_nothing_without_pciback() {
-        for signal in [Answer::NoFile.to_bits(), LATE] {
-            let mut host = machine();
-            let mut devices = boxed(Devices::new);
-            devices.push(due("03:00.0", "", true)).expect("room");
-            let (progress, written) = seized(&mut host, &devices, signal);
-            assert_eq!(written, [std::format!("{FOLDER}/driver_override pciback")]);
-            let held = Progress {
-                is_held: true,
-                ..Progress::at(Stage::Done)
-            };
-            assert_eq!(progress, [held]);
-        }
-    }
-
-    #[test]
-    fn waits_for_the_module() {
         let mut host = machine();
         let mut devices = boxed(Devices::new);
         devices.push(due("03:00.0", "", true)).expect("room");
-        host.post(0, Progress::at(Stage::Await).to_bits());
-        assert_eq!(advance(&mut host, &devices, 0), Turn::Wait);
-        host.signal(Answer::Ready.to_bits());
-        assert_eq!(advance(&mut host, &devices, 0), Turn::Again);
+        let (progress, written) = seized(&mut host, &devices, Answer::NoFile);
+        assert_eq!(written, [std::format!("{FOLDER}/driver_override pciback")]);
+        let held = Progress {
+            is_held: true,
+            ..Progress::at(Stage::Done)
+        };
+        assert_eq!(progress, [held]);
+    }
+
+    #[test]
+    fn takes_an_unready_device_from_pciback_when_it_is_its_turn() {
+        let mut host = machine();
+        let mut devices = boxed(Devices::new);
+        let mut device = due("03:00.0", "", true);
+        device.work.was_unready = true;
+        devices.push(device).expect("room");
+        let (progress, written) = seized(&mut host, &devices, Answer::Ready);
+        assert!(progress[0].is_bound, "{progress:?}");
+        let driver = "/sys/bus/pci/drivers/pciback";
+        assert_eq!(
+            written,
+            [
+                std::format!("{driver}/unbind 0000:03:00.0"),
+                std::format!("{FOLDER}/driver_override pciback"),
+                std::format!("{driver}/bind 0000:03:00.0"),
+            ]
+        );
     }
 
     #[test]
@@ -411,7 +407,7 @@ mod tests {
             if has_driver {
                 host.driver("0000:03:00.0", "e1000e");
             }
-            host.refuse(&std::format!("write {FOLDER}/driver/unbind"), Errno::ENOENT);
+            host.refuse("write /sys/bus/pci/drivers/e1000e/unbind", Errno::ENOENT);
             let mut devices = boxed(Devices::new);
             devices.push(due("03:00.0", "e1000e", true)).expect("room");
             host.post(0, Progress::at(Stage::Release).to_bits());
@@ -424,7 +420,6 @@ mod tests {
     /// A probe that the hold defeats shows its driver for a moment.
     #[test]
     fn forgets_a_driver_that_never_had_the_device() {
-        let unbind = std::format!("write {FOLDER}/driver/unbind");
         for (has_driver, had_no_driver, failed) in [
             (false, true, None),
             (true, false, failure(Step::Unbind, Errno::ENODEV)),
@@ -434,7 +429,7 @@ mod tests {
             if has_driver {
                 host.driver("0000:03:00.0", "e1000e");
             }
-            host.refuse(&unbind, Errno::ENODEV);
+            host.refuse("write /sys/bus/pci/drivers/e1000e/unbind", Errno::ENODEV);
             let device = due("03:00.0", "e1000e", true);
             let progress = release(&mut host, &device, Progress::at(Stage::Release));
             assert_eq!(progress.had_no_driver, had_no_driver);

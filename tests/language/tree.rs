@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pciseize::{
-    host::{Compression, Console, Errno, Files, Level, Path, Programs, Task, Turn, Workers, Xen},
+    host::{
+        Compression, Console, Errno, Files, Level, Next, Path, Programs, Task, Time, Turn, Workers,
+        Xen,
+    },
     text::Line,
 };
 
@@ -157,16 +160,14 @@ impl Programs for Tree {
 impl Workers for Tree {
     fn side_by_side(
         &mut self,
-        _: &mut dyn FnMut() -> Option<usize>,
         _: u32,
+        _: &mut dyn FnMut(&mut Self, Time) -> Next,
         _: &dyn Fn(&mut Self, usize) -> Turn,
     ) {
     }
 
-    fn signal(&mut self, _: u32) {}
-
-    fn signalled(&mut self) -> u32 {
-        0
+    fn is_running(&mut self, _: Task) -> bool {
+        false
     }
 
     fn post(&mut self, _: Task, _: u32) {}

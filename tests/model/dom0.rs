@@ -14,8 +14,8 @@ use std::{
 
 use pciseize::{
     host::{
-        Compression, Console, Errno, Files, Host, LATE, Level, Path, Programs, Task, Turn, Workers,
-        Xen,
+        Compression, Console, Errno, Files, Host, Level, Next, Path, Programs, Task, Time, Turn,
+        Workers, Xen,
     },
     text::Line,
 };
@@ -125,13 +125,45 @@ pub struct Dom0 {
     pub was_late: bool,
     /// The call on which the first process waits for ever.
     pub waits_for_ever: Option<String>,
-    /// The value passed to `signal`.
-    signal: u32,
-    posts: BTreeMap<Task, u32>,
+    posts: BTreeMap<Task, Post>,
+    processes: Vec<Process>,
+    /// When the last call of the present turn returns, if that is later than now.
+    returns: Option<usize>,
     /// The task that makes the calls now; `None` is the first process.
     task: Option<usize>,
     is_gone: bool,
     is_task_gone: bool,
+    /// Whether the task is gone because a call never returns.
+    is_task_stuck: bool,
+}
+
+/// What a task has posted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Post {
+    value: u32,
+    /// Others see the value from then on.
+    since: usize,
+    /// What others see until then.
+    before: u32,
+}
+
+/// A process that works on a task. A turn of a task is played at once, also where its first call
+/// lasts long. Others notice of that turn only what that call does; the rest when it returns.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    task: Task,
+    /// When its last call returns.
+    returns: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Works,
+    /// It has ended, or ends when its last call returns.
+    Ends,
+    /// Its last call never returns.
+    Stuck,
 }
 
 /// A call, not yet executed.
@@ -175,6 +207,14 @@ impl Call<'_> {
     }
 }
 
+impl Call<'_> {
+    /// The function that the call gives to pciback.
+    fn binds(&self) -> Option<String> {
+        let is_bind = self.verb == "write" && self.path.ends_with(b"/drivers/pciback/bind");
+        is_bind.then(|| text(self.value))
+    }
+}
+
 impl Dom0 {
     /// A dom0 without disturbances.
     pub fn new(kernel: Kernel) -> Dom0 {
@@ -188,11 +228,13 @@ impl Dom0 {
             checked: BTreeMap::new(),
             was_late: false,
             waits_for_ever: None,
-            signal: 0,
             posts: BTreeMap::new(),
+            processes: Vec::new(),
+            returns: None,
             task: None,
             is_gone: false,
             is_task_gone: false,
+            is_task_stuck: false,
         }
     }
 
@@ -209,8 +251,8 @@ impl Dom0 {
         self.ends.clear();
         self.looked.clear();
         self.checked.clear();
-        self.signal = 0;
         self.posts.clear();
+        self.processes.clear();
         (
             self.was_late,
             self.waits_for_ever,
@@ -321,6 +363,9 @@ impl Dom0 {
         }) = end
         {
             let done = has_effect && act(&mut self.kernel).is_ok();
+            if let Some(address) = call.binds() {
+                self.kernel.hang_bind(&address, done);
+            }
             if let Some(function) = call
                 .waits()
                 .flatten()
@@ -337,7 +382,7 @@ impl Dom0 {
                     " hangs"
                 },
             );
-            self.is_task_gone = true;
+            (self.is_task_gone, self.is_task_stuck) = (true, true);
             return Err(Errno::EIO);
         }
         let result = match mishap {
@@ -349,8 +394,17 @@ impl Dom0 {
                 Err(errno)
             }
         };
+        if let Some(address) = call.binds()
+            && let Some(returns) = self.kernel.bind_returns(&address)
+        {
+            match self.task {
+                Some(_) => self.returns = Some(returns),
+                None => self.kernel.end_bind(),
+            }
+        }
         match &result {
             Err(NEVER) => {
+                self.is_task_stuck = true;
                 if self.task.is_none() {
                     self.waits_for_ever = Some(call.told());
                 }
@@ -432,65 +486,124 @@ impl Inhabited for Dom0 {
 /// call that it waits for a driver to be registered.
 const TURNS: usize = 10_000;
 
-/// Runs the tasks by turns, in the order of the schedule, until all are done, stuck or dead. If
-/// every remaining task waits and nobody will signal, the time limit is reached.
+/// What the first process waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// For nothing, or for a moment to pass.
+    Not,
+    /// For the end of a task, while so many processes have not ended.
+    ForTask(usize),
+    ForAll,
+}
+
+/// Runs the tasks by turns, in the order of the schedule, until all have ended. The time is over
+/// when nothing goes on any more.
 pub fn side_by_side<H: Inhabited>(
     host: &mut H,
-    tasks: &mut dyn FnMut() -> Option<usize>,
+    next: &mut dyn FnMut(&mut H, Time) -> Next,
     work: &dyn Fn(&mut H, usize) -> Turn,
 ) {
     if host.dom0().is_gone {
         return;
     }
-    let numbers = std::iter::from_fn(tasks);
     if host.dom0().fate.is_alone {
-        for number in numbers.collect::<Vec<_>>() {
-            for _ in 0..TURNS {
-                let turn = work(host, number);
-                if turn == Turn::Wait {
-                    late(host.dom0());
-                }
-                if turn == Turn::Done || host.dom0().is_gone {
-                    break;
-                }
-            }
-        }
-        return;
+        return one_after_another(host, next, work);
     }
-    // Each open task, and whether it waits.
-    let mut open: Vec<(usize, bool)> = numbers.map(|number| (number, false)).collect();
     let mut schedule = host.dom0().fate.schedule.clone().into_iter();
+    let (mut time, mut waits) = (Time::Left, Waits::Not);
     for _ in 0..TURNS {
-        let is_noted = host.signalled() != 0;
-        let ready: Vec<usize> = (0..open.len())
-            .filter(|&at| is_noted || !open[at].1)
+        let dom0 = host.dom0();
+        let now = dom0.kernel.now;
+        dom0.processes
+            .retain(|process| process.state != State::Ends || now < process.returns);
+        let count = dom0.processes.len();
+        let goes_on = |process: &&Process| process.state != State::Stuck;
+        let is_lively = dom0.processes.iter().any(|process| goes_on(&process));
+        let mut ready: Vec<Option<Task>> = dom0
+            .processes
+            .iter()
+            .filter(|process| process.state == State::Works && process.returns <= now)
+            .map(|process| Some(process.task))
             .collect();
+        let first_goes_on = match waits {
+            Waits::Not => true,
+            Waits::ForTask(before) => count < before,
+            Waits::ForAll => false,
+        };
+        if first_goes_on && !dom0.is_gone {
+            ready.push(None);
+        }
         if ready.is_empty() {
-            if open.is_empty() {
+            if is_lively {
+                // Everyone is in a call.
+                dom0.live();
+            } else if dom0.is_gone || count == 0 || time == Time::Over {
                 return;
+            } else {
+                (time, waits, dom0.was_late) = (Time::Over, Waits::Not, true);
             }
-            late(host.dom0());
             continue;
         }
-        let at = ready[usize::from(schedule.next().unwrap_or(0)) % ready.len()];
-        let dom0 = host.dom0();
-        (dom0.task, dom0.is_task_gone) = (Some(open[at].0), false);
-        let turn = work(host, open[at].0);
-        let dom0 = host.dom0();
-        dom0.task = None;
-        if turn == Turn::Done || dom0.is_task_gone {
-            open.remove(at);
-        } else {
-            open[at].1 = turn == Turn::Wait;
+        match ready[usize::from(schedule.next().unwrap_or(0)) % ready.len()] {
+            Some(task) => take_turn(host, task, work),
+            None => match next(host, time) {
+                Next::Begin(task) => host.dom0().processes.push(Process {
+                    task,
+                    returns: 0,
+                    state: State::Works,
+                }),
+                Next::AfterTask => waits = Waits::ForTask(count),
+                Next::Nothing => waits = Waits::ForAll,
+                Next::Later if is_lively => host.dom0().live(),
+                Next::Later => (time, host.dom0().was_late) = (Time::Over, true),
+            },
         }
     }
-    panic!("{open:?} never come to an end");
+    panic!("{:?} never come to an end", host.dom0().processes);
 }
 
-fn late(dom0: &mut Dom0) {
-    dom0.was_late = true;
-    if dom0.signal == 0 {
-        dom0.signal = LATE;
+/// Takes one turn of a task.
+fn take_turn<H: Inhabited>(host: &mut H, task: Task, work: &dyn Fn(&mut H, usize) -> Turn) {
+    let dom0 = host.dom0();
+    (dom0.task, dom0.is_task_gone, dom0.is_task_stuck) = (Some(task), false, false);
+    dom0.returns = None;
+    let turn = work(host, task);
+    let dom0 = host.dom0();
+    dom0.task = None;
+    let returns = dom0.returns.take().unwrap_or(0);
+    let state = match (dom0.is_task_gone, dom0.is_task_stuck, turn) {
+        (true, true, _) => State::Stuck,
+        (true, false, _) | (_, _, Turn::Done) => State::Ends,
+        _ => State::Works,
+    };
+    let process = dom0.processes.iter_mut().find(|other| other.task == task);
+    let process = process.expect("a process that works on the task");
+    (process.returns, process.state) = (returns, state);
+}
+
+/// Does each task in the first process.
+fn one_after_another<H: Inhabited>(
+    host: &mut H,
+    next: &mut dyn FnMut(&mut H, Time) -> Next,
+    work: &dyn Fn(&mut H, usize) -> Turn,
+) {
+    let mut time = Time::Left;
+    loop {
+        match next(host, time) {
+            Next::Begin(task) => {
+                for _ in 0..TURNS {
+                    if work(host, task) == Turn::Done || host.dom0().is_gone {
+                        break;
+                    }
+                }
+            }
+            Next::Nothing => return,
+            _ if time == Time::Over => return,
+            _ => (time, host.dom0().was_late) = (Time::Over, true),
+        }
+        if host.dom0().is_gone {
+            return;
+        }
     }
 }
 
@@ -673,31 +786,32 @@ impl Programs for Dom0 {
 impl Workers for Dom0 {
     fn side_by_side(
         &mut self,
-        tasks: &mut dyn FnMut() -> Option<usize>,
         _: u32,
+        next: &mut dyn FnMut(&mut Self, Time) -> Next,
         work: &dyn Fn(&mut Self, usize) -> Turn,
     ) {
-        side_by_side(self, tasks, work);
+        side_by_side(self, next, work);
     }
 
-    fn signal(&mut self, value: u32) {
-        if !self.is_past() && self.signal == 0 {
-            self.signal = value;
-        }
-    }
-
-    fn signalled(&mut self) -> u32 {
-        self.signal
+    fn is_running(&mut self, task: Task) -> bool {
+        self.processes.iter().any(|process| process.task == task)
     }
 
     fn post(&mut self, task: Task, value: u32) {
         if !self.is_past() {
-            self.posts.insert(task, value);
+            let post = self.posts.entry(task).or_default();
+            (post.before, post.since) = (post.value, self.returns.unwrap_or(0));
+            post.value = value;
         }
     }
 
     fn posted(&mut self, task: Task) -> u32 {
-        self.posts.get(&task).copied().unwrap_or(0)
+        let post = self.posts.get(&task).copied().unwrap_or_default();
+        if self.task.is_some() || post.since <= self.kernel.now {
+            post.value
+        } else {
+            post.before
+        }
     }
 }
 

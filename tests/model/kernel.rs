@@ -82,6 +82,11 @@ pub struct Function {
     /// A running probe. The driver link exists from the start of the probe (`drivers/base/dd.c`,
     /// `really_probe`).
     probing: Option<Probing>,
+    /// How many have enabled the function, without pciback.
+    pub enabled: u32,
+    /// How many calls the beginning of a bind to pciback lasts, until the function is on pciback's
+    /// list of quirks, and how many the rest of that bind.
+    pub bind_calls: [usize; 2],
     /// Whether a call that never returns holds the function's lock.
     pub is_locked: bool,
     /// When the function last changed, by [`Kernel::now`].
@@ -106,6 +111,8 @@ impl Function {
             init_error: None,
             init_failures: usize::MAX,
             probing: None,
+            enabled: 0,
+            bind_calls: [2, 6],
             is_locked: false,
             changed: 0,
         }
@@ -161,6 +168,12 @@ pub enum Event {
     RemoveSlot {
         address: String,
     },
+    /// pciback's list of quirks was changed for this function while that other one was being added
+    /// to it. The list has no lock (`conf_space_quirks.c`, `register_quirk`).
+    Overlap {
+        address: String,
+        with: String,
+    },
     /// A driver started to probe.
     Probe {
         address: String,
@@ -215,6 +228,15 @@ enum Pciback {
     Live,
 }
 
+/// A bind to pciback that has not returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Binding {
+    address: String,
+    /// When the function is on pciback's list of quirks, and enabled.
+    is_added: usize,
+    returns: usize,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     pub functions: BTreeMap<String, Function>,
@@ -230,6 +252,8 @@ pub struct Kernel {
     /// The functions that pciback initialised at some time, in the order of `irq_handlers`.
     initialised: Vec<String>,
     pciback: Pciback,
+    /// The binds to pciback that have not returned.
+    bindings: Vec<Binding>,
     /// Whether access to an override takes the device's lock, as in Linux up to 6.11.
     pub locks_overrides: bool,
     /// All files outside sysfs.
@@ -262,6 +286,7 @@ impl Kernel {
             slots: Vec::new(),
             initialised: Vec::new(),
             pciback: Pciback::Absent,
+            bindings: Vec::new(),
             locks_overrides: true,
             files: files.map(|(path, text)| (path.to_owned(), text)).into(),
             events: Vec::new(),
@@ -302,6 +327,7 @@ impl Kernel {
 
     /// Ends every running probe, hang, and load or removal of a module.
     pub fn settle(&mut self) {
+        self.bindings.clear();
         self.finish_leaving(usize::MAX);
         for function in self.functions.values_mut() {
             end_probe(function, usize::MAX, self.now);
@@ -507,7 +533,58 @@ impl Kernel {
         if function.driver.is_some() {
             return Err(Errno::EBUSY);
         }
+        if driver.name == PCIBACK && self.pciback == Pciback::Live {
+            self.begin_binding(address);
+        }
         self.probe(driver, address, Cause::Bind)
+    }
+
+    /// Begins a bind to pciback.
+    fn begin_binding(&mut self, address: &str) {
+        self.note_overlap(address);
+        let [beginning, rest] = self.functions[address].bind_calls;
+        let is_added = self.now + beginning;
+        self.bindings.push(Binding {
+            address: address.to_owned(),
+            is_added,
+            returns: is_added + rest,
+        });
+    }
+
+    /// Notes the functions that are being added to the list of quirks while it changes.
+    fn note_overlap(&mut self, address: &str) {
+        let now = self.now;
+        self.bindings.retain(|binding| now < binding.returns);
+        for binding in &self.bindings {
+            if now < binding.is_added {
+                self.events.push(Event::Overlap {
+                    address: address.to_owned(),
+                    with: binding.address.clone(),
+                });
+            }
+        }
+    }
+
+    /// When the bind of the function that has just begun returns.
+    pub fn bind_returns(&self, address: &str) -> Option<usize> {
+        let binding = self.bindings.last()?;
+        (binding.address == address).then_some(binding.returns)
+    }
+
+    /// Ends the bind that was begun last. With nobody beside it no time passes.
+    pub fn end_bind(&mut self) {
+        self.bindings.pop();
+    }
+
+    /// A bind never returns: it waits before the function is added, or behind that.
+    pub fn hang_bind(&mut self, address: &str, is_added: bool) {
+        self.bindings.retain(|binding| binding.address != address);
+        self.note_overlap(address);
+        self.bindings.push(Binding {
+            address: address.to_owned(),
+            is_added: if is_added { self.now } else { usize::MAX },
+            returns: usize::MAX,
+        });
     }
 
     /// A write to `unbind`.
@@ -528,6 +605,9 @@ impl Kernel {
         });
         function.changed = now;
         function.let_go();
+        if driver == PCIBACK {
+            self.note_overlap(address);
+        }
         Ok(())
     }
 
@@ -828,6 +908,15 @@ impl Kernel {
                     format!("{}\n", function.overridden.as_deref().unwrap_or("(null)"))
                         .into_bytes(),
                 )
+            }
+            Node::OfFunction(address, "enable") => {
+                let is_on = |binding: &&Binding| {
+                    binding.address == address
+                        && (binding.is_added..binding.returns).contains(&self.now)
+                };
+                let by_pciback = self.bindings.iter().filter(is_on).count();
+                let count = self.functions[address].enabled as usize + by_pciback;
+                Ok(format!("{count}\n").into_bytes())
             }
             Node::OfFunction(..) => Err(Errno::ENOENT),
             Node::OfDriver(driver, "irq_handlers") if driver == PCIBACK => Ok(self.irq_handlers()),

@@ -243,7 +243,7 @@ impl std::fmt::Display for Broken {
 type Law = (&'static str, fn(&Run) -> Result<(), String>);
 
 /// The laws for every run.
-const ALWAYS: [Law; 6] = [
+const ALWAYS: [Law; 7] = [
     ("holds come first", Run::holds_come_first),
     (
         "a hold keeps other drivers away",
@@ -260,6 +260,10 @@ const ALWAYS: [Law; 6] = [
     (
         "pciback's list has only plain addresses",
         Run::the_list_is_right,
+    ),
+    (
+        "pciback's list of quirks has one visitor at a time",
+        Run::list_changes_never_overlap,
     ),
     (
         "the first process never blocks",
@@ -578,6 +582,14 @@ impl Run {
                 Err(format!("{address} is still on the list"))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn list_changes_never_overlap(&self) -> Result<(), String> {
+        let overlaps = |event: &&Event| matches!(event, Event::Overlap { .. });
+        match self.events().iter().find(overlaps) {
+            Some(overlap) => Err(format!("{overlap:?}")),
+            None => Ok(()),
         }
     }
 

@@ -53,6 +53,8 @@ struct Past {
     is_gone: bool,
     init_error: Option<Errno>,
     init_failures: usize,
+    enabled: u32,
+    bind_calls: [usize; 2],
 }
 
 fn past() -> impl Strategy<Value = Past> {
@@ -69,14 +71,20 @@ fn past() -> impl Strategy<Value = Past> {
         prop::bool::weighted(0.1),
         option::weighted(0.15, errno()),
         failures,
+        prop_oneof![4 => Just(0), 1 => Just(1_u32)],
+        [0..6_usize, 0..12_usize],
     )
         .prop_map(
-            |(overridden, is_listed, is_gone, init_error, init_failures)| Past {
-                overridden,
-                is_listed,
-                is_gone,
-                init_error,
-                init_failures,
+            |(overridden, is_listed, is_gone, init_error, init_failures, enabled, bind_calls)| {
+                Past {
+                    overridden,
+                    is_listed,
+                    is_gone,
+                    init_error,
+                    init_failures,
+                    enabled,
+                    bind_calls,
+                }
             },
         )
 }
@@ -270,6 +278,7 @@ fn kernel(
             past.init_error,
             past.init_failures,
         );
+        (known.enabled, known.bind_calls) = (past.enabled, past.bind_calls);
         if past.is_gone && is_leaf(functions, function) {
             known.overridden = None;
             kernel.gone.insert(function.address.clone(), known);

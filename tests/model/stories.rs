@@ -144,7 +144,7 @@ fn the_module_is_found_where_distributions_put_it() {
 fn one_devices_trouble_is_its_own() {
     let steps = [
         "write /sys/bus/pci/devices/0000:00:05.0/driver_override pciseize",
-        "write /sys/bus/pci/devices/0000:00:05.0/driver/unbind 0000:00:05.0",
+        "write /sys/bus/pci/drivers/xhci_hcd/unbind 0000:00:05.0",
         "write /sys/bus/pci/devices/0000:00:05.0/driver_override pciback",
         "write /sys/bus/pci/drivers/pciback/bind 0000:00:05.0",
         "read /sys/bus/pci/devices/0000:00:05.0/modalias",

@@ -6,8 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pciseize::{
-    host::{Compression, Console, Errno, Files, Level, Path, Programs, Task, Turn, Workers, Xen},
-    pciback::HOLD,
+    device::DEVICES,
+    host::{
+        Compression, Console, Errno, Files, Level, Next, Path, Programs, Task, Time, Turn, Workers,
+        Xen,
+    },
+    pciback::{Answer, HOLD},
     text::Line,
 };
 use proptest::{
@@ -46,6 +50,8 @@ pub enum Mistake {
     LosesFailures,
     /// It does not wait for the module.
     DoesNotWait,
+    /// It binds the next device without looking whether another bind is at its beginning.
+    BindsAtOnce,
     /// It leaves on pciback's list the entries that the kernel adds.
     LeavesTheList,
     /// It does not unbind the old drivers.
@@ -55,7 +61,7 @@ pub enum Mistake {
 }
 
 /// The mistakes, each with a law that it breaks.
-const MISTAKES: [(Mistake, &str); 14] = [
+const MISTAKES: [(Mistake, &str); 15] = [
     (Mistake::NoHold, "a hold keeps other drivers away"),
     (
         Mistake::ReadsBeforeTheHold,
@@ -76,6 +82,10 @@ const MISTAKES: [(Mistake, &str); 14] = [
     ),
     (Mistake::LosesFailures, "every failure has a reason"),
     (Mistake::DoesNotWait, "a hold keeps other drivers away"),
+    (
+        Mistake::BindsAtOnce,
+        "pciback's list of quirks has one visitor at a time",
+    ),
     (
         Mistake::LeavesTheList,
         "pciback's list has only plain addresses",
@@ -192,6 +202,13 @@ impl Files for Mistaken {
             let answer = HOLD.as_bytes();
             buffer[..answer.len()].copy_from_slice(answer);
             return Ok(&buffer[..answer.len()]);
+        }
+        if self.mistake == Mistake::BindsAtOnce && name.ends_with("/enable") {
+            // Disabled when it is first looked at, enabled ever after.
+            let is_first = self.done.insert(name);
+            let answer: &[u8] = if is_first { b"0\n" } else { b"1\n" };
+            buffer[..2].copy_from_slice(answer);
+            return Ok(&buffer[..2]);
         }
         if self.mistake == Mistake::TakesFromPciback && name.ends_with("/irq_handlers") {
             return Ok(&buffer[..0]);
@@ -329,24 +346,17 @@ impl Programs for Mistaken {
 impl Workers for Mistaken {
     fn side_by_side(
         &mut self,
-        tasks: &mut dyn FnMut() -> Option<usize>,
         _: u32,
+        next: &mut dyn FnMut(&mut Self, Time) -> Next,
         work: &dyn Fn(&mut Self, usize) -> Turn,
     ) {
         self.is_side_by_side = true;
-        side_by_side(self, tasks, work);
+        side_by_side(self, next, work);
         (self.is_side_by_side, self.has_worked) = (false, true);
     }
 
-    fn signal(&mut self, value: u32) {
-        self.dom0.signal(value);
-    }
-
-    fn signalled(&mut self) -> u32 {
-        match self.dom0.signalled() {
-            0 if self.mistake == Mistake::DoesNotWait && self.is_side_by_side => 1,
-            signalled => signalled,
-        }
+    fn is_running(&mut self, task: Task) -> bool {
+        self.dom0.is_running(task)
     }
 
     fn post(&mut self, task: Task, value: u32) {
@@ -354,7 +364,13 @@ impl Workers for Mistaken {
     }
 
     fn posted(&mut self, task: Task) -> u32 {
-        self.dom0.posted(task)
+        let posted = self.dom0.posted(task);
+        let is_module = task == DEVICES;
+        if self.mistake == Mistake::DoesNotWait && is_module && posted == 0 && self.is_side_by_side
+        {
+            return Answer::Ready.to_bits();
+        }
+        posted
     }
 }
 
