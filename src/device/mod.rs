@@ -170,6 +170,16 @@ impl Device {
         self.state.driver = read.unwrap_or_default();
     }
 
+    /// Whether pciback has a device that it must not have: one that is kept or refused, or another
+    /// than the one that was expected.
+    pub fn is_wrongly_with_pciback(&self) -> bool {
+        let must_not = matches!(
+            self.outcome,
+            Outcome::Kept | Outcome::Refused | Outcome::Mismatch
+        );
+        must_not && self.is_with_pciback()
+    }
+
     /// Its address.
     pub const fn address(&self) -> Address {
         self.function.address

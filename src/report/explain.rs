@@ -18,6 +18,13 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
         add_outcome(device, line);
     }
     add_action(report, device, line);
+    if report.has_outcomes() && device.is_wrongly_with_pciback() {
+        put!(line, "; pciback has it all the same");
+        if device.state.guest == Guest::None {
+            let address = device.address();
+            put!(line, ": 'pciseize release {}' gives it back", address);
+        }
+    }
     match device.state.guest {
         Guest::None => {}
         Guest::Domain(domain) => put!(line, "; guest {} has it", domain),
@@ -294,6 +301,37 @@ mod tests {
                     "{outcome:?} is no part of {kind:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn says_how_to_get_back_what_pciback_must_not_have() {
+        for (outcome, guest, expected) in [
+            (
+                Outcome::Kept,
+                Guest::None,
+                "; pciback has it all the same: 'pciseize release 0000:03:00.0' gives it back",
+            ),
+            (
+                Outcome::Refused,
+                Guest::None,
+                "; pciback has it all the same: 'pciseize release 0000:03:00.0' gives it back",
+            ),
+            (
+                Outcome::Mismatch,
+                Guest::Domain(7),
+                "; pciback has it all the same; guest 7 has it",
+            ),
+            (Outcome::Seized, Guest::None, ""),
+        ] {
+            let mut memory = memory("03:00.0");
+            let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+            device.outcome = outcome;
+            device.state.driver = driver("pciback");
+            device.state.guest = guest;
+            assert_eq!(explained(&memory, Kind::Status), expected, "{outcome:?}");
+            let is_as_asked = memory.report(Kind::Status, true).is_as_asked();
+            assert_eq!(is_as_asked, expected.is_empty(), "{outcome:?}");
         }
     }
 
