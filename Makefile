@@ -62,8 +62,9 @@ VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
 	dracut/50pciseize/*.sh.in fuzz/run initramfs-hooks/* \
 	tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
-	tests/summary.sh tests/vm/guest/guest-init tests/vm/guest/passthrough tests/vm/guest/storm \
-	tests/vm/guest/test-init tests/vm/lab/make-initramfs tests/width.sh
+	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
+	tests/vm/guest/passthrough tests/vm/guest/storm tests/vm/guest/test-init \
+	tests/vm/guest/together tests/vm/lab/make-initramfs tests/width.sh
 
 # The program with its symbols, and without the tripwires of static.ld.
 WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked

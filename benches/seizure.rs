@@ -27,12 +27,12 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{
     image::{Generator, Image},
+    limit,
     machine::Machine,
     many,
     product::Product,
@@ -135,7 +135,7 @@ fn main() -> Result<()> {
         .file("lab/schedule", &schedule(other.is_some()))
         .file("lab/names", many::NAMES)
         .file("lab/list", many::LIST)
-        .program("lab/limit", &limit()?)
+        .program("lab/limit", &limit::build()?)
         .script("exec bash /lab/seizure");
     if let Some(other) = &other {
         machine = machine.program("lab/other", other);
@@ -179,17 +179,6 @@ fn main() -> Result<()> {
     }
     tell_lists(seen.file("lists").context("the guest has listed nothing")?)?;
     times.write()
-}
-
-/// Builds the program that finds the limit. The laboratory's Debian has the C library of this
-/// machine.
-fn limit() -> Result<PathBuf> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["build", "--quiet", "--locked", "--example", "limit"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    ensure!(cargo.status()?.success(), "the limit cannot be built");
-    Ok(lab::target_directory().join("debug/examples/limit"))
 }
 
 /// What the guest's script is to run. Once the drivers are loaded they stay, so that comes last.

@@ -6,6 +6,7 @@
 //! worked.
 
 mod aarch64;
+mod binds;
 mod boots;
 mod guest;
 mod lab;
@@ -16,6 +17,7 @@ mod storm;
 mod strict;
 mod stuck;
 mod sweep;
+mod together;
 mod unit;
 
 use anyhow::{Context, Result};

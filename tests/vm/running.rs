@@ -105,6 +105,12 @@ fn devices_that_come_late_or_again_are_whose_they_have_to_be() -> Result<()> {
         rescan without-driver
         udevadm settle
         found without-driver {named} {free}
+
+        pciseize release {named} >released 2>&1
+        pull {free}
+        rescan after-release
+        udevadm settle
+        found after-release {named} {free}
         echo 'lab: the end' >/dev/kmsg"#,
         usb = USB.listed
     );
@@ -202,17 +208,23 @@ fn devices_that_come_late_or_again_are_whose_they_have_to_be() -> Result<()> {
     let since = seen
         .time_of("lab: without-driver")
         .context("the script did not come to its end")?;
+    let until = seen
+        .time_of("lab: after-release")
+        .context("the script did not come to its end")?;
     let [seized, claimed] = [named, free].map(|address| {
         seen.successful_probes(address)
             .into_iter()
             .map(|probe| probe.at)
-            .filter(|at| *at > since)
+            .filter(|at| (since..until).contains(at))
             .collect::<Vec<_>>()
     });
     assert!(
         seized.len() == 1 && claimed.len() == 1 && seized[0] < claimed[0],
         "its driver came before the rule had run: {seized:?}, {claimed:?}"
     );
+    // The rule asks for the function that was added, and leaves alone what was released.
+    has("after-release", named, "e1000e");
+    has("after-release", free, "e1000e");
     Ok(())
 }
 

@@ -22,6 +22,15 @@ const REFUSED: i64 = 19;
 /// twins change drivers all the time.
 #[test]
 fn drivers_that_are_asked_for_all_the_while_get_nothing_once_it_is_held() -> Result<()> {
+    storm("storm", 1)
+}
+
+#[test]
+fn drivers_get_nothing_on_two_processors() -> Result<()> {
+    storm("storm-2", 2)
+}
+
+fn storm(name: &str, processors: u32) -> Result<()> {
     let [listed, twins] = [
         |pair: &board::Pair| pair.listed,
         |pair: &board::Pair| pair.twin,
@@ -43,7 +52,8 @@ fn drivers_that_are_asked_for_all_the_while_get_nothing_once_it_is_held() -> Res
         .script(&format!(
             "exec sh /lab/storm {REPETITIONS} '{listed}' '{twins}'"
         ))
-        .boot("storm")?;
+        .processors(processors)
+        .boot(name)?;
     let file = |name: String| {
         seen.file(&name).with_context(|| {
             format!(

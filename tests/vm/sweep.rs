@@ -28,6 +28,15 @@ const LEAST_POINTS: usize = 300;
 
 #[test]
 fn every_call_of_a_seizure_may_fail_and_every_process_may_die() -> Result<()> {
+    sweep("sweep", 1)
+}
+
+#[test]
+fn every_call_may_fail_on_two_processors() -> Result<()> {
+    sweep("sweep-2", 2)
+}
+
+fn sweep(name: &str, processors: u32) -> Result<()> {
     let asked = env::var("PCISEIZE_SWEEP").unwrap_or_default();
     let (extent, part) = match asked.as_str() {
         "" => ("quick", ""),
@@ -44,7 +53,8 @@ fn every_call_of_a_seizure_may_fail_and_every_process_may_die() -> Result<()> {
         .cmdline("log_buf_len=32M")
         .work(if extent == "full" { 10 } else { 1 })
         .script(&format!("/lab/sweep {extent} '{part}' {words} >sweep 2>&1"))
-        .boot("sweep")?;
+        .processors(processors)
+        .boot(name)?;
 
     let told = seen.file("sweep").context("the sweep told nothing")?;
     let end = told.lines().last().unwrap_or_default();

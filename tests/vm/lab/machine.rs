@@ -45,6 +45,7 @@ pub struct Machine<'a> {
     devices: Vec<String>,
     drives: Vec<String>,
     has_network: bool,
+    processors: u32,
     arguments: Vec<String>,
     xen_arguments: Vec<String>,
     answers: Option<Vec<Answer>>,
@@ -65,6 +66,7 @@ impl<'a> Machine<'a> {
             devices: board::DEVICES.map(str::to_owned).to_vec(),
             drives: Vec::new(),
             has_network: false,
+            processors: 1,
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
             xen_arguments: Vec::new(),
             answers: None,
@@ -84,8 +86,13 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Gives the machine, and with it dom0, so many processors.
+    pub fn processors(mut self, count: u32) -> Self {
+        self.processors = count;
+        self
+    }
+
     /// Replaces the devices of the standard machine.
-    #[allow(dead_code, reason = "only the bench has another machine")]
     pub fn devices(mut self, devices: Vec<String>) -> Self {
         self.devices = devices;
         self
@@ -275,7 +282,8 @@ impl<'a> Machine<'a> {
             "-cpu",
             "qemu64",
         ]);
-        qemu.args(["-m", "2048", "-smp", "1", "-nodefaults", "-no-reboot"]);
+        qemu.args(["-m", "2048", "-nodefaults", "-no-reboot"]);
+        qemu.args(["-smp", &self.processors.to_string()]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
         let mut arguments = self.arguments.clone();
         if self.answers.is_none() {

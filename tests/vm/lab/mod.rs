@@ -7,6 +7,7 @@
 //! | `product` | pciseize, as `make install` installs it |
 //! | `image` | an initramfs, by generator and content |
 //! | `board` | the devices of the standard machine |
+//! | `limit` | a program that gives devices to pciback all at once |
 //! | `many` | a machine of thousands of functions, in files |
 //! | `machine` | QEMU: a machine, booted to its end |
 //! | `console` | the serial console, read and answered while the machine runs |
@@ -25,6 +26,7 @@ pub mod debian;
 mod disks;
 pub mod evidence;
 pub mod image;
+pub mod limit;
 pub mod machine;
 pub mod many;
 pub mod pace;

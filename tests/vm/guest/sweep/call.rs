@@ -64,7 +64,8 @@ impl Call {
             "fork" | "vfork" | "clone" | "clone3" => &[ENOMEM, EAGAIN],
             "mmap" | "munmap" => &[ENOMEM, EACCES],
             "wait4" | "waitid" | "nanosleep" | "clock_nanosleep" | "poll" | "ppoll"
-            | "pselect6" | "futex" => &[EINTR, ENOMEM],
+            | "pselect6" => &[EINTR, ENOMEM],
+            "fcntl" => &[EAGAIN, EACCES, EINTR, ENOMEM],
             "execve" => &[EIO, ENOMEM, EACCES, ENOENT],
             _ => &[EIO, ENOMEM, EINTR, EACCES, ENOENT, EBUSY, ENOSPC],
         }
@@ -81,10 +82,11 @@ impl Call {
             "poll",
             "ppoll",
             "pselect6",
-            "futex",
             "sched_yield",
         ]
         .contains(&self.name.as_str())
+            // Looked at until it changes.
+            || self.on.ends_with("/enable")
     }
 }
 
@@ -147,7 +149,6 @@ const NAMES: &[(libc::c_long, &str, On)] = &[
     (libc::SYS_fork, "fork", On::Nothing),
     (libc::SYS_fstat, "fstat", On::File),
     (libc::SYS_fstatfs, "fstatfs", On::File),
-    (libc::SYS_futex, "futex", On::Nothing),
     (libc::SYS_getdents64, "getdents64", On::File),
     (libc::SYS_getpid, "getpid", On::Nothing),
     (libc::SYS_kill, "kill", On::Nothing),

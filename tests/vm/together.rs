@@ -1,0 +1,73 @@
+//! Runs of `seize` side by side wait for each other. The script is `guest/together`.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::FILE;
+use crate::lab::board::{self, PAIRS};
+use crate::lab::evidence::Evidence;
+use crate::lab::image::{Generator, Image};
+use crate::lab::machine::Machine;
+use crate::lab::product::Product;
+use crate::lab::progress;
+
+const ROUNDS: usize = 20;
+
+/// Three runs each time tell the same, and leave one whole report. Where they cannot lock the file
+/// by which they wait for each other (the control), they tell things that are not so.
+#[test]
+fn three_runs_side_by_side_wait_for_each_other() -> Result<()> {
+    let listed = PAIRS
+        .iter()
+        .map(|pair| pair.listed)
+        .collect::<Vec<_>>()
+        .join(" ");
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let seen = Machine::dom0(&image)
+        .installed(&Product::install()?)
+        .file("lab/together", include_str!("guest/together"))
+        .file(FILE, &board::configuration())
+        .script(&format!("exec bash /lab/together {ROUNDS} '{listed}'"))
+        .work(2)
+        .boot("together")?;
+    let output = seen.file("script.output").unwrap_or_default();
+    assert_eq!(seen.file("script.status"), Some("0\n"), "{output}");
+
+    for round in 1..=ROUNDS {
+        let told = wrong_words(&seen, "locked", round)?;
+        assert_eq!(told, [""; 0], "round {round}");
+        let report = seen
+            .file(&format!("locked.{round}.report"))
+            .context("no report")?;
+        let report: Value = serde_json::from_str(report)
+            .with_context(|| format!("round {round}: the report is not one object: {report}"))?;
+        let devices = report["devices"].as_array().context("no devices")?;
+        assert_eq!(devices.len(), PAIRS.len(), "round {round}: {report:#}");
+        assert!(
+            devices.iter().all(|device| device["latest"] == "seized"),
+            "round {round}: {report:#}"
+        );
+    }
+    let mut wrong = 0;
+    for round in 1..=ROUNDS {
+        wrong += wrong_words(&seen, "unlocked", round)?.len();
+    }
+    progress::say(&format!(
+        "  {ROUNDS} times three runs side by side; without the lock {wrong} lines were not so"
+    ));
+    assert!(wrong > 0, "the control has shown nothing");
+    Ok(())
+}
+
+/// The lines of a round that tell of a device that it is not seized, or of a run that it failed.
+fn wrong_words(seen: &Evidence, how: &str, round: usize) -> Result<Vec<String>> {
+    let said = seen
+        .file(&format!("{how}.{round}.said"))
+        .with_context(|| format!("{how} {round} left nothing"))?;
+    let is_wrong = |line: &&str| {
+        let is_device = line.contains("pciseize: 0000:") && !line.contains("  seized ");
+        let has_failed = line.starts_with("status ") && *line != "status 0";
+        is_device || has_failed
+    };
+    Ok(said.lines().filter(is_wrong).map(str::to_owned).collect())
+}
