@@ -2,6 +2,7 @@
 //!
 //! [`options`] has the tables of words; [`Invocation`] understands a command line by them.
 
+pub mod alone;
 pub mod check;
 pub mod list;
 pub mod options;
@@ -86,7 +87,7 @@ pub struct Invocation<'a> {
     pub force: Force,
     /// What is to be read in place of the kernel's command line.
     pub cmdline: Option<&'a CStr>,
-    /// The words behind the command: the files for `check`, the addresses for `release`.
+    /// The words behind the command: the files for `check`, the addresses for `release` and `seize`.
     pub operands: Vec<&'a CStr, OPERANDS>,
 }
 
@@ -154,7 +155,15 @@ pub struct WrongUsage<'a> {
     pub word: Option<&'a CStr>,
 }
 
-impl WrongUsage<'_> {
+impl<'a> WrongUsage<'a> {
+    /// A word stands where an address has to stand.
+    const fn not_an_address(word: &'a CStr) -> WrongUsage<'a> {
+        WrongUsage {
+            message: "not an address",
+            word: Some(word),
+        }
+    }
+
     /// Tells it.
     pub fn tell<H: Console>(&self, host: &mut H) {
         let mut line = Line::new();
@@ -254,6 +263,7 @@ impl<'a> Invocation<'a> {
                 let boot = seize::Run {
                     stage,
                     force: self.force,
+                    only: &self.operands,
                 };
                 seize::run(host, memory, embedded, boot)
             }
@@ -359,7 +369,7 @@ mod tests {
             (&[c"seize", c"-V"], Ok((None, Command::Version, 0))),
             (&[], Err("which command?")),
             (&[c"release"], Err("which address?")),
-            (&[c"seize", c"x"], Err("this command takes no")),
+            (&[c"status", c"x"], Err("this command takes no")),
             (&[c"seize", c"--json"], Err("this command does not take")),
             (&[c"sieze"], Err("no such command")),
             (&[c"seize", c"-x"], Err("no such option")),

@@ -134,10 +134,10 @@ pub const COMMANDS: [CommandSpec; 6] = [
     CommandSpec {
         name: "seize",
         command: Command::Seize,
-        operands: Operands::None,
+        operands: Operands::Any("ADDRESS"),
         help: &[
             "hold the devices asked for and give them to xen-pciback,",
-            "with --force also those that are in use",
+            "or only those at ADDRESS; --force: also those in use",
         ],
     },
     CommandSpec {

@@ -2,7 +2,11 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Memory, WrongUsage, is_idle};
+use super::{
+    Exit, Memory, WrongUsage,
+    alone::{self, Alone},
+    is_idle,
+};
 use crate::{
     device::{Action, Device},
     facts::{dom0, guests},
@@ -10,7 +14,7 @@ use crate::{
     pci::Address,
     plan::{self, Extent},
     put,
-    release::{is_with_dom0, release_due},
+    release::{TIMEOUT, is_with_dom0, release_due},
     report::{Kind, Report, explain::explain},
     request::problem::At,
     text::{Escaped, Line},
@@ -27,11 +31,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     } = memory;
     let address = |word: &CStr| Address::parse(word.to_bytes());
     if let Some(word) = words.iter().find(|word| address(word).is_err()) {
-        WrongUsage {
-            message: "not an address",
-            word: Some(word),
-        }
-        .tell(host);
+        WrongUsage::not_an_address(word).tell(host);
         return Exit::Usage;
     }
     let is_dom0 = dom0::is_here(host);
@@ -39,6 +39,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     // Whoever switches the seizure off wants devices back all the same.
     request.switches.off = false;
     if is_idle(host, is_dom0, request) {
+        return Exit::NotAsAsked;
+    }
+    if alone::wait(host, TIMEOUT) == Alone::No {
         return Exit::NotAsAsked;
     }
     plan::survey(host, request, usage, devices, Extent::Whole);

@@ -1,9 +1,19 @@
 //! `pciseize seize`: the boot action, and right on a running host too.
 
-use super::{Exit, Force, Memory, forbidden, is_idle};
+use core::ffi::CStr;
+
+use heapless::Vec;
+
+use super::{
+    Exit, Force, Memory, OPERANDS, WrongUsage,
+    alone::{self, Alone},
+    forbidden, is_idle,
+};
 use crate::{
     facts::{dom0, usage::Uses},
-    host::{Console, Files, Host, Level},
+    host::{Console, Files, Host, Level, Workers},
+    pci::Address,
+    pciback::Answer,
     plan,
     report::{
         Kind, Report, Stage,
@@ -11,23 +21,36 @@ use crate::{
         store,
     },
     say,
-    seize::{give_to_pciback, hold::hold_requested, prove::prove_all},
+    seize::{give_to_pciback, hold::hold_requested, prove::prove_all, timeout},
 };
+
+/// Addresses on the command line.
+type Addresses = Vec<Address, OPERANDS>;
 
 /// Exists once `strict` has stopped this boot.
 pub const STOPPED: &[u8] = b"/run/pciseize/stopped";
 
 /// In what circumstances `seize` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct Run<'a> {
     /// In the initramfs, or on the running host.
     pub stage: Stage,
     /// Whether it takes what is in use.
     pub force: Force,
+    /// The only addresses that it takes devices at. Empty: it takes all that is asked for.
+    pub only: &'a [&'a CStr],
 }
 
 /// The story of the boot: is this dom0, what is asked for, take it, tell it.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run) -> Exit {
+    let mut only = Addresses::new();
+    for word in run.only {
+        let address = Address::parse(word.to_bytes()).ok();
+        if address.is_none_or(|address| only.push(address).is_err()) {
+            WrongUsage::not_an_address(word).tell(host);
+            return Exit::Usage;
+        }
+    }
     let is_dom0 = dom0::is_here(host);
     if is_dom0 {
         memory.request.gather(host, embedded, None);
@@ -59,11 +82,16 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     if run.stage == Stage::Host {
         usage.gather(host, forbidden(request, Uses::ALL));
     }
+    let alone = alone::wait(host, timeout(request));
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
-    hold_requested(host, request, usage, devices);
+    hold_requested(host, request, usage, devices, &only);
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
     let told = request.problems.iter().len();
-    let pciback = give_to_pciback(host, request, devices);
+    let pciback = match alone {
+        Alone::Yes => give_to_pciback(host, request, devices),
+        // The hold is safe, a bind beside another would not be.
+        Alone::No => Answer::Ready,
+    };
     tell_problems(request, told, &mut |level, line| host.say(level, line));
     let image = store::remember(host, devices);
     prove_all(host, devices);
@@ -101,7 +129,7 @@ fn stop<H: Files + Console>(host: &mut H) {
 }
 
 /// Keeps the report. If that fails, nothing changes for the devices: it is only said.
-fn keep<H: Files + Console>(host: &mut H, report: &Report) {
+fn keep<H: Files + Workers + Console>(host: &mut H, report: &Report) {
     if let Err(errno) = store::write(host, report) {
         say!(
             host,

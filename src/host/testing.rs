@@ -343,6 +343,14 @@ impl Workers for Machine {
         }
     }
 
+    fn lock(&mut self, path: Path, _: u32) -> Result<(), Errno> {
+        self.record(format!("lock {}", text(path)))
+    }
+
+    fn process(&mut self) -> u32 {
+        1
+    }
+
     fn is_running(&mut self, task: Task) -> bool {
         self.running.contains(&task)
     }

@@ -1,5 +1,7 @@
 //! Tasks side by side, and the board that they share.
 
+use super::{Errno, Path};
+
 /// A task, by the number that the caller gave it.
 pub type Task = usize;
 
@@ -59,6 +61,17 @@ pub trait Workers {
         next: &mut dyn FnMut(&mut Self, Time) -> Next,
         work: &dyn Fn(&mut Self, Task) -> Turn,
     );
+
+    /// Locks a file, which is made if need be, until the program ends: no other run of the program
+    /// can then lock it. The processes of tasks do not have the lock.
+    ///
+    /// # Errors
+    /// `EAGAIN`: another run has had the lock for so many seconds. Otherwise why the file cannot be
+    /// locked.
+    fn lock(&mut self, path: Path, seconds: u32) -> Result<(), Errno>;
+
+    /// The number of this process.
+    fn process(&mut self) -> u32;
 
     /// Whether a task was begun and has not ended, as far as the first process knows. A process
     /// that was killed has ended.

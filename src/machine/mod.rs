@@ -30,6 +30,7 @@ pub use section::embedded;
 pub use start::Arguments;
 
 use core::ffi::CStr;
+use std::os::fd::OwnedFd;
 
 use console::Log;
 use nix::{fcntl::OFlag, unistd};
@@ -47,6 +48,8 @@ pub struct Machine {
     base: Base,
     log: Log,
     board: Board,
+    /// The file that says that this run is at work.
+    lock: Option<OwnedFd>,
     colours: Colours,
 }
 
@@ -58,6 +61,7 @@ impl Machine {
             base: Base::Root,
             log: Log::Stderr,
             board: Board::new(),
+            lock: None,
             colours,
         }
     }

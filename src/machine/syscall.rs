@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::{
     errno::Errno as Number,
+    fcntl::{FcntlArg, fcntl},
     libc,
     sys::{
         mman::{MapFlags, ProtFlags, mmap_anonymous},
@@ -147,6 +148,25 @@ pub fn wait_for(child: Pid) -> Result<c_int, Errno> {
     // SAFETY: the kernel writes the status, for which there is room.
     let waited = unsafe { libc::waitpid(child.as_raw(), &raw mut status, libc::__WALL) };
     Number::result(waited).map(|_| status).map_err(own)
+}
+
+/// Locks an open file as `fcntl(2)` does with F_SETLK: for this process, not for its children, and
+/// until it closes the file or ends. `EAGAIN`: another process has it.
+///
+/// Not `nix::fcntl::Flock`: such a lock stays as long as a child has the file open.
+pub fn lock(file: &impl AsFd) -> Result<(), Errno> {
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(file.as_fd(), FcntlArg::F_SETLK(&whole)) {
+        // Either may be answered, see fcntl(2).
+        Err(Number::EACCES) => Err(Errno::EAGAIN),
+        locked => locked.map(|_| ()).map_err(own),
+    }
 }
 
 /// A child that has ended, if one has: it is asked for once. Does not wait.

@@ -10,7 +10,7 @@ use nix::{
     time::{ClockId, clock_gettime},
     unistd::{self, ForkResult, Pid, pipe2},
 };
-use pciseize::host::{Next, TASKS, Task, Time, Turn, Workers};
+use pciseize::host::{Errno, Next, Path, TASKS, Task, Time, Turn, Workers};
 
 use super::{Machine, syscall};
 
@@ -187,6 +187,27 @@ impl Workers for Machine {
                 until = now() + 1000;
             }
         }
+    }
+
+    fn lock(&mut self, path: Path, seconds: u32) -> Result<(), Errno> {
+        let until = now() + i64::from(seconds) * 1000;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC;
+        let file = self.open(path, flags)?;
+        loop {
+            match syscall::lock(&file) {
+                Err(Errno::EAGAIN) if now() < until => drop(poll(&mut [], timeout(MOMENT))),
+                Err(errno) => return Err(errno),
+                Ok(()) => {
+                    // Closed, the file would be unlocked.
+                    self.lock = Some(file);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn process(&mut self) -> u32 {
+        unistd::getpid().as_raw().unsigned_abs()
     }
 
     fn is_running(&mut self, task: Task) -> bool {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a step may take, in seconds: an unbind resets the device.
-const TIMEOUT: u32 = 30;
+pub const TIMEOUT: u32 = 30;
 
 /// How far the release of a device has come, as it is posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@
 use super::{Report, json};
 use crate::{
     device::{Devices, FirstRun, Outcome},
-    host::{Errno, Files, lines},
+    host::{Errno, Files, Workers, lines},
     pci::{Address, bus::DriverName},
-    text::first_part,
+    put,
+    text::{Line, first_part},
 };
 
 /// The folder of the report.
@@ -14,9 +15,6 @@ const FOLDER: &[u8] = b"/run/pciseize";
 
 /// The report.
 pub const FILE: &str = "/run/pciseize/report";
-
-/// The report while it is written.
-const UNFINISHED: &[u8] = b"/run/pciseize/report.new";
 
 /// Most bytes of a report that are read: 8,192 devices with 512 bytes each. What is beyond is not
 /// remembered.
@@ -26,15 +24,26 @@ const REPORT_SIZE: u64 = 4 << 20;
 ///
 /// # Errors
 /// The kernel's.
-pub fn write<H: Files>(host: &mut H, report: &Report) -> Result<(), Errno> {
-    host.make_folder(b"/run")?;
-    host.make_folder(FOLDER)?;
-    match host.remove(UNFINISHED) {
+pub fn write<H: Files + Workers>(host: &mut H, report: &Report) -> Result<(), Errno> {
+    make_folder(host)?;
+    // Two runs that could not wait for each other must not write into one file.
+    let mut unfinished = Line::new();
+    put!(&mut unfinished, "{}.{}", FILE, host.process());
+    match host.remove(unfinished.bytes()) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),
     }
-    json::write(report, &mut |bytes| host.append(UNFINISHED, bytes))?;
-    host.rename(UNFINISHED, FILE.as_bytes())
+    json::write(report, &mut |bytes| host.append(unfinished.bytes(), bytes))?;
+    host.rename(unfinished.bytes(), FILE.as_bytes())
+}
+
+/// Makes the folder of the report.
+///
+/// # Errors
+/// The kernel's.
+pub fn make_folder<H: Files>(host: &mut H) -> Result<(), Errno> {
+    host.make_folder(b"/run")?;
+    host.make_folder(FOLDER)
 }
 
 /// Whether there is a report.
@@ -242,7 +251,7 @@ mod tests {
         let report = memory.report(Kind::Seizure, true);
         assert_eq!(write(&mut host, &report), Ok(()));
         let (last, before) = host.calls.split_last().expect("calls");
-        assert_eq!(last, "rename /run/pciseize/report.new /run/pciseize/report");
+        assert_eq!(last, "rename /run/pciseize/report.1 /run/pciseize/report");
         let touches_report = |call: &String| call.contains(&format!(" {FILE} "));
         assert!(!before.iter().any(touches_report), "{before:?}");
         let written = host.content(FILE).expect("a report");

@@ -10,7 +10,7 @@ use crate::{
     device::{Action, Device, Devices, Guest, Step},
     facts::usage::Usage,
     host::Files,
-    pci::bus,
+    pci::{Address, bus},
     pciback,
     plan::{self, Extent},
     request::Request,
@@ -24,12 +24,14 @@ enum Pciback {
     IsNotThere,
 }
 
-/// Walks the bus and holds whatever is asked for and may be taken.
+/// Walks the bus and holds whatever is asked for and may be taken. `only`: at these addresses;
+/// empty: wherever it is.
 pub fn hold_requested<H: Files>(
     host: &mut H,
     request: &mut Request,
     usage: &mut Usage,
     devices: &mut Devices,
+    only: &[Address],
 ) {
     let pciback = match pciback::is_registered(host) {
         true => Pciback::IsThere,
@@ -42,7 +44,8 @@ pub fn hold_requested<H: Files>(
         devices,
         Extent::Requested,
         &mut |host, device| {
-            if device.action == Action::Seize {
+            let is_meant = only.is_empty() || only.contains(&device.address());
+            if device.action == Action::Seize && is_meant {
                 hold(host, device, pciback);
             }
         },
@@ -123,7 +126,7 @@ mod tests {
     fn held(host: &mut Machine, text: &str) -> Box<Devices> {
         let mut devices = boxed(Devices::new);
         let mut usage = boxed(Usage::new);
-        hold_requested(host, &mut request(text), &mut usage, &mut devices);
+        hold_requested(host, &mut request(text), &mut usage, &mut devices, &[]);
         devices
     }
 

@@ -37,6 +37,11 @@ use queue::Queue;
 /// How long a step may take where the user names no `timeout`, in seconds.
 const TIMEOUT: u32 = 30;
 
+/// How long a step may take, in seconds.
+pub fn timeout(request: &Request) -> u32 {
+    request.switches.timeout.unwrap_or(TIMEOUT)
+}
+
 /// The task that loads the module. Its number is not that of a device: those are below [`DEVICES`].
 const MODULE: Task = DEVICES;
 
@@ -67,9 +72,8 @@ pub fn give_to_pciback<H: Host>(
         return Answer::Ready;
     }
     let mut queue = Queue::new(devices, !is_registered);
-    let seconds = request.switches.timeout.unwrap_or(TIMEOUT);
     host.side_by_side(
-        seconds,
+        timeout(request),
         &mut |host, time| queue.next(host, time),
         &|host, task| {
             if task == MODULE {

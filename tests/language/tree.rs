@@ -166,6 +166,14 @@ impl Workers for Tree {
     ) {
     }
 
+    fn lock(&mut self, _: Path, _: u32) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn process(&mut self) -> u32 {
+        1
+    }
+
     fn is_running(&mut self, _: Task) -> bool {
         false
     }

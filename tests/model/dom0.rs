@@ -793,6 +793,21 @@ impl Workers for Dom0 {
         side_by_side(self, next, work);
     }
 
+    fn lock(&mut self, path: Path, _: u32) -> Result<(), Errno> {
+        self.call(
+            Call {
+                verb: "lock",
+                path,
+                value: b"",
+            },
+            |_| Ok(()),
+        )
+    }
+
+    fn process(&mut self) -> u32 {
+        1
+    }
+
     fn is_running(&mut self, task: Task) -> bool {
         self.processes.iter().any(|process| process.task == task)
     }

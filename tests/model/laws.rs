@@ -216,6 +216,7 @@ pub fn start<H: Inhabited>(host: &mut H, asked: Rc<Asked>) -> Run {
         let run = Circumstances {
             stage: Stage::Initramfs,
             force: Force::No,
+            only: &[],
         };
         seize::run(host, memory, &section, run)
     });

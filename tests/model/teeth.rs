@@ -355,6 +355,14 @@ impl Workers for Mistaken {
         (self.is_side_by_side, self.has_worked) = (false, true);
     }
 
+    fn lock(&mut self, path: Path, seconds: u32) -> Result<(), Errno> {
+        self.dom0.lock(path, seconds)
+    }
+
+    fn process(&mut self) -> u32 {
+        self.dom0.process()
+    }
+
     fn is_running(&mut self, task: Task) -> bool {
         self.dom0.is_running(task)
     }
