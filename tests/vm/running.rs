@@ -106,6 +106,7 @@ fn devices_that_come_late_or_again_are_whose_they_have_to_be() -> Result<()> {
         udevadm settle
         found without-driver {named} {free}
 
+        echo 'lab: release' >/dev/kmsg
         pciseize release {named} >released 2>&1
         pull {free}
         rescan after-release
@@ -209,7 +210,7 @@ fn devices_that_come_late_or_again_are_whose_they_have_to_be() -> Result<()> {
         .time_of("lab: without-driver")
         .context("the script did not come to its end")?;
     let until = seen
-        .time_of("lab: after-release")
+        .time_of("lab: release")
         .context("the script did not come to its end")?;
     let [seized, claimed] = [named, free].map(|address| {
         seen.successful_probes(address)
