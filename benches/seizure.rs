@@ -8,7 +8,8 @@
 //! starts, and with the load of the module inside.
 //!
 //! Times of an emulated machine vary, so the bench fails only if a way did not do its job.
-//! `target/bench/seizure.txt` gets the results; `docs/draw-times` draws them.
+//! `target/bench/seizure.txt` gets the results; `docs/draw-times` draws them. Then the quick ways take
+//! their turns in a boot with two virtual CPUs: `seizure-2.txt`.
 //!
 //! `PCISEIZE_OTHER=/path/of/a/pciseize make bench` lets another build of the program take its turns
 //! too, and prints the ratio of the two.
@@ -31,6 +32,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{
+    evidence::Evidence,
     image::{Generator, Image},
     limit,
     machine::Machine,
@@ -121,10 +123,54 @@ type Run = (String, String, usize, String);
 /// The times of each in milliseconds, in order of their size.
 struct Times(BTreeMap<Run, Vec<f64>>);
 
+/// What is timed on two processors.
+const ON_TWO: [Series; 1] = [Series {
+    drivers: "none",
+    ways: &["pciseize", "modprobe", "limit"],
+    rounds: 5,
+    counts: &[1, 8, 16],
+}];
+
 fn main() -> Result<()> {
-    let image = Image::stock(Generator::InitramfsTools).build()?;
+    on_one_processor()?;
+    on_two_processors()
+}
+
+/// All ways, and the list of a large machine.
+fn on_one_processor() -> Result<()> {
     let other = env::var_os("PCISEIZE_OTHER").map(PathBuf::from);
+    let mut schedule = schedule(&SERIES, other.is_some().then_some(&OTHER));
+    schedule += &format!("echo 'lab: lists' >/dev/console\nlist_many {LISTS}\n");
+    let seen = boot("seizure", 1, &schedule, other.as_deref())?;
+    let times = Times::read(&seen, &SERIES)?;
+    println!("Every device was proven to be on pciback after each run.");
+    for drivers in DRIVERS {
+        for reset in RESETS {
+            times.tell(drivers, reset)?;
+        }
+    }
+    if other.is_some() {
+        times.tell_other()?;
+    }
+    tell_lists(seen.file("lists").context("the guest has listed nothing")?)?;
+    times.write("seizure.txt")
+}
+
+/// The quick ways, where binds run on two processors at the same time.
+fn on_two_processors() -> Result<()> {
+    let seen = boot("seizure-2", 2, &schedule(&ON_TWO, None), None)?;
+    let times = Times::read(&seen, &ON_TWO)?;
+    for reset in RESETS {
+        times.tell(DRIVERS[0], reset)?;
+    }
+    times.write("seizure-2.txt")
+}
+
+/// Boots a machine that takes its turns by the schedule, and checks that each way did its job.
+fn boot(name: &str, processors: u32, schedule: &str, other: Option<&Path>) -> Result<Evidence> {
+    let image = Image::stock(Generator::InitramfsTools).build()?;
     let mut machine = Machine::dom0(&image)
+        .processors(processors)
         .devices(devices())
         // The drivers are there, but come only when they are called by name.
         .cmdline("modprobe.blacklist=nvme,e1000e")
@@ -132,17 +178,17 @@ fn main() -> Result<()> {
         .file("lab/seizure", include_str!("guest/seizure"))
         .file("lab/loop", include_str!("guest/loop"))
         .file("lab/xl-loop", include_str!("guest/xl-loop"))
-        .file("lab/schedule", &schedule(other.is_some()))
+        .file("lab/schedule", schedule)
         .file("lab/names", many::NAMES)
         .file("lab/list", many::LIST)
         .program("lab/limit", &limit::build()?)
         .script("exec bash /lab/seizure");
-    if let Some(other) = &other {
+    if let Some(other) = other {
         machine = machine.program("lab/other", other);
     }
     let seen = many::files()
         .fold(machine, |machine, (path, text)| machine.file(&path, &text))
-        .boot("seizure")?;
+        .boot(name)?;
 
     if let Some(failures) = seen.file("failures") {
         let log = seen.file("log").unwrap_or_default();
@@ -161,31 +207,22 @@ fn main() -> Result<()> {
         "the machine has other devices: {found}"
     );
 
-    let times = Times::read(seen.file("results").context("the guest has no results")?)?;
     println!(
-        "Debian 12, Xen 4.17 and Linux {}, one boot of one processor in QEMU",
+        "\nDebian 12, Xen 4.17 and Linux {}, one boot with {processors} virtual CPU in QEMU",
         image.debian.release
     );
-    println!(
-        "without hardware virtualisation. Every device was proven to be on pciback after each run."
-    );
-    for drivers in DRIVERS {
-        for reset in RESETS {
-            times.tell(drivers, reset)?;
-        }
-    }
-    if other.is_some() {
-        times.tell_other()?;
-    }
-    tell_lists(seen.file("lists").context("the guest has listed nothing")?)?;
-    times.write()
+    println!("without hardware virtualisation.");
+    Ok(seen)
 }
 
-/// What the guest's script is to run. Once the drivers are loaded they stay, so that comes last.
-fn schedule(has_other: bool) -> String {
-    let (early, late) = SERIES.split_at(2);
+/// What the guest's script is to run. The other build of the program takes its turns before the
+/// drivers are loaded. Once the drivers are loaded they stay, so that comes last.
+fn schedule(series: &[Series], other: Option<&Series>) -> String {
+    let is_early = |series: &&Series| series.drivers == "none";
+    let early = series.iter().filter(is_early);
+    let late = series.iter().filter(|series| !is_early(series));
     let mut schedule = String::new();
-    for series in early.iter().chain(has_other.then_some(&OTHER)).chain(late) {
+    for series in early.chain(other).chain(late) {
         let counts: Vec<String> = series.counts.iter().map(usize::to_string).collect();
         let (counts, ways) = (counts.join(" "), series.ways.join(" "));
         schedule += &format!(
@@ -193,7 +230,7 @@ fn schedule(has_other: bool) -> String {
             series.drivers, series.rounds
         );
     }
-    schedule + &format!("echo 'lab: lists' >/dev/console\nlist_many {LISTS}\n")
+    schedule
 }
 
 /// Tells how long the lists took, of which the guest wrote down the microseconds.
@@ -235,7 +272,8 @@ fn devices() -> Vec<String> {
 
 impl Times {
     /// Reads the lines that the guest wrote. Nothing is missing.
-    fn read(results: &str) -> Result<Times> {
+    fn read(seen: &Evidence, series: &[Series]) -> Result<Times> {
+        let results = seen.file("results").context("the guest has no results")?;
         let mut times = BTreeMap::<_, Vec<f64>>::new();
         for line in results.lines() {
             let words: Vec<&str> = line.split(' ').collect();
@@ -256,7 +294,7 @@ impl Times {
         for values in times.values_mut() {
             values.sort_by(f64::total_cmp);
         }
-        for series in SERIES {
+        for series in series {
             for (reset, _) in RESETS {
                 for (way, count) in series
                     .ways
@@ -328,7 +366,7 @@ impl Times {
     }
 
     /// Writes a line for each run: drivers, reset, devices, way, least, median and most.
-    fn write(&self) -> Result<()> {
+    fn write(&self, name: &str) -> Result<()> {
         let mut text = String::from(
             "# `make bench`: drivers, reset, devices, way; least, median and most milliseconds.\n",
         );
@@ -342,7 +380,7 @@ impl Times {
         }
         let folder = lab::target_directory().join("bench");
         fs::create_dir_all(&folder)?;
-        let file: &Path = &folder.join("seizure.txt");
+        let file: &Path = &folder.join(name);
         fs::write(file, text)?;
         println!("\n{} has these times, for docs/draw-times", file.display());
         Ok(())
