@@ -180,7 +180,7 @@ fn transcript(run: &Path) -> Result<String> {
     {
         for Words { shown, words } in commands(folder, line)? {
             let before = files(&root)?;
-            touch_nothing_real(&words, &before)?;
+            touch_nothing_real(&words)?;
             let output = run_in(copy.path(), &words[1..])?;
             let after = files(&root)?;
 
@@ -396,21 +396,14 @@ fn write_below(root: &Path, path: &str, text: &str) -> io::Result<()> {
     fs::write(path, text)
 }
 
-/// A test may run on a real dom0, as root. It must neither seize that machine's devices nor load a
-/// module into its kernel.
-fn touch_nothing_real(words: &[OsString], files: &Files) -> Result<()> {
+/// A test may run on a real dom0, as root. It must not seize that machine's devices. (With `--root`
+/// the program loads no module.)
+fn touch_nothing_real(words: &[OsString]) -> Result<()> {
     let is_rooted = words.windows(2).any(|pair| pair == ["--root", "root"]);
     let is_ours = words.first().is_some_and(|word| word == "pciseize");
     let is_seize = words.iter().any(|word| word == "seize");
     if !is_ours || is_seize && !is_rooted {
         return Err("a command is 'pciseize …', and 'seize' needs '--root root'".into());
-    }
-    if let Some(module) = files
-        .keys()
-        .find(|path| path.to_string_lossy().contains(".ko"))
-    {
-        let module = module.display();
-        return Err(format!("{module} would be loaded into the kernel of this machine").into());
     }
     Ok(())
 }

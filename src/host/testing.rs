@@ -16,7 +16,8 @@ use std::{
 use ufmt::uDisplay;
 
 use super::{
-    Compression, Console, Errno, Files, Level, Next, Path, Programs, Task, Time, Turn, Workers, Xen,
+    Compression, Console, Errno, Files, Level, Next, NotLoaded, Path, Programs, Task, Time, Turn,
+    Workers, Xen,
 };
 use crate::{put, text::Line};
 
@@ -308,10 +309,18 @@ impl Xen for Machine {
 }
 
 impl Programs for Machine {
-    fn load_module(&mut self, path: Path, parameters: &[u8], _: Compression) -> Result<(), Errno> {
+    /// A refusal is the kernel's: `finit_module(2)` fails, if the file can be opened.
+    fn load_module(
+        &mut self,
+        path: Path,
+        parameters: &[u8],
+        _: Compression,
+    ) -> Result<(), NotLoaded> {
         let path = text(path);
-        self.record(format!("module {path} {}", text(parameters)))?;
-        self.content(&path).map(drop).ok_or(Errno::ENOENT)
+        let taken = self.record(format!("module {path} {}", text(parameters)));
+        let content = self.content(&path);
+        content.ok_or(NotLoaded::NotOpened(Errno::ENOENT))?;
+        taken.map_err(NotLoaded::Refused)
     }
 
     fn run(&mut self, path: Path, arguments: &[&[u8]]) -> Result<(), Errno> {

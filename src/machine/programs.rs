@@ -1,15 +1,18 @@
 //! Modules for the kernel, and other programs.
 
+use core::ffi::CStr;
+
+use heapless::Vec;
 use nix::{
     fcntl::OFlag,
     kmod::{ModuleInitFlags, finit_module},
     unistd::{self, ForkResult},
 };
-use pciseize::host::{Compression, Errno, Path, Programs};
+use pciseize::host::{ARGUMENTS, Compression, Errno, NotLoaded, Path, Programs};
 
 use super::{
     Machine,
-    path::Buffer,
+    path::{Base, Buffer},
     syscall::{self, own},
 };
 
@@ -25,25 +28,30 @@ impl Programs for Machine {
         path: Path,
         parameters: &[u8],
         compression: Compression,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), NotLoaded> {
         let flags = match compression {
             Compression::None => ModuleInitFlags::empty(),
             Compression::ByKernel => ModuleInitFlags::from_bits_retain(COMPRESSED_FILE),
         };
-        let file = self.open(path, OFlag::O_RDONLY)?;
+        let file = self
+            .open(path, OFlag::O_RDONLY)
+            .map_err(NotLoaded::NotOpened)?;
+        if self.base == Base::WorkingFolder {
+            return Err(NotLoaded::OtherRoot);
+        }
         let mut buffer = Buffer::new();
-        finit_module(&file, buffer.spell(parameters)?, flags).map_err(own)
+        let parameters = buffer.spell(parameters).map_err(NotLoaded::Refused)?;
+        finit_module(&file, parameters, flags).map_err(|errno| NotLoaded::Refused(own(errno)))
     }
 
     fn run(&mut self, path: Path, arguments: &[&[u8]]) -> Result<(), Errno> {
-        let (mut program, mut one, mut two) = (Buffer::new(), Buffer::new(), Buffer::new());
-        let program = self.base.spell(path, &mut program)?;
-        let (first, second) = match *arguments {
-            [] => (None, None),
-            [first] => (Some(one.spell(first)?), None),
-            [first, second] => (Some(one.spell(first)?), Some(two.spell(second)?)),
-            _ => return Err(Errno::E2BIG),
-        };
+        if self.base == Base::WorkingFolder {
+            return Err(Errno::EPERM);
+        }
+        let mut program = Buffer::new();
+        let program = program.spell(path)?;
+        let mut line = ArgumentLine::new();
+        let arguments = line.spell(arguments)?;
         let child = match syscall::fork()? {
             ForkResult::Parent { child } => child,
             ForkResult::Child => {
@@ -51,7 +59,7 @@ impl Programs for Machine {
                     let _ = unistd::dup2_stdout(&nowhere);
                     let _ = unistd::dup2_stderr(&nowhere);
                 }
-                syscall::execute(program, [Some(program), first, second]);
+                syscall::execute(program, &arguments);
                 syscall::exit(NOT_EXECUTED)
             }
         };
@@ -59,6 +67,42 @@ impl Programs for Machine {
             Ok(())
         } else {
             Err(Errno::ECHILD)
+        }
+    }
+}
+
+/// Bytes of all arguments of a program together.
+const ARGUMENTS_SIZE: usize = 512;
+
+/// Room for the arguments of a program, each with the NUL behind it.
+struct ArgumentLine(Vec<u8, ARGUMENTS_SIZE>);
+
+impl ArgumentLine {
+    /// Empty.
+    const fn new() -> ArgumentLine {
+        ArgumentLine(Vec::new())
+    }
+
+    /// The arguments as C strings.
+    ///
+    /// # Errors
+    /// `E2BIG` where they do not fit; `EINVAL` where a NUL within would end one early.
+    fn spell(&mut self, arguments: &[&[u8]]) -> Result<Vec<&CStr, ARGUMENTS>, Errno> {
+        for argument in arguments {
+            let is_there = self.0.extend_from_slice(argument).is_ok() && self.0.push(0).is_ok();
+            if !is_there {
+                return Err(Errno::E2BIG);
+            }
+        }
+        let mut words = Vec::new();
+        for word in self.0.split_inclusive(|&byte| byte == 0) {
+            let word = CStr::from_bytes_with_nul(word).map_err(|_| Errno::EINVAL)?;
+            words.push(word).map_err(|_| Errno::E2BIG)?;
+        }
+        if words.len() == arguments.len() {
+            Ok(words)
+        } else {
+            Err(Errno::EINVAL)
         }
     }
 }

@@ -20,7 +20,7 @@ use nix::{
     },
     unistd::{ForkResult, Pid},
 };
-use pciseize::host::Errno;
+use pciseize::host::{ARGUMENTS, Errno};
 
 /// The library's errno. nix knows errnos by name only and turns others into 0; of those the C
 /// library still has the number.
@@ -127,13 +127,18 @@ pub fn exit(status: c_int) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Replaces this process by a program, without an environment. Comes back only if that fails.
+/// Replaces this process by a program, without an environment. Its words are its own path and the
+/// arguments. Comes back only if that fails.
 ///
 /// Not `nix::unistd::execve`: it collects the words in a `Vec`.
-pub fn execute(program: &CStr, words: [Option<&CStr>; 3]) {
+pub fn execute(program: &CStr, arguments: &[&CStr]) {
     const END: *const c_char = core::ptr::null();
-    let [one, two, three] = words.map(|word| word.map_or(END, CStr::as_ptr));
-    let (words, environment) = ([one, two, three, END], [END]);
+    // Two places more: for the program, and for the null pointer that ends the list.
+    let (mut words, environment) = ([END; ARGUMENTS + 2], [END]);
+    let all = [program].into_iter().chain(arguments.iter().copied());
+    for (place, word) in words.iter_mut().zip(all.take(ARGUMENTS + 1)) {
+        *place = word.as_ptr();
+    }
     // SAFETY: `program` and the words end in NUL, the list of words in a null pointer, and the
     // environment is such a null pointer alone. All of it lives until the call returns.
     unsafe { libc::execve(program.as_ptr(), words.as_ptr(), environment.as_ptr()) };

@@ -15,8 +15,13 @@ pub enum Answer {
     NoFile,
     /// The release of the kernel, by which its modules are found, cannot be read.
     NoRelease(Errno),
-    /// The kernel did not take the module; `ENODEV` also where it did, and the driver is not there.
+    /// The kernel did not take the module; `ENODEV` also where it did, and the driver is not there;
+    /// `ENOENT` where the module needs a symbol that the kernel does not have.
     Refused(Errno),
+    /// The file of the module is there, and cannot be opened.
+    NotOpened(Errno),
+    /// Another root was named: its module is not for the running kernel.
+    OtherRoot,
 }
 
 impl Answer {
@@ -28,6 +33,8 @@ impl Answer {
             Answer::NoFile => (3, Errno(0)),
             Answer::NoRelease(errno) => (4, errno),
             Answer::Refused(errno) => (5, errno),
+            Answer::NotOpened(errno) => (6, errno),
+            Answer::OtherRoot => (7, Errno(0)),
         };
         kind | (errno.0 as u32) << 8
     }
@@ -41,6 +48,8 @@ impl Answer {
             3 => Answer::NoFile,
             4 => Answer::NoRelease(errno),
             5 => Answer::Refused(errno),
+            6 => Answer::NotOpened(errno),
+            7 => Answer::OtherRoot,
             _ => Answer::Refused(Errno::STUCK),
         }
     }
@@ -62,7 +71,17 @@ impl uDisplay for Answer {
             Answer::NoRelease(errno) => {
                 show!(f, "xen-pciback: /proc/sys/kernel/osrelease: {}", errno)
             }
+            Answer::Refused(errno @ Errno::ENOENT) => show!(
+                f,
+                "loading xen-pciback: {}: the module needs a symbol that this kernel does not have",
+                errno
+            ),
             Answer::Refused(errno) => show!(f, "loading xen-pciback: {}", errno),
+            Answer::NotOpened(errno) => show!(f, "opening the module xen-pciback: {}", errno),
+            Answer::OtherRoot => show!(
+                f,
+                "xen-pciback is not loaded: with --root nothing is given to the running kernel"
+            ),
         }
     }
 }
@@ -80,6 +99,8 @@ mod tests {
             Answer::NoRelease(Errno::EIO),
             Answer::Refused(Errno::EINVAL),
             Answer::Refused(Errno::STUCK),
+            Answer::NotOpened(Errno::EACCES),
+            Answer::OtherRoot,
         ] {
             assert_ne!(answer.to_bits(), 0);
             assert_eq!(Answer::from_bits(answer.to_bits()), answer);

@@ -10,7 +10,8 @@ use crate::{
         lines::{self, FILE_SIZE},
     },
     pci::{Address, bus},
-    text::is_word,
+    put,
+    text::{Line, is_word},
 };
 
 /// Its name as a PCI driver.
@@ -32,6 +33,23 @@ pub fn is_registered<H: Files>(host: &mut H) -> bool {
     let state = host.read(b"/sys/module/xen_pciback/initstate", 0, &mut buffer);
     // A driver that is built in has no state. One that cannot be read may be any.
     is_there && matches!(state, Ok(b"live\n") | Err(Errno::ENOENT))
+}
+
+/// Reads a parameter of the module, as it is now: `Y` or `N` for a switch
+/// (`/sys/module/xen_pciback/parameters`, also where the driver is built in).
+///
+/// # Errors
+/// Why it cannot be read. `ENOENT`: the module has no such parameter, or does not show it.
+pub fn parameter<'b, H: Files>(
+    host: &mut H,
+    name: &[u8],
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], Errno> {
+    let mut path = Line::new();
+    put!(&mut path, "/sys/module/xen_pciback/parameters/");
+    path.push(name);
+    let value = host.read(path.bytes(), 0, buffer)?;
+    Ok(value.trim_ascii_end())
 }
 
 /// Whether the driver has initialised a device: it then lists it in `irq_handlers`, in a line that

@@ -166,7 +166,7 @@ fn load_driver<H: Files + Programs>(host: &mut H, address: Address) {
     }
     let mut buffer = [0; MODALIAS_SIZE];
     if let Ok(modalias) = host.read(&bus::attribute(address, "/modalias"), 0, &mut buffer) {
-        run_modprobe(host, modalias.trim_ascii_end());
+        run_modprobe(host, &[modalias.trim_ascii_end()]);
     }
 }
 

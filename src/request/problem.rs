@@ -56,6 +56,13 @@ impl Mistake {
             Mistake::RefusedParameters => {
                 "xen-pciback refused these parameters and was loaded without them"
             }
+            Mistake::OtherParameters => {
+                "xen-pciback was there before, without these parameters; they count when it is \
+                 loaded anew"
+            }
+            Mistake::UnknownParameters => {
+                "xen-pciback does not show whether it has these parameters"
+            }
             Mistake::NoItem => "no device given; expected ITEM[,ITEM...]",
             Mistake::NoTruth => "expected yes or no",
             Mistake::NoSeconds => "expected a number of seconds from 1 to 3600",

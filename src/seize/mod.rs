@@ -5,7 +5,7 @@
 //! | step | file | |
 //! | --- | --- | --- |
 //! | 1 | [`hold`] | an override that no driver answers to, on every device that is asked for |
-//! | 2 | [`module`] | pciback is there, or is loaded |
+//! | 2 | [`module`], [`parameters`] | pciback is there, or is loaded; with which parameters |
 //! | 3 | [`queue`], [`slot`] | old drivers let go meanwhile; then pciback gets one device after another |
 //! | 4 | [`expect`] | what is not there is expected |
 //! | 5 | [`prove`] | who has each device now |
@@ -18,6 +18,7 @@ pub mod board;
 pub mod expect;
 pub mod hold;
 pub mod module;
+pub mod parameters;
 pub mod prove;
 pub mod queue;
 pub mod slot;
@@ -27,9 +28,8 @@ use crate::{
     facts::guests,
     host::{Host, Level, TASKS, Task, Turn, Workers},
     pciback::{self, Answer},
-    request::{Fault, Mistake, Problem, Request},
+    request::{Mistake, Request},
     say,
-    text::Excerpt,
 };
 use board::{Progress, Stage};
 use queue::Queue;
@@ -69,6 +69,9 @@ pub fn give_to_pciback<H: Host>(
     let work_is_due = post_first_stages(host, devices);
     let expects = devices.iter().any(|device| device.action == Action::Expect);
     if !work_is_due && !expects {
+        if is_registered {
+            parameters::note_others(host, request);
+        }
         return Answer::Ready;
     }
     let mut queue = Queue::new(devices, !is_registered);
@@ -88,8 +91,10 @@ pub fn give_to_pciback<H: Host>(
         Progress::from_bits(host.posted(task)).settle(device);
     }
     let answer = Answer::from_bits(host.posted(MODULE));
-    if answer == Answer::ReadyWithoutParameters {
-        note_refused_parameters(request);
+    match answer {
+        Answer::Ready => parameters::note_others(host, request),
+        Answer::ReadyWithoutParameters => note_refused_parameters(request),
+        _ => {}
     }
     expect::enlist_expected(host, request, devices, answer);
     answer
@@ -108,11 +113,9 @@ fn post_first_stages<H: Workers>(host: &mut H, devices: &Devices) -> bool {
 
 /// Notes that the module did not take its parameters.
 fn note_refused_parameters(request: &mut Request) {
-    let text = Excerpt::of(&request.module_parameters);
-    let fault = Fault::Is(Mistake::RefusedParameters);
-    request.problems.add(Problem {
-        origin: request.module_parameters_at,
-        text,
-        fault,
-    });
+    let (origin, text) = (
+        request.module_parameters_at,
+        request.module_parameters.clone(),
+    );
+    parameters::note(request, origin, &text, Mistake::RefusedParameters);
 }

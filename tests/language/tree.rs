@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pciseize::{
     host::{
-        Compression, Console, Errno, Files, Level, Next, Path, Programs, Task, Time, Turn, Workers,
-        Xen,
+        Compression, Console, Errno, Files, Level, Next, NotLoaded, Path, Programs, Task, Time,
+        Turn, Workers, Xen,
     },
     text::Line,
 };
@@ -152,8 +152,9 @@ impl Programs for Tree {
         self.touch("run", path)
     }
 
-    fn load_module(&mut self, path: Path, _: &[u8], _: Compression) -> Result<(), Errno> {
+    fn load_module(&mut self, path: Path, _: &[u8], _: Compression) -> Result<(), NotLoaded> {
         self.touch("load_module", path)
+            .map_err(NotLoaded::NotOpened)
     }
 }
 

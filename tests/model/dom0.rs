@@ -14,8 +14,8 @@ use std::{
 
 use pciseize::{
     host::{
-        Compression, Console, Errno, Files, Host, Level, Next, Path, Programs, Task, Time, Turn,
-        Workers, Xen,
+        Compression, Console, Errno, Files, Host, Level, Next, NotLoaded, Path, Programs, Task,
+        Time, Turn, Workers, Xen,
     },
     text::Line,
 };
@@ -332,7 +332,9 @@ impl Dom0 {
             CallMatch::Told(told) => *told == call.told(),
         };
         // Reading: ENOENT says that the file does not exist, which is an answer, not a failure.
-        let is_plausible = |mishap: &&Mishap| mishap.errno != Errno::ENOENT || call.verb == "write";
+        // Loading a module: it needs a symbol that the kernel does not have.
+        let may_lack = matches!(call.verb, "write" | "load");
+        let is_plausible = |mishap: &&Mishap| mishap.errno != Errno::ENOENT || may_lack;
         let mishap = self
             .fate
             .mishaps
@@ -748,8 +750,9 @@ impl Programs for Dom0 {
         path: Path,
         parameters: &[u8],
         compression: Compression,
-    ) -> Result<(), Errno> {
-        self.call(
+    ) -> Result<(), NotLoaded> {
+        let is_there = self.kernel.has_module_at(&text(path));
+        let loaded = self.call(
             Call {
                 verb: "load",
                 path,
@@ -762,7 +765,12 @@ impl Programs for Dom0 {
                     compression == Compression::ByKernel,
                 )
             },
-        )
+        );
+        loaded.map_err(if is_there {
+            NotLoaded::Refused
+        } else {
+            NotLoaded::NotOpened
+        })
     }
 
     fn run(&mut self, path: Path, arguments: &[&[u8]]) -> Result<(), Errno> {
@@ -770,11 +778,11 @@ impl Programs for Dom0 {
             Call {
                 verb: "run",
                 path,
-                value: arguments.first().copied().unwrap_or_default(),
+                value: &arguments.join(&b' '),
             },
             |kernel| {
                 if path == b"/sbin/modprobe" {
-                    kernel.modprobe()
+                    kernel.modprobe(&arguments[1..])
                 } else {
                     Err(Errno::ENOENT)
                 }

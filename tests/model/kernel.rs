@@ -259,7 +259,10 @@ pub struct Kernel {
     /// All files outside sysfs.
     pub files: BTreeMap<String, String>,
     pub events: Vec<Event>,
+    /// The parameters of the loaded module, but for `hide`.
     pub parameters: Option<String>,
+    /// What modprobe.d has for the module.
+    pub modprobe_options: String,
     /// Whether the module refuses its parameters.
     pub refuses_parameters: bool,
     /// The number of calls so far.
@@ -291,6 +294,7 @@ impl Kernel {
             files: files.map(|(path, text)| (path.to_owned(), text)).into(),
             events: Vec::new(),
             parameters: None,
+            modprobe_options: String::new(),
             refuses_parameters: false,
             now: 0,
         }
@@ -699,6 +703,7 @@ impl Kernel {
     pub fn unload_pciback(&mut self) {
         self.drivers.retain(|driver| driver.name != PCIBACK);
         self.pciback = Pciback::Absent;
+        self.parameters = None;
         self.slots.clear();
         for function in self
             .functions
@@ -709,14 +714,30 @@ impl Kernel {
         }
     }
 
+    /// The path of the module's file, if the program can find it.
+    fn module_file(&self) -> Option<&'static str> {
+        match self.module {
+            Module::File(file) => Some(file),
+            Module::Missing | Module::Hidden => None,
+            Module::Refused(_) => Some(MODULE),
+        }
+    }
+
+    pub fn has_module_at(&self, path: &str) -> bool {
+        self.module_file() == Some(path)
+    }
+
+    /// Whether the module's file is somewhere below that folder.
+    fn has_module_below(&self, folder: &str) -> bool {
+        let rest = self
+            .module_file()
+            .and_then(|file| file.strip_prefix(folder));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// `finit_module` on this file. Only the program calls it.
     pub fn load(&mut self, path: &str, parameters: &[u8], compressed: bool) -> Result<(), Errno> {
-        let file = match self.module {
-            Module::File(file) => file,
-            Module::Missing | Module::Hidden => return Err(Errno::ENOENT),
-            Module::Refused(_) => MODULE,
-        };
-        if path != file {
+        if !self.has_module_at(path) {
             return Err(Errno::ENOENT);
         }
         if let Module::Refused(errno) = self.module {
@@ -730,12 +751,18 @@ impl Kernel {
         self.insert_module(parameters)
     }
 
-    /// modprobe, which finds the module at any path.
-    pub fn modprobe(&mut self) -> Result<(), Errno> {
+    /// modprobe, which finds the module at any path. It adds what modprobe.d has for the module,
+    /// devices to hide among them, in front of the parameters that it is given.
+    pub fn modprobe(&mut self, given: &[&[u8]]) -> Result<(), Errno> {
+        let mut parameters = self.modprobe_options.clone().into_bytes();
+        for parameter in given {
+            parameters.push(b' ');
+            parameters.extend_from_slice(parameter);
+        }
         match self.module {
             Module::Missing | Module::Refused(_) => Err(Errno::ECHILD),
             // modprobe succeeds if another process has loaded the module.
-            Module::File(_) | Module::Hidden => self.insert_module(b"").or_else(|errno| {
+            Module::File(_) | Module::Hidden => self.insert_module(&parameters).or_else(|errno| {
                 if errno == Errno::EEXIST {
                     Ok(())
                 } else {
@@ -753,11 +780,33 @@ impl Kernel {
             self.finish_loading();
             return Err(Errno::EEXIST);
         }
-        if self.refuses_parameters && !parameters.is_empty() {
+        let parameters = text(parameters);
+        let (hidden, others): (Vec<&str>, Vec<&str>) = parameters
+            .split_ascii_whitespace()
+            .partition(|word| word.starts_with("hide="));
+        if self.refuses_parameters && !others.is_empty() {
             return Err(Errno::EINVAL);
         }
-        self.parameters = Some(text(parameters));
+        self.parameters = Some(others.join(" "));
+        // The last one counts (`kernel/params.c`, `parse_args`).
+        let hidden = hidden.last().map_or("", |word| &word["hide=".len()..]);
+        let hidden = hidden.split(['(', ')']).filter(|slot| !slot.is_empty());
+        self.slots.extend(hidden.filter_map(slots).flatten());
         self.start_pciback(0, Cause::Loaded)
+    }
+
+    /// A parameter of pciback as sysfs shows it: a switch, which is off unless it was given. Of one
+    /// that was given twice the last counts.
+    fn parameter(&self, name: &str) -> Option<&'static str> {
+        if self.pciback == Pciback::Absent || !["passthrough", "permissive"].contains(&name) {
+            return None;
+        }
+        let given = self.parameters.as_deref().unwrap_or_default();
+        let value = given.split(' ').rev().find_map(|word| {
+            let (given, value) = word.split_once('=').unwrap_or((word, "1"));
+            (given == name).then_some(value)
+        });
+        Some(if value == Some("1") { "Y\n" } else { "N\n" })
     }
 
     /// pciback's `irq_handlers`: the functions it has initialised, cut off after one page.
@@ -932,11 +981,14 @@ impl Kernel {
                     Ok(b"coming\n".to_vec())
                 }
                 ("/sys/module/xen_pciback/initstate", Pciback::Live) => Ok(b"live\n".to_vec()),
-                _ => self
-                    .files
-                    .get(path)
-                    .map(|text| text.clone().into_bytes())
-                    .ok_or(Errno::ENOENT),
+                _ if self.has_module_below(path) => Err(Errno::EISDIR),
+                _ => {
+                    let parameter = path.strip_prefix("/sys/module/xen_pciback/parameters/");
+                    let parameter = parameter.and_then(|name| self.parameter(name));
+                    let file = self.files.get(path).map(String::as_str);
+                    let text = parameter.or(file).ok_or(Errno::ENOENT)?;
+                    Ok(text.as_bytes().to_vec())
+                }
             },
         }
     }

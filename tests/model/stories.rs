@@ -127,16 +127,90 @@ fn without_the_module_devices_are_held() {
 
 #[test]
 fn the_module_is_found_where_distributions_put_it() {
-    const FILES: [&str; 4] = [
+    const FILES: [&str; 9] = [
         MODULE,
-        "/lib/modules/6.1.0-model/dom0/drivers/xen/xen-pciback/xen-pciback.ko.xz",
-        "/lib/modules/6.1.0-model/dom0/drivers/xen/xen-pciback/xen-pciback.ko.zst",
-        "/usr/lib/modules/6.1.0-model/dom0/drivers/xen/xen-pciback/xen-pciback.ko.gz",
+        "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.xz",
+        "/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.zst",
+        "/usr/lib/modules/6.1.0-model/kernel/drivers/xen/xen-pciback/xen-pciback.ko.gz",
+        "/lib/modules/6.1.0-model/updates/dkms/xen-pciback.ko.zst",
+        "/lib/modules/6.1.0-model/updates/xen-pciback.ko",
+        "/lib/modules/6.1.0-model/updates/drivers/xen/xen-pciback/xen-pciback.ko",
+        "/lib/modules/6.1.0-model/extra/xen-pciback.ko.xz",
+        "/usr/lib/modules/6.1.0-model/extra/xen-pciback/xen-pciback.ko.xz",
     ];
     for file in FILES {
         let mut dom0 = machine();
         dom0.module = Module::File(file);
-        assert_eq!(run(&mut dom0).exit, Exit::AsAsked, "{file}");
+        let run = run(&mut dom0);
+        assert_eq!(run.exit, Exit::AsAsked, "{file}");
+        // The last resort is not asked.
+        let asked = dom0
+            .trace
+            .iter()
+            .flatten()
+            .find(|call| call.contains("/sbin/modprobe"));
+        assert_eq!(asked, None, "{file}");
+    }
+}
+
+/// modprobe adds to the module's parameters what modprobe.d has, devices to hide among them. Those
+/// that the configuration keeps stay with dom0 all the same.
+#[test]
+fn the_last_resort_takes_nothing_else() {
+    for (parameters, refuses) in [
+        ("", false),
+        (" passthrough=1", false),
+        (" permissive", true),
+    ] {
+        let mut dom0 = machine();
+        dom0.module = Module::Hidden;
+        dom0.refuses_parameters = refuses;
+        dom0.modprobe_options = "hide=(00:14.0)(00:15.0)".to_owned();
+        let options = format!("options xen-pciback{parameters}\n");
+        dom0.files
+            .insert("/etc/modprobe.d/xen.conf".to_owned(), options);
+        let run = run(&mut dom0);
+        let exit = if refuses {
+            Exit::NotAsAsked
+        } else {
+            Exit::AsAsked
+        };
+        assert_eq!(run.exit, exit, "{parameters}");
+        assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized"; 3]);
+        let taken = if refuses { "" } else { parameters.trim() };
+        assert_eq!(dom0.parameters.as_deref(), Some(taken));
+        assert_eq!(dom0.driver("0000:00:14.0"), None, "{parameters}");
+        assert!(!dom0.slots.contains(&"0000:00:15.0".to_owned()));
+    }
+}
+
+/// A module that was there before keeps its parameters, and that is told.
+#[test]
+fn parameters_that_come_too_late_are_told() {
+    for (line, has_problem) in [
+        ("xen-pciback.passthrough=1", true),
+        ("xen-pciback.passthrough=0", false),
+        ("xen-pciback.permissive=1 xen-pciback.permissive=0", false),
+    ] {
+        let mut dom0 = machine();
+        dom0.files
+            .insert("/proc/cmdline".to_owned(), line.to_owned());
+        dom0.register_pciback();
+        for _ in 0..2 {
+            let run = run(&mut dom0);
+            assert_eq!(ASKED.map(|address| run.outcome(address)), ["seized"; 3]);
+            let report = run.report().expect("a report");
+            let problems = report["problems"].as_array().expect("problems");
+            let told = problems
+                .iter()
+                .find_map(|problem| problem["message"].as_str());
+            assert_eq!(
+                told.is_some_and(|told| told.starts_with("xen-pciback was there before")),
+                has_problem,
+                "{line}: {told:?}"
+            );
+            assert_eq!(run.exit == Exit::NotAsAsked, has_problem, "{line}");
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pciseize::{
     device::DEVICES,
     host::{
-        Compression, Console, Errno, Files, Level, Next, Path, Programs, Task, Time, Turn, Workers,
-        Xen,
+        Compression, Console, Errno, Files, Level, Next, NotLoaded, Path, Programs, Task, Time,
+        Turn, Workers, Xen,
     },
     pciback::{Answer, HOLD},
     text::Line,
@@ -334,7 +334,7 @@ impl Programs for Mistaken {
         path: Path,
         parameters: &[u8],
         compression: Compression,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), NotLoaded> {
         self.dom0.load_module(path, parameters, compression)
     }
 

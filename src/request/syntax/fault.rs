@@ -33,6 +33,10 @@ pub enum Mistake {
     KeepsNothing,
     /// The module refused its parameters.
     RefusedParameters,
+    /// The module was there before, and does not have these parameters.
+    OtherParameters,
+    /// The module does not show whether it has these parameters.
+    UnknownParameters,
     /// A list of items is empty.
     NoItem,
     /// A value is neither a yes nor a no.
