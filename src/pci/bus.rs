@@ -54,6 +54,11 @@ pub fn identity<H: Files>(host: &mut H, address: Address) -> Result<Identity, Er
     Identity::from_modalias(text).ok_or(Errno::EINVAL)
 }
 
+/// Whether the function is still there, as far as anybody can tell.
+pub fn is_there<H: Files>(host: &mut H, address: Address) -> bool {
+    host.read(&attribute(address, "/modalias"), 0, &mut [0]) != Err(Errno::ENOENT)
+}
+
 /// The driver that the function has now. A function without a driver is no error.
 ///
 /// # Errors

@@ -3,8 +3,9 @@
 
 use super::{Kind, Report};
 use crate::{
-    device::{Action, Device, Guest, Outcome},
+    device::{Action, Device, Guest, Outcome, Step},
     facts::usage::Uses,
+    host::Errno,
     pci::Address,
     plan::warnings::{self, Others},
     put,
@@ -55,6 +56,22 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
     }
     if let Some(failure) = device.work.failure {
         put!(line, "; {}", failure);
+        if failure.step == Step::Hold {
+            add_hold_failure(device, failure.errno, line);
+        }
+    }
+}
+
+/// Adds what follows from a hold that could not be written.
+fn add_hold_failure(device: &Device, errno: Errno, line: &mut Line) {
+    if errno == Errno::ENOENT && matches!(device.outcome, Outcome::Lost | Outcome::Exposed) {
+        put!(
+            line,
+            "; this kernel has no driver_override: Linux 3.16 or newer is needed"
+        );
+    }
+    if device.outcome == Outcome::Lost && !device.work.is_due {
+        put!(line, "; so its driver keeps it");
     }
 }
 
@@ -208,12 +225,9 @@ mod tests {
     use super::*;
     use crate::{
         cli::Memory,
-        device::{Failure, FirstRun, Step},
+        device::{Failure, FirstRun},
         facts::usage::Uses,
-        host::{
-            Errno,
-            testing::{Machine, text},
-        },
+        host::testing::{Machine, text},
         report::testing::{add, address, driver, machine_in_use, memory},
     };
 
@@ -367,6 +381,30 @@ mod tests {
             let mut memory = memory("03:00.0");
             add(&mut memory, "03:00.0", Some(0), action).work.failure = Some(failure);
             assert_eq!(explained(&memory, Kind::Plan), expected, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn says_what_follows_from_a_hold_that_failed() {
+        let keeps = "; so its driver keeps it";
+        for (outcome, errno, is_due, expected) in [
+            (Outcome::Lost, Errno::EIO, false, [false, true]),
+            (Outcome::Lost, Errno::ENOENT, false, [true, true]),
+            (Outcome::Exposed, Errno::ENOENT, true, [true, false]),
+            (Outcome::Absent, Errno::ENOENT, true, [false, false]),
+            // A driver was quicker than pciback.
+            (Outcome::Lost, Errno::EIO, true, [false, false]),
+        ] {
+            let mut memory = memory("03:00.0");
+            let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+            let step = Step::Hold;
+            device.work.failure = Some(Failure { step, errno });
+            device.work.is_due = is_due;
+            device.outcome = outcome;
+            let why = explained(&memory, Kind::Seizure);
+            let told =
+                ["; this kernel has no driver_override", keeps].map(|text| why.contains(text));
+            assert_eq!(told, expected, "{outcome:?} {errno:?}: {why}");
         }
     }
 

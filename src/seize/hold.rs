@@ -71,9 +71,13 @@ fn hold<H: Files>(host: &mut H, device: &mut Device, pciback: Pciback) {
         device.note(Step::Override, given_back);
         return;
     }
-    // What it is must be known before pciback gets it: a bridge takes along what is behind it.
-    device.work.is_due = device.function.identity.is_some();
-    device.work.previous_driver.clone_from(&device.state.driver);
+    // What it is must be known before pciback gets it: a bridge takes along what is behind it. And
+    // what could not be held stays with its driver: unbound it would be the next driver's.
+    let may_be_taken = held.is_ok() || device.state.driver.is_empty();
+    device.work.is_due = device.function.identity.is_some() && may_be_taken;
+    if may_be_taken {
+        device.work.previous_driver.clone_from(&device.state.driver);
+    }
 }
 
 /// Holds what pciback has and could not initialise, to have it bound once more: that may go well
@@ -183,16 +187,20 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_device_whose_hold_failed() {
-        let mut host = machine("e1000e");
-        host.refuse("write", Errno::EIO);
-        let devices = held(&mut host, "03:00.0");
-        let failure = Failure {
-            step: Step::Hold,
-            errno: Errno::EIO,
-        };
-        assert_eq!(devices[0].work.failure, Some(failure));
-        assert!(devices[0].work.is_due);
+    fn takes_a_device_whose_hold_failed_from_no_driver() {
+        for (driver, is_due) in [("e1000e", false), ("", true)] {
+            let mut host = machine(driver);
+            host.refuse("write", Errno::EIO);
+            let devices = held(&mut host, "03:00.0");
+            let failure = Failure {
+                step: Step::Hold,
+                errno: Errno::EIO,
+            };
+            let work = &devices[0].work;
+            assert_eq!(work.failure, Some(failure));
+            assert_eq!(work.is_due, is_due, "{driver}");
+            assert!(work.previous_driver.is_empty(), "{driver} has it still");
+        }
     }
 
     /// It may be a bridge.

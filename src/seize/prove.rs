@@ -65,8 +65,8 @@ fn prove_unclaimed<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
     }
     match pciback::has_our_override(host, device.address()) {
         Ok(true) => Outcome::Held,
-        // Every function has that attribute: this one went away.
-        Err(Errno::ENOENT) => Outcome::Absent,
+        // The function went away, or the kernel has no overrides.
+        Err(Errno::ENOENT) if !bus::is_there(host, device.address()) => Outcome::Absent,
         _ => Outcome::Exposed,
     }
 }
@@ -171,16 +171,19 @@ mod tests {
                 "{text}"
             );
         }
-        for (errno, outcome) in [
-            (Errno::ENOENT, Outcome::Absent),
-            (Errno::EIO, Outcome::Exposed),
+        let attribute = "read /sys/bus/pci/devices/0000:03:00.0/driver_override";
+        for (refused, errno, outcome) in [
+            ("read", Errno::ENOENT, Outcome::Absent),
+            // Linux before 3.16.
+            (attribute, Errno::ENOENT, Outcome::Exposed),
+            ("read", Errno::EIO, Outcome::Exposed),
         ] {
             let mut host = machine("");
-            host.refuse("read", errno);
+            host.refuse(refused, errno);
             assert_eq!(
                 prove(&mut host, &mut device(Action::Seize)),
                 outcome,
-                "{errno:?}"
+                "{refused} {errno:?}"
             );
         }
     }

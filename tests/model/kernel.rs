@@ -256,6 +256,8 @@ pub struct Kernel {
     bindings: Vec<Binding>,
     /// Whether access to an override takes the device's lock, as in Linux up to 6.11.
     pub locks_overrides: bool,
+    /// Whether functions have an override at all: since Linux 3.16.
+    pub has_overrides: bool,
     /// All files outside sysfs.
     pub files: BTreeMap<String, String>,
     pub events: Vec<Event>,
@@ -291,6 +293,7 @@ impl Kernel {
             pciback: Pciback::Absent,
             bindings: Vec::new(),
             locks_overrides: true,
+            has_overrides: true,
             files: files.map(|(path, text)| (path.to_owned(), text)).into(),
             events: Vec::new(),
             parameters: None,
@@ -617,6 +620,9 @@ impl Kernel {
 
     /// A write to `driver_override` (`drivers/base/driver.c`, `driver_set_override`).
     fn set_override(&mut self, address: &str, bytes: &[u8]) -> Result<(), Errno> {
+        if !self.has_overrides {
+            return Err(Errno::ENOENT);
+        }
         if bytes.len() >= 4095 {
             return Err(Errno::EINVAL);
         }
@@ -947,7 +953,7 @@ impl Kernel {
             Node::OfFunction(address, "modalias") => {
                 Ok(format!("{}\n", self.functions[address].modalias).into_bytes())
             }
-            Node::OfFunction(address, "driver_override") => {
+            Node::OfFunction(address, "driver_override") if self.has_overrides => {
                 let (now, locks) = (self.now, self.locks_overrides);
                 let function = self.functions.get_mut(address).ok_or(Errno::ENOENT)?;
                 if locks {

@@ -251,6 +251,10 @@ const ALWAYS: [Law; 7] = [
         Run::holds_keep_drivers_away,
     ),
     (
+        "nothing is unbound that was not held",
+        Run::only_held_devices_are_unbound,
+    ),
+    (
         "only requested devices are changed",
         Run::only_requested_devices_are_changed,
     ),
@@ -500,6 +504,26 @@ impl Run {
         Ok(())
     }
 
+    /// A device is taken from its driver only while a hold keeps it: without one it would be the next
+    /// driver's. Where the hold cannot be written, the driver keeps the device.
+    fn only_held_devices_are_unbound(&self) -> Result<(), String> {
+        let mut held: BTreeSet<&str> = BTreeSet::new();
+        for event in self.events() {
+            match event {
+                Event::Override { address, name } if name == HOLD => {
+                    held.insert(address);
+                }
+                // A held device that left and came back has no hold any more, and the program
+                // cannot know.
+                Event::Unbind { address, .. } if !held.contains(address.as_str()) => {
+                    return Err(format!("{event:?} without a hold"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the kernel rejected the hold of a device.
     fn hold_has_failed(&self, address: &str) -> bool {
         self.has_failed(&format!(
@@ -606,7 +630,7 @@ impl Run {
     fn available_devices_are_seized(&self) -> Result<(), String> {
         let has_pciback = matches!(self.after.kernel.module, Module::File(_) | Module::Hidden)
             || self.before.has_live_pciback();
-        if !has_pciback || !self.went_well() {
+        if !has_pciback || !self.went_well() || !self.before.has_overrides {
             return Ok(());
         }
         let can_be_had = |address: &str| {
@@ -660,6 +684,10 @@ impl Run {
             }
         };
         let wrong = self.asked.actions.iter().find(|&entry| !is_as_asked(entry));
+        let mut wanted = self.asked.actions.keys();
+        let is_sure = wanted.all(|address| {
+            !self.asked.is_wanted(address) || self.is_seized(address) || self.has_moved(address)
+        });
         // A keep that matches nothing is no problem.
         let is_problem = |problem: &Value| {
             !problem["message"]
@@ -685,6 +713,7 @@ impl Run {
                 if self.went_well()
                     && self.is_quiet()
                     && !has_problem
+                    && is_sure
                     && !self.wants_what_is_not_there() =>
             {
                 Err("exit status 1, but all is as asked".to_owned())

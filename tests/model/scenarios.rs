@@ -163,6 +163,7 @@ struct Start {
     pciback: Option<(Index, usize)>,
     module: Module,
     locks_overrides: bool,
+    has_overrides: bool,
     parameters: Option<bool>,
     unloads: bool,
 }
@@ -177,17 +178,21 @@ fn beginning() -> impl Strategy<Value = Start> {
         pciback,
         module(),
         any::<bool>(),
+        prop::bool::weighted(0.95),
         option::weighted(0.2, any::<bool>()),
         prop::bool::weighted(0.1),
     )
         .prop_map(
-            |(drivers, pciback, module, locks_overrides, parameters, unloads)| Start {
-                drivers,
-                pciback,
-                module,
-                locks_overrides,
-                parameters,
-                unloads,
+            |(drivers, pciback, module, locks_overrides, has_overrides, parameters, unloads)| {
+                Start {
+                    drivers,
+                    pciback,
+                    module,
+                    locks_overrides,
+                    has_overrides,
+                    parameters,
+                    unloads,
+                }
             },
         )
 }
@@ -263,6 +268,7 @@ fn kernel(
 ) -> Kernel {
     let mut kernel = Kernel::new();
     (kernel.module, kernel.locks_overrides) = (start.module, start.locks_overrides);
+    kernel.has_overrides = start.has_overrides;
     for (function, past) in functions.iter().zip(pasts) {
         let mut known = Function::new(function.modalias().trim_end());
         let above = function
@@ -274,7 +280,9 @@ fn kernel(
             .trim_end_matches('/')
             .to_owned();
         (known.overridden, known.init_error, known.init_failures) = (
-            past.overridden.map(str::to_owned),
+            past.overridden
+                .filter(|_| start.has_overrides)
+                .map(str::to_owned),
             past.init_error,
             past.init_failures,
         );
