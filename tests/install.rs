@@ -277,6 +277,106 @@ fn the_unit_is_sound() {
     assert!(!verify(&unit).stderr.is_empty());
 }
 
+/// What a generator gives its hooks, as far as ours use it: initramfs-tools, and dracut.
+const INITRAMFS_TOOLS: &str = r#"
+    copy_exec() { mkdir -p "$DESTDIR/sbin" && cp "$1" "$DESTDIR/sbin"; }
+    copy_file() { cp "$2" "$DESTDIR"; }
+    manual_add_modules() { :; }
+    modinfo() { :; }
+"#;
+const DRACUT: &str = r#"
+    dwarn() { echo "W: $*" >&2; }
+    inst_binary() { mkdir -p "$initdir/sbin" && cp "$1" "$initdir/sbin"; }
+    inst_multiple() { :; }
+    inst_hook() { :; }
+    instmods() { :; }
+    modinfo() { :; }
+    dracut_module_included() { return 1; }
+"#;
+
+/// A program that is of no use, and what the hooks say of it.
+struct Useless {
+    /// `None`: it is not there.
+    script: Option<(&'static str, u32)>,
+    /// Whether it gets into the image.
+    is_copied: bool,
+    said: &'static str,
+}
+
+const USELESS: [Useless; 4] = [
+    Useless {
+        script: None,
+        is_copied: false,
+        said: "is missing or cannot be executed",
+    },
+    Useless {
+        script: Some(("#!/bin/sh\n", 0o644)),
+        is_copied: false,
+        said: "is missing or cannot be executed",
+    },
+    Useless {
+        script: Some(("#!/bin/sh\necho 8086:2922@0000:00:1f.2\nexit 1\n", 0o755)),
+        is_copied: true,
+        said: "the controllers that this host boots from cannot be told",
+    },
+    Useless {
+        script: Some(("#!/bin/sh\nkill -KILL $$\n", 0o755)),
+        is_copied: true,
+        said: "the controllers that this host boots from cannot be told",
+    },
+];
+
+/// An image is made whatever is wrong with the program: without one, a host may not boot its new
+/// kernel. What is wrong is said.
+#[test]
+fn no_hook_breaks_an_image() {
+    let source = |name: &str| {
+        let template = Path::new(release::PACKAGE).join(name);
+        fs::read_to_string(template).expect(name)
+    };
+    let functions = ". /usr/share/initramfs-tools/hook-functions";
+    let hook = source("initramfs-hooks/hook.in");
+    assert!(hook.contains(functions), "{hook}");
+    let hook = hook.replace(functions, INITRAMFS_TOOLS);
+    let module = source("dracut/50pciseize/module-setup.sh.in");
+    // A module that its own check refuses is left out, and that is all.
+    let module = format!("{DRACUT}\n{module}\nif check; then installkernel && install; fi\n");
+    for (shell, script) in [("sh", hook), ("bash", module)] {
+        for useless in USELESS {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (image, program) = (folder.path().join("image"), folder.path().join("pciseize"));
+            fs::create_dir(&image).expect("the image");
+            if let Some((text, mode)) = useless.script {
+                fs::write(&program, text).expect("the program");
+                fs::set_permissions(&program, fs::Permissions::from_mode(mode)).expect("its mode");
+            }
+            let file = folder.path().join("hook");
+            let text = script.replace("@SBINDIR@", &folder.path().display().to_string());
+            fs::write(&file, text).expect("the hook");
+            let output = Command::new(shell)
+                .arg(&file)
+                .envs([("version", "6.1"), ("kernel", "6.1"), ("hostonly", "-h")])
+                .envs([("DESTDIR", &image), ("initdir", &image), ("moddir", &image)])
+                .output()
+                .expect("the shell runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{shell}: {said}");
+            let is_told = |line: &str| line.starts_with("W: pciseize: ");
+            assert!(
+                said.lines()
+                    .any(|line| is_told(line) && line.contains(useless.said)),
+                "{said}"
+            );
+            assert_eq!(
+                image.join("sbin/pciseize").exists(),
+                useless.is_copied,
+                "{said}"
+            );
+            assert!(!image.join("etc/xen/pciback.boot").exists(), "half a list");
+        }
+    }
+}
+
 /// Without scdoc, which makes the manual pages, everything else is installed, and one line says so.
 #[test]
 fn goes_without_manual_pages() {
