@@ -1,5 +1,8 @@
 //! A digest of the configuration files: two readings with the same digest read the same text.
 //!
+//! It covers what an image has a copy of: `/etc/xen/pciback.conf`, its drop-ins, and the options
+//! for `xen-pciback` in `modprobe.d`, but for `/run`.
+//!
 //! FNV-1a with 64 bits (Fowler, Noll, Vo). It reveals an image that was not rebuilt; it is no
 //! protection against malice.
 

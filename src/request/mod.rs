@@ -79,7 +79,7 @@ pub struct Request {
     pub module_parameters: Vec<u8, PARAMETERS_SIZE>,
     /// Where the last of them stands.
     pub module_parameters_at: Origin,
-    /// The digest of `/etc/xen/pciback.conf` and its drop-ins.
+    /// The digest of what an image has a copy of: see [`digest`].
     pub digest: Digest,
     index: Index,
     sources: Vec<Vec<u8, PATH_SIZE>, SOURCES>,

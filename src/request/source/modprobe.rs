@@ -20,6 +20,9 @@ use crate::{
 /// same name elsewhere; here all count.
 const FOLDERS: [&str; 3] = ["/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d"];
 
+/// What no image has a copy of: it is no part of the digest.
+const OF_THIS_BOOT: &[u8] = b"/run/";
+
 /// Reads every file of every folder.
 pub(in crate::request) fn read_all<H: Files>(request: &mut Request, host: &mut H) {
     for folder in FOLDERS {
@@ -44,6 +47,9 @@ fn read_file<H: Files>(request: &mut Request, host: &mut H, path: Path) {
         let Some(options) = module_options(text).filter(|_| !was_continued) else {
             return;
         };
+        if !path.starts_with(OF_THIS_BOOT) {
+            request.digest.add(text);
+        }
         source = source.or_else(|| request.add_source(path));
         let Some(source) = source else { return };
         let origin = Origin {
