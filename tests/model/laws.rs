@@ -244,7 +244,7 @@ impl std::fmt::Display for Broken {
 type Law = (&'static str, fn(&Run) -> Result<(), String>);
 
 /// The laws for every run.
-const ALWAYS: [Law; 7] = [
+const ALWAYS: [Law; 8] = [
     ("holds come first", Run::holds_come_first),
     (
         "a hold keeps other drivers away",
@@ -676,7 +676,10 @@ impl Run {
         }
         let is_as_asked = |(address, action): (&String, &String)| match action.as_str() {
             "seize" => self.is_seized(address) || self.has_changed_since(address),
-            "keep" => true,
+            "keep" => {
+                self.after.kernel.driver(address) != Some(PCIBACK)
+                    || self.has_changed_since(address)
+            }
             _ => {
                 !self.before.functions.contains_key(address)
                     || self.has_moved(address)

@@ -63,7 +63,7 @@ pub enum Mistake {
 }
 
 /// The mistakes, each with a law that it breaks.
-const MISTAKES: [(Mistake, &str); 15] = [
+const MISTAKES: [(Mistake, &str); 16] = [
     (Mistake::NoHold, "a hold keeps other drivers away"),
     (
         Mistake::TrustsTheHold,
