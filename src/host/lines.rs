@@ -1,7 +1,7 @@
 //! A file line by line, in constant memory.
 
 use super::{Errno, Files, Path};
-use crate::text::split_once;
+use crate::text::{split_once, without_mark};
 
 /// Most bytes of a line, its end not counted.
 pub const LINE_SIZE: usize = 1024;
@@ -24,7 +24,8 @@ pub struct TextLine<'t> {
 /// A function that is called with every line.
 pub type Visit<'v, H> = dyn FnMut(&mut H, TextLine) + 'v;
 
-/// Calls `visit` with every line of the file. The last line needs no `\n`.
+/// Calls `visit` with every line of the file. The last line needs no `\n`. A byte order mark in
+/// front is no part of the first line.
 ///
 /// # Errors
 /// The kernel's error when the file cannot be read; `EFBIG` when the file goes on after `limit`
@@ -48,7 +49,12 @@ pub fn each<H: Files>(
         if offset >= limit {
             return Err(Errno::EFBIG);
         }
-        let mut rest = text;
+        // Taken away, the mark counts as read: `rest` is shorter than `text`.
+        let mut rest = if offset == 0 {
+            without_mark(text)
+        } else {
+            text
+        };
         while let Some((line, after)) = split_once(rest, b'\n') {
             if !core::mem::take(&mut skipping) {
                 number += 1;

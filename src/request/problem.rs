@@ -64,6 +64,17 @@ impl Mistake {
                 "xen-pciback does not show whether it has these parameters"
             }
             Mistake::NoItem => "no device given; expected ITEM[,ITEM...]",
+            Mistake::Comma => {
+                "the list ends in a comma; write its items without blanks, or the list in double \
+                 quotes"
+            }
+            Mistake::CutOff => {
+                "not read: a blank ended the list before it; write the items without blanks, or \
+                 the list in double quotes"
+            }
+            Mistake::Return => {
+                "not read: it follows a carriage return within a line; end each line with a newline"
+            }
             Mistake::NoTruth => "expected yes or no",
             Mistake::NoSeconds => "expected a number of seconds from 1 to 3600",
             Mistake::BadParameter => {
@@ -91,6 +102,11 @@ impl uDisplay for Fault {
         match *self {
             Fault::Address(fault) => show_address_fault(f, fault),
             Fault::Unreadable(errno) => show!(f, "cannot be read: {}", errno),
+            Fault::UnreadableIdentity(errno) => show!(
+                f,
+                "the identity of this device cannot be read: {}; this item may mean it",
+                errno
+            ),
             Fault::Is(mistake) => {
                 f.write_str(mistake.message())?;
                 if mistake == Mistake::NoClass {

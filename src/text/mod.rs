@@ -17,4 +17,4 @@ pub use line::{LINE_SIZE, Line};
 pub use parts::{
     Parts, Piece, Pieces, first_part, last_part, next_piece, pieces, split, split_once,
 };
-pub use words::{find_word, is_word, number};
+pub use words::{find_word, is_word, number, without_mark};

@@ -45,6 +45,18 @@ pub fn number(digits: &[u8], radix: u32) -> Option<u32> {
     })
 }
 
+/// The text without the byte order mark that editors of other systems put in front of UTF-8.
+///
+/// ```
+/// use pciseize::text::without_mark;
+///
+/// assert_eq!(without_mark(b"\xef\xbb\xbf03:00.0"), b"03:00.0");
+/// assert_eq!(without_mark(b"03:00.0"), b"03:00.0");
+/// ```
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

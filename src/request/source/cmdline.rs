@@ -12,7 +12,7 @@
 
 use super::{
     folder,
-    list::{Passage, Spelling, add_items},
+    list::{Passage, Spelling, add_items, is_cut_off, note_comma, note_cut_off},
 };
 use crate::{
     host::{Errno, Files, Path},
@@ -24,7 +24,7 @@ use crate::{
             value::parse_truth,
         },
     },
-    text::last_part,
+    text::{last_part, without_mark},
 };
 
 /// Where the kernel shows its command line.
@@ -81,7 +81,7 @@ pub(in crate::request) fn read_kernel<H: Files>(
 
 /// Reads what dracut keeps besides the kernel's line.
 pub(in crate::request) fn read_dracut<H: Files>(request: &mut Request, host: &mut H) {
-    folder::each(request, host, DRACUT_FOLDER, &mut read_file);
+    folder::each(request, host, &[DRACUT_FOLDER], &mut read_file);
     read_file(request, host, DRACUT_FILE);
 }
 
@@ -93,7 +93,7 @@ fn read_file<H: Files>(request: &mut Request, host: &mut H, path: Path) {
         return;
     }
     if let Some(source) = request.add_source(path) {
-        apply_read(request, source, line);
+        apply_read(request, source, line.map(without_mark));
     }
 }
 
@@ -124,9 +124,24 @@ pub fn apply(request: &mut Request, source: SourceId, line: &[u8]) {
             column: 1,
         },
     };
-    for parameter in Parameters::new(text) {
-        if let Some(meaning) = meaning(parameter.name) {
-            apply_parameter(request, &passage, &parameter, meaning);
+    // How the last list was written. `None`: nothing of ours was read yet.
+    let mut before = None;
+    let mut parameters = Parameters::new(text);
+    while let Some(parameter) = parameters.next() {
+        match (meaning(parameter.name), before) {
+            (Some(meaning), _) => {
+                apply_parameter(request, &passage, &parameter, meaning);
+                if let Meaning::Items(spelling) = meaning {
+                    let next = Parameters::starting_at(text, parameters.at()).next();
+                    note_comma(request, &passage, &parameter, spelling, next);
+                    before = Some(spelling);
+                }
+                before = before.or(Some(Spelling::Plain));
+            }
+            (None, Some(spelling)) if is_cut_off(&parameter) => {
+                note_cut_off(request, &passage, &parameter, spelling);
+            }
+            (None, _) => {}
         }
     }
 }
@@ -240,6 +255,14 @@ mod tests {
                 "xen-pciback.passthrough=\"a b\"",
                 Fault::Is(Mistake::BadParameter),
             ),
+            ("pciseize.hide=03:00.0,", Fault::Is(Mistake::Comma)),
+            ("pciseize.hide=03:00.0, quiet", Fault::Is(Mistake::Comma)),
+            ("pciseize.hide=03:00.0, 04:00.0", Fault::Is(Mistake::CutOff)),
+            ("pciseize.hide=03:00.0 !04:00.0", Fault::Is(Mistake::CutOff)),
+            (
+                "pciseize.strict quiet (04:00.0)",
+                Fault::Is(Mistake::CutOff),
+            ),
         ] {
             let request = read(line.as_bytes());
             let faults: Vec<_> = request
@@ -248,6 +271,26 @@ mod tests {
                 .map(|problem| problem.fault)
                 .collect();
             assert_eq!(faults, [fault], "{line}");
+        }
+    }
+
+    /// What a blank cut off may be a keep if it has a `!`, or stands behind a list of keeps.
+    #[test]
+    fn lacks_a_keep_that_was_cut_off() {
+        for (line, lacks_keep) in [
+            ("pciseize.hide=class:usb, !00:14.0", true),
+            ("pciseize.hide=class:usb,!00:14.0 quiet", false),
+            ("pciseize.hide=class:usb,!00:14.0,", false),
+            ("pciseize.hide=class:usb, 03:00.0", false),
+            ("rd.qubes.dom0_usb=00:14.0, 00:1a.0", true),
+            ("rd.qubes.dom0_usb=00:14.0,", true),
+            (
+                "rd.qubes.dom0_usb=00:14.0 pciseize.hide=03:00.0 04:00.0",
+                false,
+            ),
+            ("!00:14.0 quiet", false),
+        ] {
+            assert_eq!(read(line.as_bytes()).lacks_keep, lacks_keep, "{line}");
         }
     }
 

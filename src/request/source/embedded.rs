@@ -9,7 +9,7 @@ use super::file;
 use crate::{
     put,
     request::{Fault, Found, Mistake, Request},
-    text::{Escaped, Line, split},
+    text::{Escaped, Line, split, without_mark},
 };
 
 /// Bytes of the section.
@@ -101,7 +101,7 @@ pub fn read(request: &mut Request, name: &[u8], section: &[u8]) {
     let Some((text, _)) = text else {
         return request.note_source_problem(source, Fault::Is(Mistake::Section));
     };
-    for (number, line) in (1..).zip(split(text, b'\n')) {
+    for (number, line) in (1..).zip(split(without_mark(text), b'\n')) {
         file::apply_line(request, source, number, line);
     }
 }

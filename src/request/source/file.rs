@@ -15,6 +15,7 @@ use crate::{
             setting::Setting,
         },
     },
+    text::split_once,
 };
 
 /// The configuration file.
@@ -35,7 +36,7 @@ pub enum Missing {
 /// Reads the file and its drop-ins. None of them has to be there.
 pub(in crate::request) fn read_all<H: Files>(request: &mut Request, host: &mut H) {
     read(request, host, FILE.as_bytes(), Missing::Allowed);
-    folder::each(request, host, DROP_INS, &mut |request, host, path| {
+    folder::each(request, host, &[DROP_INS], &mut |request, host, path| {
         read(request, host, path, Missing::Problem);
     });
 }
@@ -73,16 +74,26 @@ pub fn read<H: Files>(request: &mut Request, host: &mut H, path: Path, missing: 
     }
 }
 
-/// Applies one line.
+/// Applies one line. A carriage return within it ends what is read: on an old Mac it ends the line,
+/// and to every other reader what follows is part of the same item or comment.
 pub fn apply_line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
-    let Some(entry) = Entry::parse(line) else {
-        return;
-    };
-    let origin = Origin {
+    let line = line.trim_ascii_end();
+    let (text, rest) = split_once(line, b'\r').unwrap_or((line, b""));
+    let at = |column| Origin {
         source,
         line: number,
-        column: entry.at as u32 + 1,
+        column,
     };
+    if let Some(entry) = Entry::parse(text) {
+        apply_entry(request, at(entry.at as u32 + 1), &entry);
+    }
+    if !rest.is_empty() {
+        let origin = at(text.len() as u32 + 2);
+        request.note_problem(origin, rest, Fault::Is(Mistake::Return));
+    }
+}
+
+fn apply_entry(request: &mut Request, origin: Origin, entry: &Entry) {
     match entry.content {
         Content::Item => request.add_item(origin, entry.text),
         Content::Setting { name, value } => {

@@ -1,4 +1,4 @@
-//! The files of a folder of drop-ins.
+//! The files of a folder of drop-ins, or of several folders that are read as one.
 
 use heapless::Vec;
 
@@ -15,43 +15,59 @@ type FileName = Vec<u8, 255>;
 /// A function that is called with every file.
 type Visit<'v, H> = dyn FnMut(&mut Request, &mut H, Path) + 'v;
 
-/// Calls `visit` with the path of every `*.conf` in the folder, in byte order. A folder that is not
-/// there is empty; one that cannot be read is a problem.
+/// Calls `visit` with the path of every `*.conf` in the folders, in byte order of their names. Of
+/// two files with one name that in the earlier folder counts. A folder that is not there is empty;
+/// one that cannot be read is a problem.
 pub(super) fn each<H: Files>(
     request: &mut Request,
     host: &mut H,
-    folder: &str,
+    folders: &[&str],
     visit: &mut Visit<H>,
 ) {
     let mut name = FileName::new();
-    let errno = loop {
-        match next_name(host, folder, &name) {
-            Ok(Some(next)) => name = next,
-            Ok(None) | Err(Errno::ENOENT) => return,
-            Err(errno) => break errno,
-        }
+    while let Some((next, folder)) = next_file(host, folders, &name) {
+        name = next;
         let mut path = Line::new();
         put!(&mut path, "{}/", folder);
         path.push(&name);
         visit(request, host, path.bytes());
-    };
-    if let Some(source) = request.add_source(folder.as_bytes()) {
-        request.note_source_problem(source, Fault::Unreadable(errno));
+    }
+    for folder in folders {
+        let listed = host.list(folder.as_bytes(), &mut |_, _| {});
+        if let Err(errno) = listed
+            && errno != Errno::ENOENT
+            && let Some(source) = request.add_source(folder.as_bytes())
+        {
+            request.note_source_problem(source, Fault::Unreadable(errno));
+        }
     }
 }
 
-/// The name of the next `*.conf` in byte order. The folder is listed again for each name, so that
-/// any number of files fits into the memory of one.
-fn next_name<H: Files>(host: &mut H, folder: &str, name: &[u8]) -> Result<Option<FileName>, Errno> {
-    let mut next = None;
-    host.list(folder.as_bytes(), &mut |_, entry| {
-        let is_nearer = next
-            .as_ref()
-            .is_none_or(|next: &FileName| entry < next.as_slice());
-        if entry.ends_with(b".conf") && entry > name && is_nearer {
-            // The file system has no longer name.
-            next = FileName::from_slice(entry).ok();
-        }
-    })?;
-    Ok(next)
+/// The next `*.conf` in byte order, and the first folder that has it. The folders are listed again
+/// for each name, so that any number of files fits into the memory of one.
+///
+/// A name that begins with a dot is passed over, as shells and modprobe do: an editor makes such
+/// files while another is edited, and the hooks put none into an image.
+fn next_file<'f, H: Files>(
+    host: &mut H,
+    folders: &[&'f str],
+    name: &[u8],
+) -> Option<(FileName, &'f str)> {
+    let mut next: Option<(FileName, &'f str)> = None;
+    for &folder in folders {
+        // What cannot be listed is told in the end.
+        let _ = host.list(folder.as_bytes(), &mut |_, entry| {
+            let is_nearer = next
+                .as_ref()
+                .is_none_or(|(next, _)| entry < next.as_slice());
+            let is_meant = entry.ends_with(b".conf") && !entry.starts_with(b".");
+            if is_meant && entry > name && is_nearer {
+                // The file system has no longer name.
+                next = FileName::from_slice(entry)
+                    .ok()
+                    .map(|entry| (entry, folder));
+            }
+        });
+    }
+    next
 }

@@ -8,6 +8,9 @@
 //! The kernel writes `(03:00.0)(04:00.*)`. People also write `(03:00.0),(04:00.0)`,
 //! `(03:00.0,04:00.0)` and blanks between; to the kernel's module each of those hides nothing. Here
 //! all are lists. A `!` may be separated from the item that it keeps.
+//!
+//! Outside of double quotes a blank ends the parameter, and so the list. What was to follow is not
+//! lost without a word: [`is_cut_off`] knows it by its looks.
 
 use crate::{
     request::{
@@ -89,6 +92,47 @@ pub(super) fn add_items(
     }
 }
 
+/// Notes a comma at the end of a list, unless the list is empty or what the comma announces is
+/// known: both are told. `next`: the parameter that follows.
+pub(super) fn note_comma(
+    request: &mut Request,
+    passage: &Passage,
+    list: &Parameter,
+    spelling: Spelling,
+    next: Option<Parameter>,
+) {
+    let is_empty = pieces(list.value_text().unwrap_or_default(), is_separator)
+        .next()
+        .is_none();
+    let is_told = is_empty || next.is_some_and(|next| is_cut_off(&next));
+    if is_told || !list.text.ends_with(b",") {
+        return;
+    }
+    request.lacks_keep |= spelling == Spelling::QubesKeeps;
+    let origin = passage.origin_of(list.name_at + list.text.len() - 1);
+    request.note_problem(origin, b",", Fault::Is(Mistake::Comma));
+}
+
+/// Notes what blanks have cut off a list of this spelling.
+pub(super) fn note_cut_off(
+    request: &mut Request,
+    passage: &Passage,
+    parameter: &Parameter,
+    spelling: Spelling,
+) {
+    request.lacks_keep |= spelling == Spelling::QubesKeeps;
+    let origin = passage.origin_of(parameter.name_at);
+    request.note_problem(origin, parameter.text, Fault::Is(Mistake::CutOff));
+}
+
+/// Whether a parameter is none, but looks like items that blanks have cut off a list.
+pub(super) fn is_cut_off(parameter: &Parameter) -> bool {
+    let begins_as_item = matches!(parameter.text.first(), Some(b'!' | b'(' | b','));
+    let first = pieces(parameter.text, is_separator).next();
+    let is_item = |text| Selector::parse(text).is_ok() || qubes::parse(text).is_ok();
+    begins_as_item || first.is_some_and(|piece| is_item(piece.text))
+}
+
 fn is_separator(byte: u8) -> bool {
     is_space(byte) || matches!(byte, b'(' | b')' | b',')
 }
@@ -165,6 +209,32 @@ mod tests {
                 (found.as_slice(), count, lacks),
                 (&owned(items)[..], problems, lacks_keep)
             );
+        }
+    }
+
+    #[test]
+    fn knows_what_was_cut_off() {
+        for (text, expected) in [
+            ("!00:14.0", true),
+            ("!keyboard", true),
+            ("(03:00.0)", true),
+            (",03:00.0", true),
+            ("03:00.0", true),
+            ("03:00.0,04:00.0", true),
+            ("00:1c.0/00.0", true),
+            ("8086:10d3", true),
+            ("class:usb", true),
+            ("00_1c.0-00_00.0", true),
+            ("quiet", false),
+            ("3", false),
+            ("root=/dev/sda1", false),
+            ("BOOT_IMAGE=(hd0,gpt2)/vmlinuz", false),
+            ("module.parameter", false),
+            ("ip=10.0.0.1::10.0.0.254", false),
+            ("usbcore.quirks=1d6b:0002:e", false),
+        ] {
+            let parameter = Parameters::new(text.as_bytes()).next().expect(text);
+            assert_eq!(is_cut_off(&parameter), expected, "{text}");
         }
     }
 

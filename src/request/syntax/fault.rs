@@ -12,6 +12,8 @@ pub enum Fault {
     Address(address::Fault),
     /// A source cannot be read.
     Unreadable(Errno),
+    /// What a function is cannot be read.
+    UnreadableIdentity(Errno),
     /// Anything else.
     Is(Mistake),
 }
@@ -39,6 +41,12 @@ pub enum Mistake {
     UnknownParameters,
     /// A list of items is empty.
     NoItem,
+    /// A list of items ends in a comma: what was to follow is no part of it.
+    Comma,
+    /// A text stands where no parameter does: blanks have cut it off a list of items.
+    CutOff,
+    /// A text follows a carriage return within a line.
+    Return,
     /// A value is neither a yes nor a no.
     NoTruth,
     /// A value is no number of seconds in range.
@@ -70,7 +78,7 @@ impl Fault {
     pub const fn is_of_item(self) -> bool {
         match self {
             Fault::Address(_) => true,
-            Fault::Unreadable(_) => false,
+            Fault::Unreadable(_) | Fault::UnreadableIdentity(_) => false,
             Fault::Is(mistake) => matches!(
                 mistake,
                 Mistake::NoSelector
