@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::{Exit, Form, Invocation, Memory, forbidden, is_idle};
 use crate::{
-    device::{Action, Device},
+    device::{Action, Device, Devices},
     facts::{dom0, usage::Uses},
     host::{Console, Host, Level},
     plan::{self, Extent, warnings},
@@ -39,6 +39,9 @@ pub fn run<H: Host>(
     // A boot seizes devices even if the host uses them now; only boot-critical ones are refused.
     usage.gather(host, forbidden(request, Uses::TO_BOOT));
     plan::survey(host, request, usage, devices, Extent::Whole);
+    if request.switches.off {
+        switch_off(devices);
+    }
     let is_told = |device: &&mut Device| match form {
         Form::Json => device.wish.item.is_some(),
         _ => device.action == Action::Seize,
@@ -58,6 +61,17 @@ pub fn run<H: Host>(
         }
     };
     Exit::of(printed.is_ok() && report.is_as_asked())
+}
+
+/// Decides anew for a boot in which nothing is done.
+fn switch_off(devices: &mut Devices) {
+    for device in devices.iter_mut() {
+        device.action = match device.action {
+            Action::Seize => Action::LeaveOff,
+            Action::Expect => Action::Absent,
+            action => action,
+        };
+    }
 }
 
 /// Says what the table does not.

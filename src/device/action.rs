@@ -27,14 +27,25 @@ pub enum Action {
     Expect,
     /// Leave it: an item that could not be read may have kept it.
     Leave,
+    /// Leave it: what cannot be read of it decides whether an item keeps it, or expects it there.
+    LeaveUnread,
+    /// Leave it: what cannot be read of it decides whether the system boots from it.
+    LeaveBoot,
+    /// Leave it: nothing is done in this boot.
+    LeaveOff,
+    /// Nobody knows whether the item means a function: the bus cannot be listed.
+    LeaveUnlisted,
     /// Nobody asked for it.
     Unasked,
 }
 
 impl Action {
-    /// Whether what was asked for will be so.
+    /// Whether what was asked for will be so. `off` asks for nothing to be done.
     pub const fn is_as_asked(self) -> bool {
-        matches!(self, Action::Seize | Action::Keep(_) | Action::Unasked)
+        matches!(
+            self,
+            Action::Seize | Action::Keep(_) | Action::LeaveOff | Action::Unasked
+        )
     }
 
     /// The word of the contract.
@@ -48,7 +59,11 @@ impl Action {
             | Action::RefuseInUse => "refuse",
             Action::Mismatch => "mismatch",
             Action::Absent | Action::Expect => "absent",
-            Action::Leave => "leave",
+            Action::Leave
+            | Action::LeaveUnread
+            | Action::LeaveBoot
+            | Action::LeaveOff
+            | Action::LeaveUnlisted => "leave",
             Action::Unasked => "unasked",
         }
     }
@@ -78,6 +93,10 @@ mod tests {
             (Action::Absent, "absent", false),
             (Action::Expect, "absent", false),
             (Action::Leave, "leave", false),
+            (Action::LeaveUnread, "leave", false),
+            (Action::LeaveBoot, "leave", false),
+            (Action::LeaveOff, "leave", true),
+            (Action::LeaveUnlisted, "leave", false),
             (Action::Unasked, "unasked", true),
         ] {
             assert_eq!(shown(action), word, "{action:?}");

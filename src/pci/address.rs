@@ -39,6 +39,9 @@ pub struct Address {
     pub function: u8,
 }
 
+/// The greatest domain that Xen can name: its segments have 16 bits.
+pub const GREATEST_SEGMENT: u32 = 0xffff;
+
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -141,7 +144,7 @@ impl Address {
     /// Whether Xen can name the function: its domain has at most 16 bits. `pciback` refuses others
     /// (`drivers/xen/xen-pciback/pci_stub.c`, `str_to_slot`).
     pub const fn is_known_to_xen(self) -> bool {
-        self.domain <= 0xffff
+        self.domain <= GREATEST_SEGMENT
     }
 }
 

@@ -89,7 +89,15 @@ pub fn is_enabled<H: Files>(host: &mut H, address: Address) -> Option<bool> {
     is_count.then_some(count != b"0")
 }
 
-/// The place of the function. `None` for a link that cannot be read or understood.
+/// Whether the function is a virtual one, which another makes (`drivers/pci/iov.c`,
+/// `pci_iov_sysfs_link`).
+pub fn is_virtual<H: Files>(host: &mut H, address: Address) -> bool {
+    let mut buffer = [0; LINK_SIZE];
+    host.read_link(&attribute(address, "/physfn"), &mut buffer)
+        .is_ok()
+}
+
+/// The way to the function. `None` for a link that cannot be read or understood.
 pub fn place<H: Files>(host: &mut H, address: Address) -> Option<Place> {
     let mut buffer = [0; LINK_SIZE];
     Place::from_link(host.read_link(&attribute(address, ""), &mut buffer).ok()?)

@@ -43,6 +43,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// A place that is an address: that of a function on a root bus, and of a virtual function.
+    pub const fn at(address: Address) -> Place {
+        Place {
+            root: address,
+            steps: Steps::new(),
+        }
+    }
+
     /// Reads the target of `/sys/bus/pci/devices/ADDRESS`, which goes through every bridge:
     /// `../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0`. A folder that is no address
     /// (`pci0000:00`, a VMD's `pci10000:e0`) begins the way again, so it counts from the root bus
@@ -54,12 +62,7 @@ impl Place {
         for folder in split(target, b'/') {
             match (Address::parse(folder), &mut place) {
                 (Ok(address), Some(place)) => place.steps.push(address.devfn()).ok()?,
-                (Ok(root), None) => {
-                    place = Some(Place {
-                        root,
-                        steps: Steps::new(),
-                    })
-                }
+                (Ok(root), None) => place = Some(Place::at(root)),
                 (Err(_), _) => place = None,
             }
         }

@@ -4,7 +4,7 @@ use super::add;
 use crate::{
     device::{Action, Device, Devices, Step, Wish},
     host::Errno,
-    pci::Address,
+    pci::{Address, address::GREATEST_SEGMENT},
     put,
     request::{Fault, Item, ItemId, Mistake, Request},
     text::Line,
@@ -37,9 +37,14 @@ pub fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(
             }
         } else if !request.is_said_before(id) {
             let address = item.selector.address();
+            let may_be_in_a_segment = may_be_in_a_segment(item);
             let may_expect = !nobody_may_expect && may_appear(item);
             let is_kept = request.keeps() && address.is_none_or(|a| request.keeps_at(a));
-            let action = if may_expect && !is_kept {
+            let action = if walked.is_err() {
+                Action::LeaveUnlisted
+            } else if !may_be_in_a_segment {
+                Action::RefuseDomain
+            } else if may_expect && !is_kept {
                 Action::Expect
             } else {
                 Action::Absent
@@ -60,6 +65,13 @@ pub fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(
 /// asked for, and there is no bridge, which on pciback's list gives away all that is behind it.
 fn may_appear(item: &Item) -> bool {
     item.selector.is_plain() && !item.has_passed_over
+}
+
+/// Whether the place that an item means, if it means one, may be in a segment of Xen's.
+fn may_be_in_a_segment(item: &Item) -> bool {
+    item.selector
+        .domain()
+        .is_none_or(|domain| domain <= GREATEST_SEGMENT)
 }
 
 /// Notes that a keep means no function.
@@ -115,6 +127,12 @@ mod tests {
             ("class:usb", &["- Absent"]),
             ("00:1c.0/00.0", &["- Absent"]),
             ("03:00.0\n3:0.0", &["0000:03:00.0 Expect"]),
+            // Xen can name nothing there, so pciback need not wait for it.
+            ("10000:e1:00.0", &["10000:e1:00.0 RefuseDomain"]),
+            ("10000:e1:00.*", &["- RefuseDomain"]),
+            ("10000:e0:06.0/00.0", &["- RefuseDomain"]),
+            ("8086:10d3@10000:e1:00.0", &["10000:e1:00.0 RefuseDomain"]),
+            ("ffff:e1:00.0", &["ffff:e1:00.0 Expect"]),
             // A keep at that address, and a keep that may mean whatever comes.
             ("03:00.0\n!03:00.0", &["0000:03:00.0 Absent"]),
             ("03:00.0\n!03:00.*", &["0000:03:00.0 Absent"]),
@@ -130,7 +148,7 @@ mod tests {
     #[test]
     fn knows_of_no_function_where_the_bus_cannot_be_listed() {
         let (request, entries) = added("03:00.0\n!04:00.0", Err(Errno::EIO));
-        assert_eq!(entries, ["0000:03:00.0 Absent EIO (5)"]);
+        assert_eq!(entries, ["0000:03:00.0 LeaveUnlisted EIO (5)"]);
         assert_eq!(
             request.problems.iter().len(),
             0,

@@ -43,6 +43,8 @@ struct Matches {
     is_one_place: bool,
     /// Whether an item asks for whatever is at its address.
     is_by_address: bool,
+    /// Whether an item keeps it, if it is the device that the item expects there.
+    may_be_kept: bool,
     /// Whether the image knows that the host boots from it.
     is_booted_from: bool,
 }
@@ -56,7 +58,12 @@ pub fn decide(
     let matches = find_matches(request, candidate);
     let Some(item) = matches.asked else {
         let mismatch = matches.expected_other;
-        let mismatch = mismatch.map(|item| Decision::of(Action::Mismatch, Some(item)));
+        let action = if candidate.identity.is_some() {
+            Action::Mismatch
+        } else {
+            Action::LeaveUnread
+        };
+        let mismatch = mismatch.map(|item| Decision::of(action, Some(item)));
         let kept = matches
             .kept
             .map(|keep| Decision::of(Action::Keep(keep), None));
@@ -75,7 +82,7 @@ pub fn decide(
 
 /// Collects what the items say, and notes in each that it means something.
 fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
-    let is_bridge = candidate.is_bridge();
+    let (is_bridge, is_unread) = (candidate.is_bridge(), candidate.identity.is_none());
     let guards = request.guards();
     let mut matches = Matches::default();
     let mut cursor = Cursor::default();
@@ -89,6 +96,10 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
             item.has_passed_over = true;
             continue;
         }
+        if candidate.is_virtual && item.selector.by() == By::Path && !item.is_keep {
+            item.has_passed_over_virtual = true;
+            continue;
+        }
         item.has_matched |= is_expected || !item.is_keep;
         match (is_expected, item.is_keep) {
             (true, true) => note_first(&mut matches.kept, id),
@@ -97,7 +108,10 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
                 matches.is_one_place |= !item.is_broad();
                 matches.is_by_address |= item.selector.is_plain();
             }
-            (false, true) => {}
+            (false, true) => {
+                item.has_matched |= is_unread;
+                matches.may_be_kept |= is_unread;
+            }
             (false, false) => note_first(&mut matches.expected_other, id),
         }
     }
@@ -122,10 +136,14 @@ fn choose(
         Action::RefuseDomain
     } else if candidate.is_bridge() {
         Action::RefuseBridge
-    } else if may_be_kept(request, candidate, matches) {
+    } else if request.lacks_keep && !matches.is_one_place {
         Action::Leave
+    } else if may_be_kept(request, candidate, matches) {
+        Action::LeaveUnread
     } else if matches.is_booted_from && !request.switches.force {
         Action::RefuseBoot
+    } else if may_be_booted_from(request, candidate) && !request.switches.force {
+        Action::LeaveBoot
     } else if usage.forbids(candidate.address) {
         Action::RefuseInUse
     } else {
@@ -133,14 +151,21 @@ fn choose(
     }
 }
 
-/// Whether a keep may apply: one that could not be read, or one by path while the path of the
-/// function is unknown.
-fn may_be_kept(request: &Request, candidate: &Candidate<'_>, matches: &Matches) -> bool {
-    if request.lacks_keep && !matches.is_one_place {
-        return true;
-    }
-    let guards_by_path = request.guards() > 0 && request.asks_by(By::Path);
-    candidate.place.is_none() && (request.keeps_by(By::Path) || guards_by_path)
+/// Whether a keep may mean the function by what is not known of it. It is kept then, whatever asks
+/// for it: nobody can tell that it is not the one to keep.
+fn may_be_kept(request: &Request, candidate: &Candidate, matches: &Matches) -> bool {
+    let keeps_by = |by| request.keeps_by(by);
+    let by_identity = keeps_by(By::Identity) || keeps_by(By::Class) || matches.may_be_kept;
+    candidate.place.is_none() && keeps_by(By::Path) || candidate.identity.is_none() && by_identity
+}
+
+/// Whether the image may know that the host boots from the function, by what is not known of it. A
+/// guard has an identity; one that cannot be read may be that of any guard, wherever its device is
+/// now.
+fn may_be_booted_from(request: &Request, candidate: &Candidate) -> bool {
+    let is_unknown =
+        candidate.identity.is_none() || candidate.place.is_none() && request.asks_by(By::Path);
+    request.guards() > 0 && is_unknown
 }
 
 #[cfg(test)]
@@ -189,6 +214,7 @@ mod tests {
             address: address("03:00.0"),
             identity: Some(NIC),
             place: Some(&place),
+            is_virtual: false,
         };
         let seize = |item| Some((Action::Seize, Some(item)));
         for (text, expected) in [
@@ -232,6 +258,7 @@ mod tests {
             address: address("00:1c.0"),
             identity: Some(BRIDGE),
             place: None,
+            is_virtual: false,
         };
         for (text, expected) in [
             ("00:1c.0", Some((Action::RefuseBridge, Some(0)))),
@@ -252,6 +279,7 @@ mod tests {
             address: address(text),
             identity: Some(NIC),
             place: None,
+            is_virtual: false,
         };
         let refused = Some((Action::RefuseDomain, Some(0)));
         assert_eq!(decided("8086:10d3", &candidate("10000:e1:00.0")), refused);
@@ -265,16 +293,28 @@ mod tests {
             address: address("03:00.0"),
             identity: None,
             place: None,
+            is_virtual: false,
         };
         let seized = Some((Action::Seize, Some(0)));
         for (text, expected) in [
             ("03:00.0", seized),
             ("8086:10d3", None),
             ("class:network", None),
-            ("8086:10d3@03:00.0", Some((Action::Mismatch, Some(0)))),
-            // Nobody knows its path, so a keep by path may mean it.
-            ("03:00.0\n!00:1c.0/00.0", Some((Action::Leave, Some(0)))),
-            ("03:00.0\n!8086:10d3", seized),
+            // Nobody knows what it is.
+            ("8086:10d3@03:00.0", Some((Action::LeaveUnread, Some(0)))),
+            // A keep may mean it: nobody knows its path, its identity and its class.
+            (
+                "03:00.0\n!00:1c.0/00.0",
+                Some((Action::LeaveUnread, Some(0))),
+            ),
+            ("03:00.0\n!8086:10d3", Some((Action::LeaveUnread, Some(0)))),
+            ("03:00.0\n!class:usb", Some((Action::LeaveUnread, Some(0)))),
+            (
+                "03:00.0\n!8086:10d3@03:00.*",
+                Some((Action::LeaveUnread, Some(0))),
+            ),
+            ("03:00.0\n!8086:10d3@04:00.0", seized),
+            ("03:00.0\n!04:00.0", seized),
         ] {
             assert_eq!(decided(text, &candidate), expected, "{text}");
         }
@@ -286,6 +326,7 @@ mod tests {
             address: address("03:00.0"),
             identity: Some(NIC),
             place: None,
+            is_virtual: false,
         };
         for (text, expected) in [
             ("class:network\n!nonsense", Action::Leave),
@@ -310,6 +351,7 @@ mod tests {
             address: address("03:00.0"),
             identity: Some(NIC),
             place: None,
+            is_virtual: false,
         };
         for (text, expected) in [
             ("03:00.0", true),
@@ -340,7 +382,8 @@ mod tests {
                 Action::Seize,
             ),
             // Nobody can tell whether it is the one.
-            (boot, "class:network", "", None, Action::Leave),
+            (boot, "class:network", "", None, Action::LeaveBoot),
+            (boot, "class:network", "force = yes", None, Action::Seize),
             // At that place is another device than when the image was made.
             (
                 "8086:10d4@00:1c.0/00.0\n",
@@ -362,6 +405,7 @@ mod tests {
                 address: address("03:00.0"),
                 identity: Some(NIC),
                 place,
+                is_virtual: false,
             };
             let decision = decide(&mut request, &mut usage, &candidate);
             let action = decision.map(|decision| decision.action);
@@ -391,6 +435,7 @@ mod tests {
                 address: address(at),
                 identity: Some(NIC),
                 place: None,
+                is_virtual: false,
             };
             let decision = decide(&mut request, &mut usage, &candidate);
             let action = decision.map(|decision| decision.action);
@@ -415,6 +460,7 @@ mod tests {
                 address: address(at),
                 identity: Some(NIC),
                 place: None,
+                is_virtual: false,
             };
             let decision = decide(&mut request, &mut usage, &candidate);
             decision.expect("a decision").action
@@ -430,6 +476,7 @@ mod tests {
             address: address("03:00.0"),
             identity: Some(NIC),
             place: None,
+            is_virtual: false,
         };
         decide(&mut request, &mut boxed(Usage::new), &candidate);
         let matched: std::vec::Vec<bool> =

@@ -17,7 +17,7 @@ use crate::{
     device::{Device, Devices, Step, order::sort},
     facts::usage::Usage,
     host::{Errno, Files},
-    pci::{Address, bus},
+    pci::{Address, Place, bus},
     request::{By, Candidate, Fault, Mistake, Origin, Request},
 };
 use decide::{Decision, decide};
@@ -45,6 +45,8 @@ pub fn make<H: Files>(
     found: &mut dyn FnMut(&mut H, &mut Device),
 ) {
     let wants_place = request.asks_by(By::Path);
+    // Whether a function came by whose identity cannot be read.
+    let mut has_unread = false;
     let walked = bus::walk(host, &mut |host, address| {
         let identity = bus::identity(host, address);
         let place = if wants_place {
@@ -52,24 +54,33 @@ pub fn make<H: Files>(
         } else {
             None
         };
+        let is_virtual = wants_place && bus::is_virtual(host, address);
         let candidate = Candidate {
             address,
             identity: identity.ok(),
             place: place.as_ref(),
+            is_virtual,
         };
         usage.look_at(host, address, candidate.identity);
         let decision = decide(request, usage, &candidate)
             .filter(|decision| extent == Extent::Whole || decision.wish.item.is_some());
-        if decision.is_none()
-            && let Err(errno) = identity
-        {
-            note_unreadable(request, address, errno);
+        if let Err(errno) = identity {
+            if !core::mem::replace(&mut has_unread, true) {
+                match_what_may_mean_anything(request);
+            }
+            if decision.is_none() {
+                note_unreadable(request, address, errno);
+            }
         }
         let unasked = (extent == Extent::Whole).then_some(Decision::UNASKED);
         if let Some(Decision { action, wish }) = decision.or(unasked) {
             let mut device = Device::new(address, wish, action);
             device.function.identity = identity.ok();
-            device.function.place = place;
+            device.function.place = if is_virtual {
+                Some(Place::at(address))
+            } else {
+                place
+            };
             device.note(Step::Identify, identity.map(drop));
             if !devices.is_full() {
                 found(host, &mut device);
@@ -101,12 +112,25 @@ pub fn survey<H: Files>(
     );
 }
 
-/// Looks for the way to every device whose way is not known yet.
+/// Looks for the way to every device whose way is not known yet. The place of a virtual function is
+/// its address.
 pub fn locate<'d, H: Files>(host: &mut H, devices: impl Iterator<Item = &'d mut Device>) {
     for device in devices.filter(|device| device.function.is_there) {
         if device.function.place.is_none() {
-            device.function.place = bus::place(host, device.address());
+            device.function.place = if bus::is_virtual(host, device.address()) {
+                Some(Place::at(device.address()))
+            } else {
+                bus::place(host, device.address())
+            };
         }
+    }
+}
+
+/// Notes that every keep by identity or class may mean something: nobody can say that it keeps
+/// nothing while the identity of a function cannot be read.
+fn match_what_may_mean_anything(request: &mut Request) {
+    for item in request.items.iter_mut().filter(|item| item.is_keep) {
+        item.has_matched |= matches!(item.selector.by(), By::Identity | By::Class);
     }
 }
 
@@ -115,7 +139,8 @@ fn note_unreadable(request: &mut Request, address: Address, errno: Errno) {
     let may_mean = |by| matches!(by, By::Identity | By::Class);
     let mut items = request.items.iter();
     if let Some(item) = items.find(|item| !item.is_keep && may_mean(item.selector.by())) {
-        note(request, item.origin, address, Fault::Unreadable(errno));
+        let fault = Fault::UnreadableIdentity(errno);
+        note(request, item.origin, address, fault);
     }
 }
 

@@ -127,11 +127,7 @@ fn find_others<H: Files>(
     for other in in_range.take_while(|other| other.address().bits() <= range.last) {
         let address = other.address();
         let stays = other.function.is_there && other.action != Action::Seize && !other.is_bridge();
-        let is_virtual = |host: &mut H| {
-            host.read_link(&bus::attribute(address, "/physfn"), &mut [0; 64])
-                .is_ok()
-        };
-        if !stays || without_slot == Some(address.slot()) || is_virtual(host) {
+        if !stays || without_slot == Some(address.slot()) || bus::is_virtual(host, address) {
             continue;
         }
         if others.first.push(address).is_err() {

@@ -134,7 +134,18 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
         }
         // The failure says why it was not found.
         Action::Absent if device.work.failure.is_some() => {}
-        Action::Absent => put!(line, "; no such device"),
+        Action::Absent => {
+            put!(line, "; no such device");
+            if device
+                .item(report.request)
+                .is_some_and(|item| item.has_passed_over_virtual)
+            {
+                put!(
+                    line,
+                    "; a virtual function is there, which no path means: write its address"
+                );
+            }
+        }
         Action::Expect => put!(
             line,
             "; no such device; pciback takes whatever appears there, a bridge with all behind it"
@@ -144,6 +155,19 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
                 line,
                 "; left alone: an item that cannot be read may be what keeps it"
             );
+        }
+        Action::LeaveUnread => put!(
+            line,
+            "; left alone: its identity or path cannot be read, and an item depends on it"
+        ),
+        Action::LeaveBoot => put!(
+            line,
+            "; left alone: its identity or path cannot be read, and this host may boot from it; \
+             pciseize.force takes it"
+        ),
+        Action::LeaveOff => put!(line, "; switched off: a boot leaves it alone"),
+        Action::LeaveUnlisted => {
+            put!(line, "; nobody can tell whether it is there");
         }
     }
 }
@@ -262,6 +286,13 @@ mod tests {
                 "; no such device; pciback takes whatever appears there",
             ),
             (Action::Leave, "; left alone: an item that cannot be read"),
+            (Action::LeaveUnread, "; left alone: its identity or path"),
+            (Action::LeaveBoot, "; left alone: its identity or path"),
+            (Action::LeaveOff, "; switched off"),
+            (
+                Action::LeaveUnlisted,
+                "; nobody can tell whether it is there",
+            ),
         ] {
             let mut memory = memory("10de:1b80@03:00.0\n!03:00.*\n");
             add(&mut memory, "03:00.0", Some(0), action);

@@ -168,6 +168,7 @@ mod tests {
             address,
             identity: None,
             place: None,
+            is_virtual: false,
         };
         let mut cursor = Cursor::default();
         let mut found: Vec<_> =

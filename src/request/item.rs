@@ -53,6 +53,8 @@ pub struct Item {
     pub has_matched: bool,
     /// Whether the item has passed over a bridge so far.
     pub has_passed_over: bool,
+    /// Whether the item, a path, has passed over a virtual function so far.
+    pub has_passed_over_virtual: bool,
 }
 
 impl Item {
@@ -64,6 +66,7 @@ impl Item {
             origin,
             has_matched: false,
             has_passed_over: false,
+            has_passed_over_virtual: false,
         }
     }
 

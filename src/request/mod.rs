@@ -279,6 +279,7 @@ impl Request {
             address,
             identity: None,
             place: None,
+            is_virtual: false,
         };
         let mut cursor = Cursor::default();
         while let Some((_, item)) = self.next_match(&candidate, &mut cursor) {

@@ -16,13 +16,24 @@ pub fn prove_all<H: Files>(host: &mut H, devices: &mut Devices) {
 
 fn prove<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
     if !device.function.is_there {
-        return Outcome::Absent;
+        return match device.action {
+            Action::RefuseDomain => Outcome::Refused,
+            // Its driver is unknown: it may be there.
+            Action::LeaveUnlisted => Outcome::Lost,
+            _ => Outcome::Absent,
+        };
     }
     let driver = bus::driver(host, device.address());
     let is_known = driver.is_ok();
     device.note_driver(driver);
     match device.action {
-        Action::Seize | Action::Leave | Action::Unasked => {}
+        Action::Seize
+        | Action::Leave
+        | Action::LeaveUnread
+        | Action::LeaveBoot
+        | Action::LeaveOff
+        | Action::LeaveUnlisted
+        | Action::Unasked => {}
         Action::Keep(_) => return Outcome::Kept,
         Action::RefuseBridge | Action::RefuseDomain | Action::RefuseBoot | Action::RefuseInUse => {
             return Outcome::Refused;

@@ -343,9 +343,10 @@ fn exact(function: &Function) -> Place {
     Place::Address(domain, bus, Some(device), Some(function))
 }
 
-/// The path of a function or, without a bridge above it, the address.
+/// The path of a function or, without a bridge above it, the address. Of a virtual function it is
+/// the path that a user may take for its own.
 fn path(function: &Function) -> Place {
-    let (domain, bus, rest) = fields(&function.path);
+    let (domain, bus, rest) = fields(&function.way);
     let steps: Vec<_> = rest.split('/').map(step).collect();
     if steps.len() > 1 {
         Place::Path(domain, bus, steps)

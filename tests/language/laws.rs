@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     item::{self, Item, Wish, wish},
     machine::{self, Function, machine},
-    plan::{CMDLINES, FILES, Meets, Plan, Question, SOURCES, expected, meets, run, text},
+    plan::{CMDLINES, FILES, Meets, Plan, Question, SOURCES, expected, is_there, meets, run, text},
     tree::{Node, Tree},
 };
 
@@ -190,7 +190,7 @@ fn undated(plan: &Plan) -> BTreeSet<String> {
     let devices = plan.list("devices").iter().cloned();
     let stripped = devices.map(|mut device| {
         device["source"] = Value::Null;
-        if device["action"] != "absent" {
+        if is_there(&device) {
             device["selector"] = Value::Null;
         }
         // These warnings mention an item.
@@ -235,7 +235,7 @@ proptest! {
     fn facts_are_true(machine in machine(), wishes in wishes()) {
         let items = items(&machine, &wishes);
         let plan = Question::new(&machine, &items).plan();
-        for device in plan.list("devices").iter().filter(|device| device["action"] != "absent") {
+        for device in plan.list("devices").iter().filter(|device| is_there(device)) {
             let function = machine
                 .iter()
                 .find(|function| device["address"] == function.address)

@@ -9,8 +9,10 @@ use crate::tree::Tree;
 pub struct Function {
     /// `0000:03:00.0`
     pub address: String,
-    /// `0000:00:1c.0/00.0`
+    /// `0000:00:1c.0/00.0`; of a virtual function its address.
     pub path: String,
+    /// The way through the bridges, also of a virtual function.
+    pub way: String,
     /// Vendor, device, subsystem vendor, subsystem: 4 digits each.
     pub ids: [String; 4],
     /// 6 digits.
@@ -23,6 +25,10 @@ pub struct Function {
 impl Function {
     pub fn is_bridge(&self) -> bool {
         self.class.starts_with("06")
+    }
+
+    pub fn is_virtual(&self) -> bool {
+        self.path != self.way
     }
 
     /// Whether Xen cannot number the function's domain.
@@ -77,6 +83,7 @@ struct Draft {
     model: [&'static str; 4],
     class: &'static str,
     driver: Option<&'static str>,
+    is_virtual: bool,
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
@@ -91,15 +98,19 @@ fn draft() -> impl Strategy<Value = Draft> {
         model,
         class,
         driver,
+        prop::bool::weighted(0.1),
     )
-        .prop_map(|(bus, device, function, model, class, driver)| Draft {
-            bus,
-            device,
-            function,
-            model,
-            class,
-            driver,
-        })
+        .prop_map(
+            |(bus, device, function, model, class, driver, is_virtual)| Draft {
+                bus,
+                device,
+                function,
+                model,
+                class,
+                driver,
+                is_virtual,
+            },
+        )
 }
 
 /// Some functions, ordered by the numbers of their buses.
@@ -133,23 +144,29 @@ fn build(drafts: Vec<Draft>) -> Vec<Function> {
         if functions.iter().any(|function| function.address == address) {
             continue;
         }
-        let path = if bus.path.is_empty() {
+        let way = if bus.path.is_empty() {
             address.clone()
         } else {
             format!("{}/{step}", bus.path)
+        };
+        let path = if draft.is_virtual && draft.class != BRIDGE {
+            address.clone()
+        } else {
+            way.clone()
         };
         let link = format!("{}/{address}", bus.link);
         if draft.class == BRIDGE {
             buses.push(Bus {
                 domain: buses[draft.bus.index(buses.len())].domain,
                 number,
-                path: path.clone(),
+                path: way.clone(),
                 link: link.clone(),
             });
         }
         functions.push(Function {
             address,
             path,
+            way,
             ids: draft.model.map(str::to_owned),
             class: draft.class.to_owned(),
             driver: draft.driver,
@@ -170,6 +187,9 @@ pub fn tree(functions: &[Function]) -> Tree {
         tree.link(&folder, &function.link);
         tree.file(format!("{folder}/modalias"), function.modalias());
         tree.file(format!("{folder}/driver_override"), "(null)\n");
+        if function.is_virtual() {
+            tree.link(format!("{folder}/physfn"), "../0000:00:01.0");
+        }
         if let Some(driver) = function.driver {
             tree.link(
                 format!("{folder}/driver"),

@@ -161,7 +161,7 @@ impl Plan {
         let there = self
             .list("devices")
             .iter()
-            .filter(|device| device["action"] != "absent");
+            .filter(|device| is_there(device));
         let actions: Vec<_> = there
             .map(|device| (text(&device["address"]), text(&device["action"])))
             .collect();
@@ -184,14 +184,19 @@ impl Plan {
             .collect()
     }
 
-    /// The requested devices that are absent.
-    pub fn absent(&self) -> BTreeSet<String> {
+    /// The action for each item that means no function.
+    pub fn absent(&self) -> BTreeMap<String, String> {
         self.list("devices")
             .iter()
-            .filter(|device| device["action"] == "absent")
-            .map(|device| text(&device["selector"]))
+            .filter(|device| !is_there(device))
+            .map(|device| (text(&device["selector"]), text(&device["action"])))
             .collect()
     }
+}
+
+/// Whether a device of a plan is a function of the machine. Each of them can be read.
+pub fn is_there(device: &Value) -> bool {
+    !device["vendor"].is_null()
 }
 
 pub fn text(value: &Value) -> String {
@@ -248,19 +253,26 @@ fn is_place(place: &str, function: &Function) -> bool {
             .all(|(wanted, known)| wanted == "*" || wanted == known)
 }
 
+/// Whether a selector names a place in a domain of more than four digits.
+fn is_beyond_xen(canonical: &str) -> bool {
+    let place = canonical.rsplit('@').next().unwrap_or_default();
+    let domain = place.split(':').next().unwrap_or_default();
+    place.contains('.') && domain.len() > 4
+}
+
 fn is_identity(ids: &str, function: &Function) -> bool {
     ids.split(':')
         .zip(&function.ids)
         .all(|(wanted, known)| wanted == "*" || wanted == known)
 }
 
-/// The action for each present function, and the absent requests. Compares every item with every
-/// function.
+/// The action for each present function, and for each item that means none. Compares every item
+/// with every function.
 pub fn expected<'i>(
     machine: &[Function],
     items: impl IntoIterator<Item = &'i (usize, Item)>,
     lacks_keep: bool,
-) -> (BTreeMap<String, String>, BTreeSet<String>) {
+) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let items: Vec<&Item> = items.into_iter().map(|(_, item)| item).collect();
     let (keeps, wishes): (Vec<&Item>, Vec<&Item>) =
         items.into_iter().partition(|item| item.is_keep);
@@ -281,9 +293,14 @@ pub fn expected<'i>(
             .filter(|(_, meets)| *meets == Meets::Yes)
             .map(|(item, _)| &item.selector)
             .collect();
+        // A keep by path keeps what is there, be it a virtual function.
+        let by_way = Function {
+            path: function.way.clone(),
+            ..function.clone()
+        };
         let is_kept = keeps
             .iter()
-            .any(|keep| meets(&keep.selector, function) == Meets::Yes);
+            .any(|keep| meets(&keep.selector, &by_way) == Meets::Yes);
         let action = if answers.is_empty() {
             continue;
         } else if asking.is_empty() {
@@ -303,6 +320,14 @@ pub fn expected<'i>(
         .iter()
         .map(|item| item.selector.canonical())
         .filter(|canonical| !met.contains(canonical))
+        .map(|canonical| {
+            let action = if is_beyond_xen(&canonical) {
+                "refuse"
+            } else {
+                "absent"
+            };
+            (canonical, action.to_owned())
+        })
         .collect();
     (actions, absent)
 }

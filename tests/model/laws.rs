@@ -116,6 +116,7 @@ fn covers(place: &Place, address: &str) -> bool {
     let nothing = machine::Function {
         address: address.to_owned(),
         path: String::new(),
+        way: String::new(),
         ids: Default::default(),
         class: String::new(),
         driver: None,
@@ -145,9 +146,11 @@ fn described(address: &str, function: &Function) -> machine::Function {
         .iter()
         .map(|step| "/".to_owned() + step.rsplit_once(':').expect("an address").1)
         .collect();
+    let path = steps[0].to_owned() + &further;
     machine::Function {
         address: address.to_owned(),
-        path: steps[0].to_owned() + &further,
+        path: path.clone(),
+        way: path,
         ids,
         class,
         driver: None,

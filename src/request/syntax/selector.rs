@@ -82,6 +82,9 @@ pub struct Candidate<'p> {
     pub identity: Option<Identity>,
     /// The way to the function.
     pub place: Option<&'p Place>,
+    /// Whether it is known to be a virtual function. Its way may be that of the function that it
+    /// belongs to: bus numbers tell them apart, and a path has none.
+    pub is_virtual: bool,
 }
 
 impl Candidate<'_> {
@@ -147,6 +150,15 @@ impl Selector {
         match &self.target {
             Target::Path(place) => Some(place),
             _ => None,
+        }
+    }
+
+    /// The domain of the place that is meant, if the selector has a place.
+    pub const fn domain(&self) -> Option<u32> {
+        match &self.target {
+            Target::Address(pattern) => Some(Address::from_bits(pattern.bits()).domain),
+            Target::Path(place) => Some(place.root.domain),
+            Target::Identity(_) | Target::Class(_) => None,
         }
     }
 
@@ -452,11 +464,13 @@ mod tests {
             address,
             identity: Some(nic),
             place: Some(&place),
+            is_virtual: false,
         };
         let unknown = Candidate {
             address,
             identity: None,
             place: None,
+            is_virtual: false,
         };
         for (text, is_at, is_at_unknown) in [
             ("03:00.1", true, true),
