@@ -1,5 +1,7 @@
 //! Files, folders and links.
 
+use core::ops::ControlFlow;
+
 use super::Errno;
 
 /// A path: absolute, bytes as they are, no NUL in them. One that is longer than [`PATH_SIZE`] gives
@@ -9,6 +11,9 @@ pub type Path<'p> = &'p [u8];
 /// Most bytes of a path, its final NUL included: room for a drop-in whose name has the 255 bytes
 /// that a file name may have, and for any attribute of a PCI device.
 pub const PATH_SIZE: usize = 320;
+
+/// A function that is called with every piece of a file. It says whether it wants the next.
+pub type VisitPiece<'v, H> = dyn FnMut(&mut H, &[u8]) -> ControlFlow<()> + 'v;
 
 /// Files and folders of the machine.
 ///
@@ -23,6 +28,15 @@ pub trait Files {
         offset: u64,
         buffer: &'b mut [u8],
     ) -> Result<&'b [u8], Errno>;
+
+    /// Reads the file at `path` from its start through one open, and calls `visit` with one piece
+    /// after the other until the file ends or `visit` breaks off (`pread(2)`).
+    ///
+    /// Tables of the kernel, like that of mounts, change while they are read. Through one open what
+    /// disappears in the meantime hides no other line (`fs/seq_file.c`, `seq_read_iter`). With an
+    /// open for each piece the kernel would count the bytes anew, and the next piece would begin
+    /// behind lines that nobody has seen.
+    fn stream(&mut self, path: Path, visit: &mut VisitPiece<Self>) -> Result<(), Errno>;
 
     /// Writes `bytes` into the existing file at `path`, in one `write(2)`: what a sysfs attribute
     /// expects.

@@ -19,7 +19,7 @@ mod xen;
 
 pub use console::{Console, Level, Terminal};
 pub use errno::Errno;
-pub use files::{Files, PATH_SIZE, Path};
+pub use files::{Files, PATH_SIZE, Path, VisitPiece};
 pub use programs::{ARGUMENTS, Compression, NotLoaded, Programs, run_modprobe};
 pub use workers::{Next, TASKS, Task, Time, Turn, Workers};
 pub use xen::Xen;

@@ -17,7 +17,7 @@ use ufmt::uDisplay;
 
 use super::{
     Compression, Console, Errno, Files, Level, Next, NotLoaded, Path, Programs, Task, Time, Turn,
-    Workers, Xen,
+    VisitPiece, Workers, Xen,
 };
 use crate::{put, text::Line};
 
@@ -229,6 +229,20 @@ impl Files for Machine {
             None if self.names(&path).is_empty() => Err(Errno::ENOENT),
             _ => Err(Errno::EISDIR),
         }
+    }
+
+    fn stream(&mut self, path: Path, visit: &mut VisitPiece<Self>) -> Result<(), Errno> {
+        self.read(path, 0, &mut [])?;
+        let Some(Node::File(bytes)) = self.nodes.get(&self.resolve(&text(path))).cloned() else {
+            return Err(Errno::EISDIR);
+        };
+        // No multiple of any line.
+        for piece in bytes.chunks(999) {
+            if visit(self, piece).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {

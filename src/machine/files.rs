@@ -12,7 +12,7 @@ use nix::{
     unistd::{self, UnlinkatFlags, unlinkat},
 };
 use pciseize::{
-    host::{Errno, Files, Path},
+    host::{Errno, Files, Path, VisitPiece},
     text::first_part,
 };
 
@@ -63,6 +63,22 @@ impl Files for Machine {
         // Once: every file that is read here gives all it has, up to the end of the buffer.
         let length = pread(&file, buffer, offset as i64).map_err(own)?;
         Ok(buffer.get(..length).unwrap_or_default())
+    }
+
+    fn stream(&mut self, path: Path, visit: &mut VisitPiece<Self>) -> Result<(), Errno> {
+        let file = self.open(path, OFlag::O_RDONLY)?;
+        let mut buffer = [0; PIECE_SIZE];
+        let mut offset = 0;
+        loop {
+            // A table of the kernel gives whole entries only, and so fewer bytes than fit: it ends
+            // where there are none.
+            let length = pread(&file, &mut buffer, offset).map_err(own)?;
+            let piece = buffer.get(..length).unwrap_or_default();
+            if piece.is_empty() || visit(self, piece).is_break() {
+                return Ok(());
+            }
+            offset += length as i64;
+        }
     }
 
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
@@ -135,6 +151,9 @@ impl Files for Machine {
         unlinkat(AT_FDCWD, path, UnlinkatFlags::NoRemoveDir).map_err(own)
     }
 }
+
+/// Bytes of a file that are read at once.
+const PIECE_SIZE: usize = 4096;
 
 /// Bytes of folder entries that are read at once.
 const ENTRIES_SIZE: usize = 4096;

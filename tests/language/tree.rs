@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pciseize::{
     host::{
         Compression, Console, Errno, Files, Level, Next, NotLoaded, Path, Programs, Task, Time,
-        Turn, Workers, Xen,
+        Turn, VisitPiece, Workers, Xen,
     },
     text::Line,
 };
@@ -90,6 +90,19 @@ impl Files for Tree {
         let length = rest.len().min(buffer.len());
         buffer[..length].copy_from_slice(&rest[..length]);
         Ok(&buffer[..length])
+    }
+
+    fn stream(&mut self, path: Path, visit: &mut VisitPiece<Self>) -> Result<(), Errno> {
+        self.read(path, 0, &mut [])?;
+        let Ok(Node::File(content)) = self.node(path).cloned() else {
+            return Err(Errno::EISDIR);
+        };
+        for piece in content.chunks(100) {
+            if visit(self, piece).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn read_link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {

@@ -15,7 +15,7 @@ use std::{
 use pciseize::{
     host::{
         Compression, Console, Errno, Files, Host, Level, Next, NotLoaded, Path, Programs, Task,
-        Time, Turn, Workers, Xen,
+        Time, Turn, VisitPiece, Workers, Xen,
     },
     text::Line,
 };
@@ -642,6 +642,21 @@ impl Files for Dom0 {
                 Ok(&*read)
             },
         )
+    }
+
+    fn stream(&mut self, path: Path, visit: &mut VisitPiece<Self>) -> Result<(), Errno> {
+        let call = Call {
+            verb: "read",
+            path,
+            value: b"",
+        };
+        let content = self.call(call, |kernel| kernel.content(&text(path)))?;
+        for piece in content.chunks(100) {
+            if visit(self, piece).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {

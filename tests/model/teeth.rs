@@ -3,13 +3,16 @@
 //! The seizure itself is unchanged. A wrapper around the dom0 alters its calls as the mistake
 //! would.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 
 use pciseize::{
     device::DEVICES,
     host::{
         Compression, Console, Errno, Files, Level, Next, NotLoaded, Path, Programs, Task, Time,
-        Turn, Workers, Xen,
+        Turn, VisitPiece, Workers, Xen,
     },
     pciback::{Answer, HOLD},
     text::Line,
@@ -216,9 +219,6 @@ impl Files for Mistaken {
             buffer[..2].copy_from_slice(answer);
             return Ok(&buffer[..2]);
         }
-        if self.mistake == Mistake::TakesFromPciback && name.ends_with("/irq_handlers") {
-            return Ok(&buffer[..0]);
-        }
         if self.mistake == Mistake::ReadsBeforeTheHold
             && name.ends_with("/modalias")
             && !self.has_worked
@@ -230,11 +230,6 @@ impl Files for Mistaken {
         }
         let length = self.dom0.read(path, offset, buffer)?.len();
         let read = &mut buffer[..length];
-        if self.mistake == Mistake::IgnoresKeeps && name.starts_with("/etc/xen/") {
-            read.iter_mut()
-                .filter(|byte| **byte == b'!')
-                .for_each(|byte| *byte = b'#');
-        }
         if self.mistake == Mistake::IgnoresBridges
             && name.ends_with("/modalias")
             && let Some(at) = read.windows(4).position(|part| part == b"bc06")
@@ -242,6 +237,25 @@ impl Files for Mistaken {
             read[at..at + 4].copy_from_slice(b"bc02");
         }
         Ok(&buffer[..length])
+    }
+
+    fn stream(&mut self, path: Path, visit: &mut VisitPiece<Self>) -> Result<(), Errno> {
+        if self.mistake == Mistake::TakesFromPciback && path.ends_with(b"/irq_handlers") {
+            return Ok(());
+        }
+        let mut content = Vec::new();
+        self.dom0.stream(path, &mut |_, piece| {
+            content.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        })?;
+        if self.mistake == Mistake::IgnoresKeeps && path.starts_with(b"/etc/xen/") {
+            content
+                .iter_mut()
+                .filter(|byte| **byte == b'!')
+                .for_each(|byte| *byte = b'#');
+        }
+        let _ = visit(self, &content);
+        Ok(())
     }
 
     fn write(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
