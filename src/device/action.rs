@@ -35,6 +35,8 @@ pub enum Action {
     LeaveOff,
     /// Nobody knows whether the item means a function: the bus cannot be listed.
     LeaveUnlisted,
+    /// Leave it: it is storage, and not all was found that the system boots from.
+    LeaveStorage,
     /// Nobody asked for it.
     Unasked,
 }
@@ -62,6 +64,7 @@ impl Action {
             Action::Leave
             | Action::LeaveUnread
             | Action::LeaveBoot
+            | Action::LeaveStorage
             | Action::LeaveOff
             | Action::LeaveUnlisted => "leave",
             Action::Unasked => "unasked",
@@ -97,6 +100,7 @@ mod tests {
             (Action::LeaveBoot, "leave", false),
             (Action::LeaveOff, "leave", true),
             (Action::LeaveUnlisted, "leave", false),
+            (Action::LeaveStorage, "leave", false),
             (Action::Unasked, "unasked", true),
         ] {
             assert_eq!(shown(action), word, "{action:?}");

@@ -84,6 +84,16 @@ impl Identity {
         Class(self.class)
     }
 
+    /// Whether the function is a storage controller: base class 01.
+    pub const fn is_storage(self) -> bool {
+        self.class >> 16 == 1
+    }
+
+    /// Whether the function is a network card: base class 02.
+    pub const fn is_network(self) -> bool {
+        self.class >> 16 == 2
+    }
+
     /// Whether the function is a display: base class 03.
     pub const fn is_display(self) -> bool {
         self.class >> 16 == 3

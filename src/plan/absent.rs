@@ -22,7 +22,8 @@ const NOWHERE: Address = Address {
 /// none. `walked`: whether the bus could be listed.
 pub fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), Errno>) {
     // Asked before anything is noted of a keep, which would count as one that cannot be read.
-    let nobody_may_expect = walked.is_err() || request.keeps_broadly();
+    let may_be_booted_from = request.lacks_guard && !request.switches.force;
+    let nobody_may_expect = walked.is_err() || request.keeps_broadly() || may_be_booted_from;
     for id in request.guards()..request.items.len() as ItemId {
         let Some(item) = request
             .items
@@ -154,6 +155,19 @@ mod tests {
             0,
             "nobody knows what the keep means"
         );
+    }
+
+    /// What appears at that address may be the disk that was not found.
+    #[test]
+    fn expects_nothing_while_not_all_is_found_that_the_host_boots_from() {
+        for (force, expected) in [(false, Action::Absent), (true, Action::Expect)] {
+            let mut request = request("03:00.0");
+            request.lacks_guard = true;
+            request.switches.force = force;
+            let mut devices = boxed(Devices::new);
+            add_absent(&mut request, &mut devices, Ok(()));
+            assert_eq!(devices[0].action, expected);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{
     device::{Action, Wish},
     facts::usage::Usage,
+    pci::Identity,
     request::{By, Candidate, Cursor, ItemId, Request},
 };
 
@@ -89,7 +90,11 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
     while let Some((id, item)) = request.next_match(candidate, &mut cursor) {
         let is_expected = item.selector.is_expected(candidate);
         if id < guards {
-            matches.is_booted_from |= is_expected;
+            // What cannot be read at the place of a guard may be what it guards.
+            let may_be_it = is_expected || candidate.identity.is_none();
+            let first = item.stands_in_for;
+            matches.is_booted_from |=
+                may_be_it && first.is_none_or(|first| !request.has_found_guard(first));
             continue;
         }
         if is_bridge && item.selector.passes_over_bridges() && !item.is_keep {
@@ -144,6 +149,8 @@ fn choose(
         Action::RefuseBoot
     } else if may_be_booted_from(request, candidate) && !request.switches.force {
         Action::LeaveBoot
+    } else if request.lacks_guard && may_be_storage(candidate) && !request.switches.force {
+        Action::LeaveStorage
     } else if usage.forbids(candidate.address) {
         Action::RefuseInUse
     } else {
@@ -168,6 +175,11 @@ fn may_be_booted_from(request: &Request, candidate: &Candidate) -> bool {
     request.guards() > 0 && is_unknown
 }
 
+/// Whether a function is storage, or may be.
+fn may_be_storage(candidate: &Candidate<'_>) -> bool {
+    candidate.identity.is_none_or(Identity::is_storage)
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -176,7 +188,7 @@ mod tests {
     use crate::{
         facts::usage::Uses,
         host::testing::{Machine, boxed},
-        pci::{Address, Identity, Place},
+        pci::{Address, Place},
         request::{source::embedded, testing::request},
     };
 

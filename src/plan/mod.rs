@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | this one | the walk over the bus, and what of it goes into the plan |
 //! | [`decide`](mod@decide) | what is to be done with one function |
+//! | [`guards`] | what the image knows to be needed to boot, and where it is now |
 //! | [`absent`] | the items that mean no function |
 //! | [`behind`] | what is behind refused bridges |
 //! | [`warnings`] | what a plan warns of |
@@ -11,6 +12,7 @@
 pub mod absent;
 pub mod behind;
 pub mod decide;
+pub mod guards;
 pub mod warnings;
 
 use crate::{
@@ -44,16 +46,13 @@ pub fn make<H: Files>(
     extent: Extent,
     found: &mut dyn FnMut(&mut H, &mut Device),
 ) {
+    guards::find(host, request);
     let wants_place = request.asks_by(By::Path);
     // Whether a function came by whose identity cannot be read.
     let mut has_unread = false;
     let walked = bus::walk(host, &mut |host, address| {
         let identity = bus::identity(host, address);
-        let place = if wants_place {
-            bus::place(host, address)
-        } else {
-            None
-        };
+        let place = wants_place.then(|| bus::place(host, address)).flatten();
         let is_virtual = wants_place && bus::is_virtual(host, address);
         let candidate = Candidate {
             address,

@@ -169,6 +169,13 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
         Action::LeaveUnlisted => {
             put!(line, "; nobody can tell whether it is there");
         }
+        Action::LeaveStorage => {
+            put!(
+                line,
+                "; left alone: this host may boot from it, as not all was found that it boots \
+                 from; pciseize.force takes it"
+            );
+        }
     }
 }
 
@@ -292,6 +299,10 @@ mod tests {
             (
                 Action::LeaveUnlisted,
                 "; nobody can tell whether it is there",
+            ),
+            (
+                Action::LeaveStorage,
+                "; left alone: this host may boot from it",
             ),
         ] {
             let mut memory = memory("10de:1b80@03:00.0\n!03:00.*\n");

@@ -199,6 +199,7 @@ mod tests {
             (Action::Absent, None),
             (Action::Expect, None),
             (Action::Leave, None),
+            (Action::LeaveStorage, None),
         ] {
             let mut memory = memory("03:00.0\n!03:00.*\n");
             let device = add(&mut memory, "03:00.0", Some(0), action);

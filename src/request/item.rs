@@ -55,6 +55,9 @@ pub struct Item {
     pub has_passed_over: bool,
     /// Whether the item, a path, has passed over a virtual function so far.
     pub has_passed_over_virtual: bool,
+    /// The guard that this one stands in for, where that means no function: see
+    /// [`source::guard`](super::source::guard).
+    pub stands_in_for: Option<ItemId>,
 }
 
 impl Item {
@@ -67,6 +70,7 @@ impl Item {
             has_matched: false,
             has_passed_over: false,
             has_passed_over_virtual: false,
+            stands_in_for: None,
         }
     }
 

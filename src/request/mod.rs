@@ -70,6 +70,9 @@ pub struct Request {
     /// Whether something that may be a keep could not be read. Then broad items seize nothing: a
     /// function that they match may be the one to keep.
     pub lacks_keep: bool,
+    /// Whether something that the host boots from is not known: a guard could not be read, or means
+    /// no function. Then no storage is seized.
+    pub lacks_guard: bool,
     /// How many of the items, the first ones, say what is needed to boot.
     guards: ItemId,
     /// By what functions are kept.
@@ -94,6 +97,7 @@ impl Request {
             switches: Switches::new(),
             problems: Problems::new(),
             lacks_keep: false,
+            lacks_guard: false,
             guards: 0,
             keeps: Kinds::new(),
             module_parameters: Vec::new(),
@@ -141,6 +145,17 @@ impl Request {
             selector.and_then(|selector| self.push_item(Item::new(selector, intent, origin)));
         if let Err(fault) = added {
             self.lacks_keep |= intent == Intent::Keep;
+            self.note_problem(origin, text, fault);
+        }
+    }
+
+    /// Adds an item that stands in for the last one, where that means no function.
+    pub(crate) fn add_stand_in(&mut self, origin: Origin, text: &[u8], selector: Selector) {
+        let first = (self.items.len() as ItemId).checked_sub(1);
+        let mut item = Item::new(selector, Intent::Seize, origin);
+        item.stands_in_for = first;
+        if let Err(fault) = self.push_item(item) {
+            self.lacks_guard = true;
             self.note_problem(origin, text, fault);
         }
     }
@@ -250,6 +265,12 @@ impl Request {
     /// boot. See [`source::guard`].
     pub const fn guards(&self) -> ItemId {
         self.guards
+    }
+
+    /// Whether a guard means a function. Asked once every function has been looked at.
+    pub fn has_found_guard(&self, guard: ItemId) -> bool {
+        let guard = self.items.get(usize::from(guard));
+        guard.is_some_and(|guard| guard.has_matched)
     }
 
     /// How many items ask for something, or keep something.

@@ -32,7 +32,10 @@ pub struct Problem {
 impl Problem {
     /// Whether the problem is a notice: worth reading, but everything is as asked.
     pub fn is_notice(&self) -> bool {
-        matches!(self.fault, Fault::Is(Mistake::KeepsNothing))
+        matches!(
+            self.fault,
+            Fault::Is(Mistake::KeepsNothing | Mistake::GuardElsewhere | Mistake::GuardNowhere)
+        )
     }
 }
 
@@ -53,6 +56,14 @@ impl Mistake {
                  xen-pciback belong in modprobe.d"
             }
             Mistake::KeepsNothing => "keeps nothing: no device of this machine matches",
+            Mistake::GuardElsewhere => {
+                "not there; the host may boot from it at another place, so no device with these \
+                 ids is taken; make the image anew if this is no surprise"
+            }
+            Mistake::GuardNowhere => {
+                "nowhere on this machine; the host may boot from another disk, so no storage is \
+                 taken; pciseize.force takes it; make the image anew if this is no surprise"
+            }
             Mistake::RefusedParameters => {
                 "xen-pciback refused these parameters and was loaded without them"
             }

@@ -31,6 +31,7 @@ fn prove<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
         | Action::Leave
         | Action::LeaveUnread
         | Action::LeaveBoot
+        | Action::LeaveStorage
         | Action::LeaveOff
         | Action::LeaveUnlisted
         | Action::Unasked => {}
@@ -133,6 +134,7 @@ mod tests {
             (Action::Absent, Outcome::Absent),
             (Action::Expect, Outcome::Absent),
             (Action::Leave, Outcome::Lost),
+            (Action::LeaveStorage, Outcome::Lost),
             (Action::Seize, Outcome::Lost),
         ] {
             let mut device = device(action);

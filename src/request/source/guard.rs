@@ -2,7 +2,11 @@
 //!
 //! The hooks write the file when an image is made (`pciseize list --boot`): the controllers beneath
 //! `/`, `/usr`, `/boot` and swap, each by what it is and where. So a slip in the configuration does
-//! not cost the boot, and another machine that boots the image may seize everything.
+//! not cost the boot.
+//!
+//! A guard that means no function protects its identity anywhere: the disk may be in another slot.
+//! Therefore the request has a second item for that identity. See `src/plan/guards.rs` for what
+//! happens if that means no function either.
 
 use crate::{
     host::lines::{self, FILE_SIZE},
@@ -29,10 +33,21 @@ pub(in crate::request) fn read<H: Files>(request: &mut Request, host: &mut H) {
                 column: entry.at as u32 + 1,
             };
             let selector = Selector::parse(entry.text);
+            let anywhere = match &selector {
+                Ok(selector) => selector.expected_anywhere(),
+                Err(_) => {
+                    request.lacks_guard = true;
+                    None
+                }
+            };
             request.add_selector(origin, entry.text, Intent::Seize, selector);
+            if let Some(anywhere) = anywhere {
+                request.add_stand_in(origin, entry.text, anywhere);
+            }
         }
     });
     if let Err(errno) = result {
+        request.lacks_guard = true;
         request.note_source_problem(source, Fault::Unreadable(errno));
     }
     request.close_guards();

@@ -33,6 +33,10 @@ pub enum Mistake {
     UnknownName,
     /// A keep matches no function. This is a notice: everything is as asked.
     KeepsNothing,
+    /// A guard means no function at its place, but its identity is elsewhere. This is a notice.
+    GuardElsewhere,
+    /// A guard means no function, and its identity is nowhere. This is a notice.
+    GuardNowhere,
     /// The module refused its parameters.
     RefusedParameters,
     /// The module was there before, and does not have these parameters.

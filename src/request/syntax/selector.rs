@@ -167,6 +167,13 @@ impl Selector {
         matches!(self.target, Target::Address(_)) && self.expected.is_any()
     }
 
+    /// The identity that is expected at a place, as a selector of its own. `None` where none is, or
+    /// one without a vendor.
+    pub fn expected_anywhere(&self) -> Option<Selector> {
+        let is_known = !self.expected.is_any() && self.expected.has_vendor();
+        is_known.then(|| Target::Identity(self.expected).into())
+    }
+
     /// Whether the selector names one place: an address without `*`, or a path.
     pub fn is_one_place(&self) -> bool {
         self.path().is_some() || self.address().is_some()
