@@ -574,10 +574,12 @@ fn bad_places() -> [(String, &'static str); 3] {
 
 /// The output of the hook of pciseize when the image was made.
 fn said_by_the_hook(image: &Initramfs) -> Vec<&str> {
+    // The root of the folder in which an image is made is an overlay, whose disk the hook does not
+    // find. `needs.rs` tests what it says of that.
     image
         .build_log
         .lines()
-        .filter(|line| line.contains("pciseize: "))
+        .filter(|line| line.contains("pciseize: ") && !line.contains("/proc/self/mountinfo"))
         .collect()
 }
 

@@ -150,6 +150,61 @@ fn what_a_host_boots_from_stays_with_dom0() -> Result<()> {
     Ok(())
 }
 
+/// The disk that the image names has another slot when the image boots: it stays with dom0 by its
+/// identity, and everything else that is asked for is seized. The same request without the list
+/// takes it, as `what_a_host_boots_from_stays_with_dom0` shows with force.
+#[test]
+fn a_disk_that_moved_to_another_slot_stays_with_dom0() -> Result<()> {
+    let (disk, ahci) = ROOT_DISK;
+    let moved = "0000:00:12.0";
+    let image = Image::with(Generator::InitramfsTools, &Product::install()?)
+        .file(FILE, &format!("{}\n{moved}\n", NETWORK.listed))
+        .file(
+            "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
+            &hook(&format!("8086:2922@{disk} # holds /\n")),
+        )
+        .build()?;
+    let seen = Machine::dom0(&image).disks_at("0x12").boot("needs-moved")?;
+    assert_claimed(&seen, moved, ahci);
+    assert_one_seized(&seen, &NETWORK)?;
+    assert_eq!(seen.reported(moved)?["outcome"], "refused");
+    assert!(
+        seen.logged(&[&format!("8086:2922@{disk}"), "not there"]),
+        "{}",
+        seen.pciseize_log()
+    );
+    assert!(
+        seen.logged(&[moved, "refused", "pciseize.force"]),
+        "{}",
+        seen.pciseize_log()
+    );
+    Ok(())
+}
+
+/// The disk that the image names is nowhere: nobody knows from which disk the host boots, so all
+/// storage stays with dom0, and everything else that is asked for is seized.
+#[test]
+fn storage_stays_with_dom0_while_the_disk_of_the_image_is_gone() -> Result<()> {
+    let (disk, ahci) = ROOT_DISK;
+    let image = Image::with(Generator::InitramfsTools, &Product::install()?)
+        .file(FILE, &format!("{}\nclass:storage\n", NETWORK.listed))
+        .file(
+            "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
+            &hook("144d:a808@0000:00:12.0 # holds /\n"),
+        )
+        .build()?;
+    let seen = Machine::dom0(&image).boot("needs-gone")?;
+    assert_claimed(&seen, disk, ahci);
+    assert_claimed(&seen, NVME.listed, NVME.driver);
+    assert_one_seized(&seen, &NETWORK)?;
+    assert!(
+        seen.logged(&[disk, "left alone", "pciseize.force"]),
+        "{}",
+        seen.pciseize_log()
+    );
+    Ok(())
+}
+
 /// If the configuration asks for a device that the host needs, the hook says so when the image is
 /// made for this host, and lists the problems of the configuration. (No boot: the host is made of
 /// files.)
@@ -190,6 +245,23 @@ fn what_would_be_missed_is_told_when_the_image_is_made() -> Result<()> {
             "{}",
             image.build_log
         );
+    }
+    Ok(())
+}
+
+/// If the hook cannot tell from which disk the host boots, it says so, and the image has the list
+/// of what was found. (No boot: the root of this host is an overlay of folders that it cannot
+/// reach.)
+#[test]
+fn a_root_that_is_not_found_is_told_when_the_image_is_made() -> Result<()> {
+    for generator in [Generator::InitramfsTools, Generator::DracutForThisHost] {
+        let image = Image::with(generator, &Product::install()?)
+            .file(FILE, &format!("{}\n", NETWORK.listed))
+            .build()?;
+        let warning = "pciseize: /proc/self/mountinfo: \"/ overlay overlay\": \
+                       the devices that hold it were not found";
+        assert!(image.build_log.contains(warning), "{}", image.build_log);
+        assert!(image.has("pciback.boot"), "{}", image.build_log);
     }
     Ok(())
 }

@@ -46,6 +46,8 @@ pub struct Machine<'a> {
     drives: Vec<String>,
     has_network: bool,
     processors: u32,
+    /// The slot of the controller of the disks, if not that of the standard machine.
+    disks_at: Option<String>,
     arguments: Vec<String>,
     xen_arguments: Vec<String>,
     answers: Option<Vec<Answer>>,
@@ -67,6 +69,7 @@ impl<'a> Machine<'a> {
             drives: Vec::new(),
             has_network: false,
             processors: 1,
+            disks_at: None,
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
             xen_arguments: Vec::new(),
             answers: None,
@@ -121,6 +124,12 @@ impl<'a> Machine<'a> {
             device.push_str(",netdev=network");
         }
         self.has_network = true;
+        self
+    }
+
+    /// Moves the controller of the root disk, and so of all disks, to another slot.
+    pub fn disks_at(mut self, slot: &str) -> Self {
+        self.disks_at = Some(slot.to_owned());
         self
     }
 
@@ -274,9 +283,13 @@ impl<'a> Machine<'a> {
     fn qemu(&self, luggage: &Path, evidence: &Path) -> Command {
         let debian = &self.initramfs.debian;
         let mut qemu = Command::new("qemu-system-x86_64");
+        let (machine, bus) = match self.disks_at {
+            Some(_) => ("q35,sata=off", "moved"),
+            None => ("q35", "ide"),
+        };
         qemu.args([
             "-machine",
-            "q35",
+            machine,
             "-accel",
             "tcg,thread=multi",
             "-cpu",
@@ -325,6 +338,9 @@ impl<'a> Machine<'a> {
         for device in &self.devices {
             qemu.args(["-device", device]);
         }
+        if let Some(slot) = &self.disks_at {
+            qemu.args(["-device", &format!("ich9-ahci,id={bus},addr={slot}")]);
+        }
         let disks = [
             ("root", debian.disk.as_path(), "snapshot=on"),
             ("luggage", luggage, "snapshot=on"),
@@ -336,7 +352,7 @@ impl<'a> Machine<'a> {
                 file.display()
             ));
             qemu.arg("-device")
-                .arg(format!("ide-hd,drive={name},bus=ide.{port},model={name}"));
+                .arg(format!("ide-hd,drive={name},bus={bus}.{port},model={name}"));
         }
         qemu
     }
