@@ -393,8 +393,8 @@ mod tests {
                 Some(&place),
                 Action::Seize,
             ),
-            // Nobody can tell whether it is the one.
-            (boot, "class:network", "", None, Action::LeaveBoot),
+            // Nobody can tell where it is, so its identity counts.
+            (boot, "class:network", "", None, Action::RefuseBoot),
             (boot, "class:network", "force = yes", None, Action::Seize),
             // At that place is another device than when the image was made.
             (

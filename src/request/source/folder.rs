@@ -15,6 +15,12 @@ type FileName = Vec<u8, 255>;
 /// A function that is called with every file.
 type Visit<'v, H> = dyn FnMut(&mut Request, &mut H, Path) + 'v;
 
+/// Most folders that are read as one.
+const FOLDERS: usize = 8;
+
+/// The folders that could not be listed, with the first reason.
+type Unlisted<'f> = Vec<(&'f str, Errno), FOLDERS>;
+
 /// Calls `visit` with the path of every `*.conf` in the folders, in byte order of their names. Of
 /// two files with one name that in the earlier folder counts. A folder that is not there is empty;
 /// one that cannot be read is a problem.
@@ -24,27 +30,24 @@ pub(super) fn each<H: Files>(
     folders: &[&str],
     visit: &mut Visit<H>,
 ) {
-    let mut name = FileName::new();
-    while let Some((next, folder)) = next_file(host, folders, &name) {
+    let (mut name, mut unlisted) = (FileName::new(), Unlisted::new());
+    while let Some((next, folder)) = next_file(host, folders, &name, &mut unlisted) {
         name = next;
         let mut path = Line::new();
         put!(&mut path, "{}/", folder);
         path.push(&name);
         visit(request, host, path.bytes());
     }
-    for folder in folders {
-        let listed = host.list(folder.as_bytes(), &mut |_, _| {});
-        if let Err(errno) = listed
-            && errno != Errno::ENOENT
-            && let Some(source) = request.add_source(folder.as_bytes())
-        {
+    for &(folder, errno) in &unlisted {
+        if let Some(source) = request.add_source(folder.as_bytes()) {
             request.note_source_problem(source, Fault::Unreadable(errno));
         }
     }
 }
 
 /// The next `*.conf` in byte order, and the first folder that has it. The folders are listed again
-/// for each name, so that any number of files fits into the memory of one.
+/// for each name, so that any number of files fits into the memory of one. Notes a folder that
+/// cannot be listed even once.
 ///
 /// A name that begins with a dot is passed over, as shells and modprobe do: an editor makes such
 /// files while another is edited, and the hooks put none into an image.
@@ -52,11 +55,11 @@ fn next_file<'f, H: Files>(
     host: &mut H,
     folders: &[&'f str],
     name: &[u8],
+    unlisted: &mut Unlisted<'f>,
 ) -> Option<(FileName, &'f str)> {
     let mut next: Option<(FileName, &'f str)> = None;
     for &folder in folders {
-        // What cannot be listed is told in the end.
-        let _ = host.list(folder.as_bytes(), &mut |_, entry| {
+        let listed = host.list(folder.as_bytes(), &mut |_, entry| {
             let is_nearer = next
                 .as_ref()
                 .is_none_or(|(next, _)| entry < next.as_slice());
@@ -68,6 +71,13 @@ fn next_file<'f, H: Files>(
                     .map(|entry| (entry, folder));
             }
         });
+        if let Err(errno) = listed
+            && errno != Errno::ENOENT
+            && !unlisted.iter().any(|(other, _)| *other == folder)
+        {
+            // There is room for each folder.
+            let _ = unlisted.push((folder, errno));
+        }
     }
     next
 }
