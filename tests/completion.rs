@@ -23,11 +23,11 @@ fn offered(line: &str) -> Vec<String> {
             .expect("a link");
         }
     }
-    // Set the variables as bash does: a colon ends a word, and is a word of its own.
+    // Set the variables as bash does: a colon or a `=` ends a word, and is a word of its own.
     let script = r#"
         source completions/pciseize
         COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDS=()
-        read -ra pieces <<<"${1//:/ : }"
+        pieces=${1//:/ : } && read -ra pieces <<<"${pieces//=/ = }"
         [[ $1 == *[[:space:]] ]] && pieces+=('')
         COMP_WORDS=("${pieces[@]}") COMP_CWORD=$((${#pieces[@]} - 1))
         _pciseize pciseize "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
@@ -66,6 +66,9 @@ fn completes_what_can_follow() {
         ("pciseize plan --cmdline ", ""),
         ("pciseize check Car", "Cargo.toml Cargo.lock"),
         ("pciseize --root ben", "benches"),
+        ("pciseize --root=ben", "benches"),
+        ("pciseize --root=/tmp l", "list"),
+        ("pciseize plan --cmdline=", ""),
     ] {
         let (mut offered, mut expected) = (
             offered(line),
@@ -137,7 +140,8 @@ fn offers_the_options_that_there_are() {
     offered.dedup();
     let mut told: Vec<String> = help
         .split(|c: char| !c.is_ascii_lowercase() && c != '-')
-        .filter(|word| word.starts_with("--"))
+        // A bare `--` is no option.
+        .filter(|word| word.starts_with("--") && *word != "--")
         .map(str::to_owned)
         .collect();
     told.sort();

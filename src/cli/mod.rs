@@ -28,7 +28,7 @@ use crate::{
     report::{Kind, Report, Stage},
     request::Request,
     say,
-    text::{Escaped, Line},
+    text::{Escaped, Line, split_once},
 };
 pub use options::{Command, Form};
 use options::{
@@ -201,10 +201,19 @@ impl<'a> Invocation<'a> {
         let mut reading = Reading::default();
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
-            if let Some(spec) = find_option(bytes) {
-                let value = spec.value.and_then(|_| words.next());
-                if spec.value.is_some() && value.is_none() {
-                    reading.note("a value is missing behind", Some(word));
+            if reading.has_ended || !bytes.starts_with(b"-") {
+                self.read_word(&mut reading, word);
+            } else if bytes == b"--" {
+                reading.has_ended = true;
+            } else if let Some((spec, attached)) = find_written_option(word) {
+                let value = match (spec.value, attached) {
+                    (Some(_), None) => words.next(),
+                    _ => attached,
+                };
+                match (spec.value, value) {
+                    (Some(_), None) => reading.note("a value is missing behind", Some(word)),
+                    (None, Some(_)) => reading.note("no value can stand in", Some(word)),
+                    _ => {}
                 }
                 reading.note_option(spec, word);
                 match spec.setting {
@@ -217,18 +226,23 @@ impl<'a> Invocation<'a> {
                     Setting::Form(form) => self.form = form,
                     Setting::Force => self.force = Force::Yes,
                 }
-            } else if bytes.starts_with(b"-") {
+            } else {
                 reading.note("no such option", Some(word));
-            } else if reading.command.is_none() {
-                reading.command = find_command(bytes);
-                if reading.command.is_none() {
-                    reading.note("no such command", Some(word));
-                }
-            } else if self.operands.push(word).is_err() {
-                reading.note("too many words, from", Some(word));
             }
         }
         self.finish(reading)
+    }
+
+    /// Reads a word that is no option: the command, or what stands behind it.
+    fn read_word(&mut self, reading: &mut Reading<'a>, word: &'a CStr) {
+        if reading.command.is_none() {
+            reading.command = find_command(word.to_bytes());
+            if reading.command.is_none() {
+                reading.note("no such command", Some(word));
+            }
+        } else if self.operands.push(word).is_err() {
+            reading.note("too many words, from", Some(word));
+        }
     }
 
     /// Checks that the command takes all that was written.
@@ -291,6 +305,17 @@ struct Reading<'a> {
     /// Each option that was written, once, with the word.
     options: Vec<(&'static OptionSpec, &'a CStr), { OPTIONS.len() }>,
     wrong: Option<WrongUsage<'a>>,
+    /// Whether `--` was written: what follows is no option, whatever it begins with.
+    has_ended: bool,
+}
+
+/// The option that a word writes, and the value in the same word: `--root=DIR`.
+fn find_written_option(word: &CStr) -> Option<(&'static OptionSpec, Option<&CStr>)> {
+    let Some((name, _)) = split_once(word.to_bytes(), b'=') else {
+        return Some((find_option(word.to_bytes())?, None));
+    };
+    let value = word.to_bytes_with_nul().get(name.len() + 1..)?;
+    Some((find_option(name)?, CStr::from_bytes_until_nul(value).ok()))
 }
 
 impl<'a> Reading<'a> {
@@ -365,6 +390,20 @@ mod tests {
                 &[c"list", c"--json", c"--json"],
                 Ok((None, Command::List, 0)),
             ),
+            (
+                &[c"--root=/x", c"plan", c"--cmdline=a=b"],
+                Ok((Some(c"/x"), Command::Plan, 0)),
+            ),
+            (&[c"check", c"--ROOT="], Ok((Some(c""), Command::Check, 0))),
+            (
+                &[c"check", c"--", c"--json", c"--"],
+                Ok((None, Command::Check, 2)),
+            ),
+            (&[c"--", c"list"], Ok((None, Command::List, 0))),
+            (&[c"--", c"--help"], Err("no such command")),
+            (&[c"list", c"--"], Ok((None, Command::List, 0))),
+            (&[c"list", c"--json=yes"], Err("no value can stand in")),
+            (&[c"list", c"--nonsense=yes"], Err("no such option")),
             (&[c"nonsense", c"--help"], Ok((None, Command::Help, 0))),
             (&[c"seize", c"-V"], Ok((None, Command::Version, 0))),
             (&[], Err("which command?")),

@@ -260,7 +260,10 @@ pub fn print_help<'o>(out: &'o mut Out<'o>) -> Result<(), Errno> {
         &mut sink.line,
         "\n  --root DIR      put DIR in front of every path that is read or written\n"
     );
-    put!(&mut sink.line, "  --help, --version\n\n");
+    put!(
+        &mut sink.line,
+        "  --help, --version; a value may stand behind '=', and '--' ends the options\n\n"
+    );
     put!(
         &mut sink.line,
         "Devices are asked for in /etc/xen/pciback.conf: see pciback.conf(5).\n\n"
