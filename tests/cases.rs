@@ -524,11 +524,13 @@ fn report_agrees(report: &Path, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// Whether this is only a notice: a keep that matches nothing does not change the exit status.
+/// Whether this is only a notice, which does not change the exit status: a keep that matches
+/// nothing, a file that is no drop-in, or something that the host boots from and that was not found.
 fn is_notice(problem: &Value) -> bool {
-    problem["message"]
-        .as_str()
-        .is_some_and(|message| message.starts_with("keeps nothing"))
+    let message = problem["message"].as_str().unwrap_or_default();
+    message.starts_with("keeps nothing")
+        || message.starts_with("passed over")
+        || message.contains("the host may boot from")
 }
 
 /// The fields of a device in the plan, in alphabetical order.

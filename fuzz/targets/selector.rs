@@ -25,7 +25,8 @@ fuzz_target!(|text: &[u8]| {
         Err(fault) => {
             assert!(!shown(&fault).is_empty());
             for item in items_within(text) {
-                let selector = Selector::parse(item.strip_prefix(b"!").unwrap_or(item));
+                let item = shown(&item);
+                let selector = Selector::parse(item.strip_prefix(b"!").unwrap_or(&item));
                 prints(&selector.expect("the suggestion is a good item"));
             }
             if let Some(suggestion) = likely_address(text) {

@@ -31,12 +31,12 @@ use crate::{
     host::{Errno, PATH_SIZE},
     pci::Address,
     put,
-    text::{Excerpt, Line, split_once},
+    text::Line,
 };
 use digest::Digest;
 use index::Index;
 use kinds::Kinds;
-use syntax::{parameter::is_space, setting::Setting};
+use syntax::{hints::may_be_keep, parameter::is_space, setting::Setting};
 
 pub use index::Cursor;
 pub use item::{Intent, Item, ItemId, Origin, SourceId};
@@ -210,14 +210,10 @@ impl Request {
         }
     }
 
-    /// Notes what is wrong with `text`. With a `!` anywhere in it, it may be a keep.
+    /// Notes what is wrong with `text`, which may be a keep: see [`may_be_keep`].
     pub(crate) fn note_problem(&mut self, origin: Origin, text: &[u8], fault: Fault) {
-        self.lacks_keep |= split_once(text, b'!').is_some();
-        self.problems.add(Problem {
-            origin,
-            text: Excerpt::of(text),
-            fault,
-        });
+        self.lacks_keep |= may_be_keep(text);
+        self.problems.add(Problem::new(origin, text, fault));
     }
 
     /// Notes what is wrong with a source as a whole. What was not read of it may be a keep.

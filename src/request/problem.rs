@@ -9,7 +9,7 @@ use super::{
     syntax::{
         class,
         fault::{Fault, Mistake},
-        hints::{items_within, likely_address},
+        hints::{items_within, likely_address, likely_setting, may_be_keep, shown_by_lspci},
     },
 };
 use crate::{
@@ -27,14 +27,37 @@ pub struct Problem {
     pub text: Excerpt,
     /// What is wrong with it.
     pub fault: Fault,
+    /// How many items may be meant by the part of it that is not kept.
+    pub more_items: u32,
 }
 
 impl Problem {
+    /// A problem with `text`.
+    pub fn new(origin: Origin, text: &[u8], fault: Fault) -> Problem {
+        let kept = Excerpt::of(text);
+        let count = |text| items_within(text).count() as u32;
+        let more_items = match shown_by_lspci(text) {
+            Some(_) => 0,
+            None => count(text).saturating_sub(count(kept.whole_words())),
+        };
+        Problem {
+            origin,
+            text: kept,
+            fault,
+            more_items,
+        }
+    }
+
     /// Whether the problem is a notice: worth reading, but everything is as asked.
     pub fn is_notice(&self) -> bool {
         matches!(
             self.fault,
-            Fault::Is(Mistake::KeepsNothing | Mistake::GuardElsewhere | Mistake::GuardNowhere)
+            Fault::Is(
+                Mistake::KeepsNothing
+                    | Mistake::OtherName
+                    | Mistake::GuardElsewhere
+                    | Mistake::GuardNowhere
+            )
         )
     }
 }
@@ -55,6 +78,19 @@ impl Mistake {
                  command line also hide); a device stands alone on its line, options for \
                  xen-pciback belong in modprobe.d"
             }
+            Mistake::UnknownParameter => {
+                "no such parameter; expected pciseize.hide=ITEM[,ITEM...], pciseize.SETTING, \
+                 xen-pciback.hide=(ITEM)..., rd.qubes.hide_pci=, rd.qubes.hide_all_usb or \
+                 rd.qubes.dom0_usb="
+            }
+            Mistake::BehindEnd => {
+                "not read: it stands behind --, where the parameters of the kernel end"
+            }
+            Mistake::NoOptions => {
+                "not read; expected: options xen-pciback hide=(ITEM)... (in a list of modules \
+                 without options)"
+            }
+            Mistake::OtherName => "passed over, as is every file whose name does not end in .conf",
             Mistake::KeepsNothing => "keeps nothing: no device of this machine matches",
             Mistake::GuardElsewhere => {
                 "not there; the host may boot from it at another place, so no device with these \
@@ -153,7 +189,7 @@ impl uDisplay for Problem {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
         show!(f, "{}", self.fault)?;
         if self.fault.is_of_item() {
-            show_hint(f, self.text.whole_words())
+            show_hint(f, self)
         } else {
             Ok(())
         }
@@ -161,25 +197,37 @@ impl uDisplay for Problem {
 }
 
 /// Shows what a bad item probably means, if anything.
-fn show_hint<W: uWrite + ?Sized>(f: &mut Formatter<'_, W>, text: &[u8]) -> Result<(), W::Error> {
-    // A bad keep must not become something to seize: every item in it is kept.
-    let (is_keep, keep) = if text.starts_with(b"!") {
-        (true, "!")
-    } else {
-        (false, "")
-    };
+fn show_hint<W: uWrite + ?Sized>(
+    f: &mut Formatter<'_, W>,
+    problem: &Problem,
+) -> Result<(), W::Error> {
+    let text = problem.text.whole_words();
+    if let Some(item) = shown_by_lspci(text) {
+        return show!(f, "; did you mean {}?", item);
+    }
     let mut items = items_within(text).peekable();
     if items.peek().is_none() {
+        if let Some(setting) = likely_setting(text) {
+            return show!(f, "; did you mean the setting {}?", setting);
+        }
         return match likely_address(text) {
-            Some(selector) => show!(f, "; did you mean {}{}?", keep, selector),
+            Some(selector) if may_be_keep(text) => show!(f, "; did you mean !{}?", selector),
+            Some(selector) => show!(f, "; did you mean {}?", selector),
             None => Ok(()),
         };
     }
+    // A bad keep must not become something to seize: every item in it is kept, unless the text says
+    // which.
+    let is_told = items_within(text).any(|item| item.is_keep());
+    let keeps_all = text.starts_with(b"!") || may_be_keep(text) && !is_told;
     let mut separator = "; did you mean ";
     for item in items {
-        let item = item.strip_prefix(b"!").filter(|_| is_keep).unwrap_or(item);
-        show!(f, "{}{}{}", separator, keep, Escaped(item))?;
+        let item = if keeps_all { item.keeping() } else { item };
+        show!(f, "{}{}", separator, item)?;
         separator = " and ";
+    }
+    if problem.more_items > 0 {
+        show!(f, " and {} more", problem.more_items)?;
     }
     f.write_char('?')
 }
@@ -327,23 +375,37 @@ mod tests {
                 "!(03:00.0)(!04:00.0)",
                 Some("; did you mean !03:00.0 and !04:00.0?"),
             ),
+            (
+                "class:usb ! 00:14.0",
+                Some("; did you mean class:usb and !00:14.0?"),
+            ),
+            ("00:14.0 keep", Some("; did you mean !00:14.0?")),
+            (
+                "!class:usb 00:14.0",
+                Some("; did you mean !class:usb and !00:14.0?"),
+            ),
+            ("keep 0000:82.0.0x", None),
+            (
+                "03:00.0 0c03: 1b21:1242",
+                Some("; did you mean 1b21:1242@03:00.0?"),
+            ),
+            ("strict", Some("; did you mean the setting strict = yes?")),
+            (
+                "01:00.0 01:00.1 01:00.2 01:00.3 00:14.0 00:1f.6 2c:00.0 54:00.0",
+                Some(
+                    "; did you mean 01:00.0 and 01:00.1 and 01:00.2 and 01:00.3 and 00:14.0 and \
+                     00:1f.6 and 2c:00.0 and 1 more?",
+                ),
+            ),
             ("nonsense", None),
         ] {
             let fault = Selector::parse(text.as_bytes()).expect_err(text);
-            let problem = Problem {
-                origin,
-                text: Excerpt::of(text.as_bytes()),
-                fault,
-            };
+            let problem = Problem::new(origin, text.as_bytes(), fault);
             let expected = shown(fault) + hint.unwrap_or_default();
             assert_eq!(shown(&problem), expected, "{text}");
         }
         let fault = Fault::Unreadable(Errno::EIO);
-        let problem = Problem {
-            origin,
-            text: Excerpt::of(b"03:00.0"),
-            fault,
-        };
+        let problem = Problem::new(origin, b"03:00.0", fault);
         assert_eq!(shown(&problem), "cannot be read: EIO (5)");
     }
 
@@ -368,26 +430,18 @@ mod tests {
                 expected
             );
         }
-        let text = Excerpt::of(b"x y");
         let fault = Fault::Is(Mistake::NoTruth);
-        let problem = Problem {
-            origin: Origin {
-                source,
-                line: 7,
-                column: 1,
-            },
-            text,
-            fault,
+        let origin = Origin {
+            source,
+            line: 7,
+            column: 1,
         };
+        let problem = Problem::new(origin, b"x y", fault);
         assert_eq!(
             shown(Found(&request, &problem)),
             "/a\\x0a:7:1: \"x y\": expected yes or no"
         );
-        let whole = Problem {
-            origin: Origin::whole(source),
-            text: Excerpt::default(),
-            fault,
-        };
+        let whole = Problem::new(Origin::whole(source), b"", fault);
         assert_eq!(
             shown(Found(&request, &whole)),
             "/a\\x0a: expected yes or no"
@@ -397,11 +451,8 @@ mod tests {
     #[test]
     fn counts_what_it_does_not_keep() {
         let mut problems = Problems::new();
-        let problem = |mistake| Problem {
-            origin: Request::new().module_parameters_at,
-            text: Excerpt::default(),
-            fault: Fault::Is(mistake),
-        };
+        let problem =
+            |mistake| Problem::new(Request::new().module_parameters_at, b"", Fault::Is(mistake));
         problems.add(problem(Mistake::KeepsNothing));
         assert!(problems.is_empty());
         (0..PROBLEMS).for_each(|_| problems.add(problem(Mistake::NoItem)));

@@ -14,7 +14,7 @@ use crate::{
             value::parse_truth,
         },
     },
-    text::{Excerpt, Line},
+    text::Line,
 };
 
 /// Parameters that every module takes and none shows (`kernel/module/main.c`,
@@ -69,11 +69,8 @@ pub fn note_others<H: Files>(host: &mut H, request: &mut Request) {
 
 /// Notes what is wrong with parameters.
 pub fn note(request: &mut Request, origin: Origin, text: &[u8], mistake: Mistake) {
-    request.problems.add(Problem {
-        origin,
-        text: Excerpt::of(text),
-        fault: Fault::Is(mistake),
-    });
+    let problem = Problem::new(origin, text, Fault::Is(mistake));
+    request.problems.add(problem);
 }
 
 /// Compares a parameter with that of pciback.

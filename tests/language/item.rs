@@ -158,6 +158,11 @@ impl Style {
                 match (device, function) {
                     // Without a function, the fields must not look like ids.
                     (Some(device), None) if self.choose(2) == 0 => {
+                        // A domain of fewer digits would be a bus.
+                        let domain = match domain.is_empty() {
+                            true => domain,
+                            false => format!("{domain:0>5}"),
+                        };
                         let bus = if self.choose(2) == 0 {
                             format!("{bus:x}")
                         } else {

@@ -100,6 +100,10 @@ fn unread() -> impl Strategy<Value = Unread> {
         "! 03:00.0 04:00.0",
         "03:00.0 !04:00.0",
         "options xen-pciback hide=(!03:00.0)",
+        "# all\r!03:00.0",
+        "keep 03:00.0",
+        "keep = 03:00.0",
+        "-03:00.0",
     ];
     let parameters = [
         "pciseize.hide=!",
@@ -118,6 +122,14 @@ fn unread() -> impl Strategy<Value = Unread> {
         "rd.qubes.dom0_usb",
         "rd.qubes.dom0_usb=nonsense",
         "rd.qubes.dom0_usb=00_1c.0-01_00.0",
+        "rd.qubes.dom0_usb=07:07.7, 03:00.0",
+        "rd.qubes.dom0_usb=07:07.7,",
+        "pciseize.strict=no !03:00.0",
+        "pciseize.strict=no quiet (!03:00.0)",
+        "pciseize.strict=no keep",
+        "pciseize.keep=03:00.0",
+        "pciseize=!03:00.0",
+        "-- pciseize.hide=!03:00.0",
     ];
     let items = [
         "!nonsense",
@@ -135,6 +147,9 @@ fn unread() -> impl Strategy<Value = Unread> {
         "/etc/cmdline.d/99-broken.conf",
         "/etc/modprobe.d/99-broken.conf",
         "/run/modprobe.d",
+        "/usr/local/lib/modprobe.d/99-broken.conf",
+        "/etc/modules",
+        "/etc/modules-load.d/99-broken.conf",
     ];
     prop_oneof![
         3 => (FILES, prop::sample::select(lines.to_vec()))
@@ -447,6 +462,10 @@ fn disorder() -> impl Strategy<Value = Vec<(Vec<u8>, Node)>> {
             "/etc/modprobe.d/x.conf",
             "/run/modprobe.d/y.conf",
             "/usr/lib/modprobe.d/z.conf",
+            "/etc/initramfs-tools/modules",
+            "/etc/modules-load.d/m.conf",
+            "/etc/xen/pciback.boot",
+            "/sys/bus/pci/devices/0000:03:00.0/physfn",
             "/etc/cmdline.d/a.conf",
             "/etc/cmdline",
             "/proc/cmdline",

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `pciseize.hide=`, `xen-pciback.hide=`, `pciback.hide=` | a list of items |
 //! | `pciseize.off`, `.strict`, `.debug`, `.force`, `.timeout=` | the switches |
-//! | `xen-pciback.passthrough`, `.permissive`; the same with `pciback` | for the module |
+//! | `xen-pciback.passthrough` and others; the same with `pciback` | for the module |
 //! | `rd.qubes.hide_pci=`, `rd.qubes.dom0_usb=` | a list of items, of keeps, as Qubes writes them |
 //! | `rd.qubes.hide_all_usb` | `class:0c03` |
 //!
@@ -12,7 +12,7 @@
 
 use super::{
     folder,
-    list::{Passage, Spelling, add_items, is_cut_off, note_comma, note_cut_off},
+    list::{Passage, Spelling, add_items, is_cut_off, looks_like_items, note_comma, note_cut_off},
 };
 use crate::{
     host::{Errno, Files, Path},
@@ -52,7 +52,18 @@ enum Meaning<'t> {
     Module,
     /// The switch of this name.
     Switch(&'t [u8]),
+    /// It is none, but its name begins like one of these.
+    Unknown,
 }
+
+/// How the names of parameters begin. A name that goes on in a way of its own is a slip.
+const BEGINNINGS: [&str; 5] = [
+    "pciseize",
+    "xen_pciback",
+    "pciback",
+    "rd.qubes.hide",
+    "rd.qubes.dom0_usb",
+];
 
 /// The parameters, but for the switches.
 const PARAMETERS: [(&str, Meaning<'static>); 10] = [
@@ -126,9 +137,11 @@ pub fn apply(request: &mut Request, source: SourceId, line: &[u8]) {
     };
     // How the last list was written. `None`: nothing of ours was read yet.
     let mut before = None;
+    let mut end = 0;
     let mut parameters = Parameters::new(text);
     while let Some(parameter) = parameters.next() {
-        match (meaning(parameter.name), before) {
+        end = parameters.at();
+        match (meaning(&parameter), before) {
             (Some(meaning), _) => {
                 apply_parameter(request, &passage, &parameter, meaning);
                 if let Meaning::Items(spelling) = meaning {
@@ -144,15 +157,66 @@ pub fn apply(request: &mut Request, source: SourceId, line: &[u8]) {
             (None, _) => {}
         }
     }
+    note_behind_end(request, &passage, end);
 }
 
-/// What a parameter of this name means, if it is for pciseize.
-fn meaning(name: &[u8]) -> Option<Meaning<'_>> {
-    let mut known = PARAMETERS.iter();
-    match known.find(|(known, _)| is_same_name(known.as_bytes(), name)) {
-        Some(&(_, meaning)) => Some(meaning),
-        None => name.strip_prefix(b"pciseize.").map(Meaning::Switch),
+/// Notes parameters behind a bare `--`, where they are arguments of the first program.
+fn note_behind_end(request: &mut Request, passage: &Passage, end: usize) {
+    let rest = passage.text.get(end..).unwrap_or_default();
+    let dashes = rest
+        .iter()
+        .position(|&byte| byte == b'-')
+        .unwrap_or(rest.len());
+    let parameters = Parameters::starting_at(passage.text, end + dashes + b"--".len());
+    for parameter in parameters {
+        if let Some(meaning) = meaning(&parameter) {
+            request.lacks_keep |= matches!(meaning, Meaning::Items(Spelling::QubesKeeps));
+            let origin = passage.origin_of(parameter.name_at);
+            request.note_problem(origin, parameter.text, Fault::Is(Mistake::BehindEnd));
+        }
     }
+}
+
+/// What a parameter means, if it is for pciseize.
+fn meaning<'t>(parameter: &Parameter<'t>) -> Option<Meaning<'t>> {
+    let name = parameter.name;
+    let mut known = PARAMETERS.iter();
+    if let Some(&(_, meaning)) = known.find(|(known, _)| is_same_name(known.as_bytes(), name)) {
+        return Some(meaning);
+    }
+    if let Some(name) = name.strip_prefix(b"pciseize.") {
+        return Some(Meaning::Switch(name));
+    }
+    let rest = BEGINNINGS
+        .iter()
+        .find_map(|beginning| rest_of_name(beginning.as_bytes(), name))?;
+    // The kernel passes over a parameter that a module does not have.
+    let is_word = |name: &[u8]| {
+        let may_stand = |&byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        name.iter().all(may_stand)
+    };
+    let is_of_module =
+        !name.starts_with(b"pciseize") && rest.strip_prefix(b".").is_some_and(is_word);
+    let is_list = parameter.value_text().is_some_and(looks_like_items);
+    Some(if is_of_module && !is_list {
+        Meaning::Module
+    } else {
+        Meaning::Unknown
+    })
+}
+
+/// What follows in a name that begins so, in upper or lower case. `None` for any other name, also
+/// for a longer word.
+fn rest_of_name<'t>(beginning: &[u8], name: &'t [u8]) -> Option<&'t [u8]> {
+    let (start, rest) = name.split_at_checked(beginning.len())?;
+    let folded = |byte: u8| match byte.to_ascii_lowercase() {
+        b'-' => b'_',
+        byte => byte,
+    };
+    let mut pairs = start.iter().zip(beginning);
+    let is_it = pairs.all(|(&one, &other)| folded(one) == other);
+    let is_longer = rest.first().is_some_and(u8::is_ascii_alphanumeric);
+    (is_it && !is_longer).then_some(rest)
 }
 
 fn apply_parameter(
@@ -175,6 +239,11 @@ fn apply_parameter(
         },
         Meaning::Module => {
             request.add_parameter(origin, last_part(parameter.name, b'.'), value);
+        }
+        Meaning::Unknown => {
+            request.lacks_keep |= parameter.name.ends_with(b"dom0_usb");
+            let fault = Fault::Is(Mistake::UnknownParameter);
+            request.note_problem(origin, parameter.text, fault);
         }
         Meaning::Switch(name) => {
             request.set(origin, parameter.text, Setting::parse(name, value));
@@ -223,7 +292,6 @@ mod tests {
             ("rd.qubes.dom0_usb=04:00.4", &["!0000:04:00.4"]),
             ("rd.qubes.hide_all_usb", &["class:0c03"]),
             ("rd.qubes.hide_all_usb=0", &[]),
-            ("quiet -- pciseize.hide=03:00.0", &[]),
         ] {
             let request = read(line.as_bytes());
             assert_eq!(items(&request), expected, "{line}");
@@ -234,12 +302,13 @@ mod tests {
     #[test]
     fn sets_switches_and_hands_parameters_on() {
         let request = read(
-            b"pciseize.strict pciseize.timeout=5 xen-pciback.passthrough=1 pciback.permissive",
+            b"pciseize.strict pciseize.timeout=5 xen-pciback.passthrough=1 pciback.permissive \
+              xen-pciback.new=1 xen-pcibackend.a=1 -- quiet",
         );
         assert!(request.switches.strict && request.switches.timeout == Some(5));
         assert_eq!(
             request.module_parameters.as_slice(),
-            b"passthrough=1 permissive"
+            b"passthrough=1 permissive new=1"
         );
         assert!(request.problems.is_empty());
     }
@@ -255,6 +324,28 @@ mod tests {
                 "xen-pciback.passthrough=\"a b\"",
                 Fault::Is(Mistake::BadParameter),
             ),
+            (
+                "quiet -- pciseize.hide=03:00.0",
+                Fault::Is(Mistake::BehindEnd),
+            ),
+            (
+                "xen-pciback.hid=(03:00.0)",
+                Fault::Is(Mistake::UnknownParameter),
+            ),
+            (
+                "xen-pciback.hide(03:00.0)",
+                Fault::Is(Mistake::UnknownParameter),
+            ),
+            (
+                "xen-pciback=(03:00.0)",
+                Fault::Is(Mistake::UnknownParameter),
+            ),
+            (
+                "PCIseize.hide=03:00.0",
+                Fault::Is(Mistake::UnknownParameter),
+            ),
+            ("pciseize=03:00.0", Fault::Is(Mistake::UnknownParameter)),
+            ("rd.qubes.hide_usb", Fault::Is(Mistake::UnknownParameter)),
             ("pciseize.hide=03:00.0,", Fault::Is(Mistake::Comma)),
             ("pciseize.hide=03:00.0, quiet", Fault::Is(Mistake::Comma)),
             ("pciseize.hide=03:00.0, 04:00.0", Fault::Is(Mistake::CutOff)),

@@ -9,7 +9,7 @@ use crate::{
     host::lines::{self, FILE_SIZE, TextLine},
     host::{Errno, Files, Path},
     request::{
-        Fault, Mistake, Origin, Request, SourceId,
+        Fault, Mistake, Origin, Problem, Request, SourceId,
         syntax::{
             entry::{Content, Entry},
             setting::Setting,
@@ -39,6 +39,29 @@ pub(in crate::request) fn read_all<H: Files>(request: &mut Request, host: &mut H
     folder::each(request, host, &[DROP_INS], &mut |request, host, path| {
         read(request, host, path, Missing::Problem);
     });
+    note_other_name(request, host);
+}
+
+/// Notes the first file of the folder that is no drop-in by its name, and may have been meant as
+/// one. What begins with a dot or ends in `~` is an editor's.
+fn note_other_name<H: Files>(request: &mut Request, host: &mut H) {
+    let mut first: Option<folder::FileName> = None;
+    let _ = host.list(DROP_INS.as_bytes(), &mut |_, name| {
+        let is_drop_in = name.ends_with(b".conf");
+        let is_of_editor = name.starts_with(b".") || name.ends_with(b"~");
+        let is_nearer = first.as_ref().is_none_or(|first| name < first.as_slice());
+        if !is_drop_in && !is_of_editor && is_nearer {
+            first = folder::FileName::from_slice(name).ok();
+        }
+    });
+    if let Some(name) = first
+        && let Some(source) = request.add_source(DROP_INS.as_bytes())
+    {
+        let fault = Fault::Is(Mistake::OtherName);
+        request
+            .problems
+            .add(Problem::new(Origin::whole(source), &name, fault));
+    }
 }
 
 /// Reads one file.

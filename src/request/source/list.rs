@@ -16,6 +16,7 @@ use crate::{
     request::{
         Fault, Intent, Mistake, Origin, Request, Selector,
         syntax::{
+            hints::is_keep_word,
             parameter::{Parameter, is_space},
             qubes,
         },
@@ -64,6 +65,8 @@ pub(super) fn add_items(
     let mut is_empty = true;
     // After a `!` that a separator parts from its item.
     let mut keeps_next = false;
+    // After a word that asks for a keep.
+    let mut keeps_word = false;
     for piece in pieces(parameter.value_text().unwrap_or_default(), is_separator) {
         let text = piece.text;
         if text == b"!" {
@@ -72,13 +75,24 @@ pub(super) fn add_items(
         }
         is_empty = false;
         let origin = passage.origin_of(value_at + piece.at);
+        // A bad item. But what follows is not to be seized.
+        if is_keep_word(text) {
+            request.note_problem(origin, text, Fault::Is(Mistake::NoSelector));
+            keeps_word = true;
+            continue;
+        }
         match spelling {
-            Spelling::Plain if core::mem::take(&mut keeps_next) => {
+            Spelling::Plain if core::mem::take(&mut keeps_next) | keeps_word => {
                 request.add_selector(origin, text, Intent::Keep, Selector::parse(text));
             }
             Spelling::Plain => request.add_item(origin, text),
             Spelling::Qubes => {
-                request.add_selector(origin, text, Intent::Seize, qubes::parse(text));
+                let intent = if keeps_word {
+                    Intent::Keep
+                } else {
+                    Intent::Seize
+                };
+                request.add_selector(origin, text, intent, qubes::parse(text));
             }
             Spelling::QubesKeeps => {
                 request.add_selector(origin, text, Intent::Keep, qubes::parse(text));
@@ -127,10 +141,23 @@ pub(super) fn note_cut_off(
 
 /// Whether a parameter is none, but looks like items that blanks have cut off a list.
 pub(super) fn is_cut_off(parameter: &Parameter) -> bool {
-    let begins_as_item = matches!(parameter.text.first(), Some(b'!' | b'(' | b','));
-    let first = pieces(parameter.text, is_separator).next();
-    let is_item = |text| Selector::parse(text).is_ok() || qubes::parse(text).is_ok();
-    begins_as_item || first.is_some_and(|piece| is_item(piece.text))
+    looks_like_items(parameter.text) || is_keep_word(parameter.text)
+}
+
+/// Whether a text looks like items, good or bad.
+pub(super) fn looks_like_items(text: &[u8]) -> bool {
+    if matches!(text.first(), Some(b'!' | b'(' | b',')) {
+        return true;
+    }
+    let Some(first) = pieces(text, is_separator).next() else {
+        return false;
+    };
+    // With a sign that may stand for a `!`.
+    let selector = match first.text {
+        [b'-' | b'~' | b'^', selector @ ..] => selector,
+        selector => selector,
+    };
+    Selector::parse(selector).is_ok() || qubes::parse(selector).is_ok()
 }
 
 fn is_separator(byte: u8) -> bool {
@@ -188,6 +215,13 @@ mod tests {
                 0,
                 false,
             ),
+            (
+                "h=\"3:0.0 keep 4:0.0\"",
+                Plain,
+                &["4 0000:03:00.0", "15 !0000:04:00.0"],
+                1,
+                true,
+            ),
             ("h=()", Plain, &[], 1, false),
             ("h", Plain, &[], 1, false),
             ("h=(!)", Plain, &[], 1, true),
@@ -225,6 +259,9 @@ mod tests {
             ("8086:10d3", true),
             ("class:usb", true),
             ("00_1c.0-00_00.0", true),
+            ("-00:14.0", true),
+            ("keep", true),
+            ("-1", false),
             ("quiet", false),
             ("3", false),
             ("root=/dev/sda1", false),

@@ -10,7 +10,7 @@
 
 use super::{
     folder,
-    list::{Passage, Spelling, add_items, is_cut_off, note_comma, note_cut_off},
+    list::{Passage, Spelling, add_items, is_cut_off, looks_like_items, note_comma, note_cut_off},
 };
 use crate::{
     host::lines::{self, FILE_SIZE, TextLine},
@@ -19,7 +19,7 @@ use crate::{
         Fault, Mistake, Origin, Request,
         syntax::parameter::{Parameter, Parameters, is_same_name},
     },
-    text::last_part,
+    text::{find_word, last_part, pieces, split_once},
 };
 
 /// The folders, the one that wins first: see modprobe.d(5).
@@ -32,7 +32,7 @@ const FOLDERS: [&str; 5] = [
 ];
 
 /// What no image has a copy of: it is no part of the digest.
-const IN_NO_IMAGE: [&str; 3] = ["/run/", HOST_MODULES, MODULES_FOLDER];
+const OF_THIS_BOOT: &[u8] = b"/run/";
 
 /// Modules that an image of initramfs-tools loads: the file on the host, and its copy in an image.
 const IMAGE_MODULES: [&str; 2] = ["/etc/initramfs-tools/modules", "/conf/modules"];
@@ -89,13 +89,17 @@ fn read_file<H: Files>(request: &mut Request, host: &mut H, path: Path, form: Fo
         // an option that was reported.
         let goes_on = form == Form::Modprobe && text.ends_with(b"\\");
         let was_continued = core::mem::replace(&mut is_continued, goes_on);
-        let Some(options) = module_options(text, form).filter(|_| !was_continued) else {
-            return;
+        let whole = text;
+        let (text, rest) = split_once(text.trim_ascii_end(), b'\r').unwrap_or((text, b""));
+        let found = if names_module(rest) {
+            Line::Slip(Mistake::Return)
+        } else {
+            read_line(text, form)
         };
-        if !IN_NO_IMAGE
-            .iter()
-            .any(|beginning| path.starts_with(beginning.as_bytes()))
-        {
+        if was_continued || matches!(found, Line::Other) {
+            return;
+        }
+        if !path.starts_with(OF_THIS_BOOT) {
             request.digest.add(text);
         }
         source = source.or_else(|| request.add_source(path));
@@ -105,13 +109,17 @@ fn read_file<H: Files>(request: &mut Request, host: &mut H, path: Path, form: Fo
             line: number,
             column: 1,
         };
-        let mistake = match (goes_on, is_whole) {
-            (true, _) => Mistake::Continued,
-            (false, false) => Mistake::LongLine,
-            (false, true) => return apply(request, &Passage { text, origin }, options),
+        let mistake = match (found, goes_on, is_whole) {
+            (Line::Slip(mistake), ..) => mistake,
+            (_, true, _) => Mistake::Continued,
+            (_, false, false) => Mistake::LongLine,
+            (Line::Options(options), false, true) => {
+                return apply(request, &Passage { text, origin }, options);
+            }
+            (Line::Other, ..) => return,
         };
-        request.note_problem(origin, text, Fault::Is(mistake));
-        request.lacks_keep = true;
+        request.note_problem(origin, whole, Fault::Is(mistake));
+        request.lacks_keep |= !matches!(mistake, Mistake::NoOptions);
     });
     match result {
         Ok(()) => {}
@@ -125,19 +133,70 @@ fn read_file<H: Files>(request: &mut Request, host: &mut H, path: Path, form: Fo
     }
 }
 
-/// The options in a line that has some for the module.
-fn module_options(line: &[u8], form: Form) -> Option<Parameters<'_>> {
-    let mut parameters = Parameters::new(line);
-    if form == Form::Modprobe && parameters.next()?.name != b"options" {
-        return None;
+/// What a line is to pciseize.
+enum Line<'t> {
+    /// Options for the module.
+    Options(Parameters<'t>),
+    /// It names the module, and somebody may have meant options for it.
+    Slip(Mistake),
+    /// Anything else.
+    Other,
+}
+
+/// Other commands of modprobe.d(5), which have no options.
+const OTHER_COMMANDS: [(&str, ()); 6] = [
+    ("alias", ()),
+    ("blacklist", ()),
+    ("install", ()),
+    ("remove", ()),
+    ("softdep", ()),
+    ("weakdep", ()),
+];
+
+/// Reads a line.
+fn read_line(text: &[u8], form: Form) -> Line<'_> {
+    let mut options = Parameters::new(text);
+    let (first, second) = match (form, options.next()) {
+        (_, None) => return Line::Other,
+        (Form::Modules, Some(first)) => (b"options".as_slice(), first.text),
+        (Form::Modprobe, Some(first)) => {
+            let second = options.next().map(|second| second.text);
+            (first.text, second.unwrap_or_default())
+        }
+    };
+    let is_options = first == b"options";
+    if is_options && is_module(second) {
+        return Line::Options(options);
     }
-    let name = parameters.next()?.name;
-    // The module was once called so, and modprobe and the kernel's command line know both names.
-    let names = [b"xen_pciback".as_slice(), b"pciback"];
-    names
-        .iter()
-        .any(|own| is_same_name(own, name))
-        .then_some(parameters)
+    if first.starts_with(b"#") || second.starts_with(b"#") {
+        return Line::Other;
+    }
+    // An `install` line may have options. pciseize loads the module itself, and runs none.
+    let is_install = first == b"install" && is_module(second) && has_list(text);
+    let is_other = find_word(&OTHER_COMMANDS, first).is_some();
+    let may_be_options = names_module(second) || !is_options && names_module(first);
+    if is_install || !is_other && may_be_options {
+        Line::Slip(Mistake::NoOptions)
+    } else {
+        Line::Other
+    }
+}
+
+/// Whether a text is the name of the module. It was once called `pciback`, and modprobe and the
+/// kernel's command line know both names.
+fn is_module(name: &[u8]) -> bool {
+    is_same_name(name, b"xen_pciback") || name == b"pciback"
+}
+
+/// Whether a word of the text is the module's name, or begins with it: `xen-pciback.hide=`.
+fn names_module(text: &[u8]) -> bool {
+    let is_end = |byte: u8| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_');
+    pieces(text, is_end).any(|word| is_module(word.text))
+}
+
+/// Whether a line has devices to hide.
+fn has_list(text: &[u8]) -> bool {
+    Parameters::new(text).any(|parameter| is_hide(&parameter))
 }
 
 /// Applies the options: devices to hide become items, the others are for the module.
@@ -149,6 +208,10 @@ fn apply(request: &mut Request, passage: &Passage, mut options: Parameters) {
             note_comma(request, passage, &parameter, Spelling::Plain, next);
         } else if is_cut_off(&parameter) {
             note_cut_off(request, passage, &parameter, Spelling::Plain);
+        } else if parameter.value_text().is_some_and(looks_like_items) {
+            // The kernel passes over a parameter that a module does not have.
+            let origin = passage.origin_of(parameter.name_at);
+            request.note_problem(origin, parameter.text, Fault::Is(Mistake::NoOptions));
         } else {
             let origin = passage.origin_of(parameter.name_at);
             request.add_parameter(origin, parameter.name, parameter.value_text());
@@ -180,8 +243,8 @@ mod tests {
             ("options", false),
             ("", false),
         ] {
-            let options = module_options(line.as_bytes(), Form::Modprobe);
-            assert_eq!(options.is_some(), expected, "{line}");
+            let line_is = read_line(line.as_bytes(), Form::Modprobe);
+            assert_eq!(matches!(line_is, Line::Options(_)), expected, "{line}");
         }
         for (line, expected) in [
             ("xen-pciback hide=(03:00.0)", true),
@@ -193,8 +256,38 @@ mod tests {
             ("options xen-pciback hide=(03:00.0)", false),
             ("", false),
         ] {
-            let options = module_options(line.as_bytes(), Form::Modules);
-            assert_eq!(options.is_some(), expected, "{line}");
+            let line_is = read_line(line.as_bytes(), Form::Modules);
+            assert_eq!(matches!(line_is, Line::Options(_)), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn knows_a_slip() {
+        for (line, form, expected) in [
+            ("option xen-pciback hide=(03:00.0)", Form::Modprobe, true),
+            ("Options xen-pciback hide=(03:00.0)", Form::Modprobe, true),
+            ("xen-pciback hide=(03:00.0)", Form::Modprobe, true),
+            ("options xen-pciback.hide=(03:00.0)", Form::Modprobe, true),
+            ("options xen-pciback: hide=(03:00.0)", Form::Modprobe, true),
+            (
+                "install xen-pciback /sbin/x hide=(03:00.0)",
+                Form::Modprobe,
+                true,
+            ),
+            ("install xen-pciback /bin/true", Form::Modprobe, false),
+            ("blacklist xen-pciback", Form::Modprobe, false),
+            ("softdep xen-pciback pre: x", Form::Modprobe, false),
+            ("alias pciback xen-pciback", Form::Modprobe, false),
+            ("options vfio-pciback hide=(03:00.0)", Form::Modprobe, false),
+            ("#options xen-pciback hide=(03:00.0)", Form::Modprobe, false),
+            ("# xen-pciback hide=(03:00.0)", Form::Modprobe, false),
+            ("options", Form::Modprobe, false),
+            ("xen-pciback.hide=(03:00.0)", Form::Modules, true),
+            ("#xen-pciback.hide=(03:00.0)", Form::Modules, false),
+            ("loop", Form::Modules, false),
+        ] {
+            let is_slip = matches!(read_line(line.as_bytes(), form), Line::Slip(_));
+            assert_eq!(is_slip, expected, "{line}");
         }
     }
 }

@@ -31,6 +31,14 @@ pub enum Mistake {
     DeepPath,
     /// A setting has an unknown name, or the line belongs to another configuration.
     UnknownName,
+    /// A parameter has a name that is nearly one of ours.
+    UnknownParameter,
+    /// A parameter stands behind the bare `--` that ends the kernel's part of a command line.
+    BehindEnd,
+    /// A line of `modprobe.d` names the module, and has no options for it.
+    NoOptions,
+    /// A file in the folder of drop-ins is none by its name. This is a notice.
+    OtherName,
     /// A keep matches no function. This is a notice: everything is as asked.
     KeepsNothing,
     /// A guard means no function at its place, but its identity is elsewhere. This is a notice.

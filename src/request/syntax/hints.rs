@@ -1,38 +1,354 @@
 //! What a bad item probably means: `[10de:1b80]` has a good item in it, and `0000:82.0.0` has the
 //! digits of an address and the wrong separators.
+//!
+//! A hint means no more than was written. What was one item is one item in the hint, and what was
+//! to be kept is kept.
 
 use heapless::Vec;
+use ufmt::{Formatter, uDisplay, uWrite};
 
-use super::selector::{By, Selector};
+use super::{
+    qubes,
+    selector::{By, Selector},
+    setting::Setting,
+};
 use crate::{
     pci::{Address, address::Field},
-    text::{number, pieces, split_once},
+    put, show,
+    text::{Escaped, Line, Pieces, find_word, last_part, number, pieces, split, split_once},
 };
 
-/// The good items in a bad one, between brackets, quotes, blanks or commas.
+/// Words with which people ask for a device to be kept.
+const KEEP_WORDS: [(&str, ()); 6] = [
+    ("keep", ()),
+    ("except", ()),
+    ("exclude", ()),
+    ("ignore", ()),
+    ("skip", ()),
+    ("not", ()),
+];
+
+/// Whether a text that cannot be read may be a keep: a `!` stands in it, or a word or another sign
+/// that says so.
 ///
 /// ```
-/// use pciseize::request::syntax::hints::items_within;
+/// use pciseize::request::syntax::hints::may_be_keep;
 ///
-/// assert!(items_within(b"(03:00.0)(!04:00.0)").eq([b"03:00.0".as_slice(), b"!04:00.0"]));
+/// assert!(may_be_keep(b"03:00.0 !04:00.0") && may_be_keep(b"keep = 04:00.0"));
+/// assert!(!may_be_keep(b"keeper"));
 /// ```
-pub fn items_within(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    pieces(text, is_around)
-        .map(|piece| piece.text)
-        .filter(|piece| {
-            let selector = Selector::parse(piece.strip_prefix(b"!").unwrap_or(piece));
-            // `03:00,0` has `03:00` in it, which means more than was meant.
-            let is_exact = |by| by != By::Address || split_once(piece, b'.').is_some();
-            selector.is_ok_and(|selector| is_exact(selector.by()))
+pub fn may_be_keep(text: &[u8]) -> bool {
+    let has_sign = || items_within(text).any(|item| item.is_keep);
+    split_once(text, b'!').is_some() || has_keep_word(text) || has_sign()
+}
+
+/// Whether a word asks for a keep: `keep`, `except`.
+pub fn is_keep_word(word: &[u8]) -> bool {
+    find_word(&KEEP_WORDS, word).is_some()
+}
+
+fn has_keep_word(text: &[u8]) -> bool {
+    let mut words = pieces(text, |byte| !byte.is_ascii_alphanumeric());
+    words.any(|word| is_keep_word(word.text))
+}
+
+/// An item that a bad one probably means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Likely<'t> {
+    is_keep: bool,
+    /// The ids in front of `@`.
+    ids: Option<&'t [u8]>,
+    text: &'t [u8],
+    form: Form,
+    /// Whether nothing of it is missing: behind ids with a lone `@` is a place.
+    is_whole: bool,
+}
+
+/// How an item is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As everywhere.
+    Plain,
+    /// With `0x` in front of numbers.
+    Hex,
+    /// As Qubes writes it.
+    Qubes,
+    /// A path with the bus of each step, as `lspci -PP` shows it.
+    Buses,
+}
+
+impl<'t> Likely<'t> {
+    /// Reads one word.
+    fn parse(word: &'t [u8]) -> Option<Likely<'t>> {
+        // Other languages write a keep with these.
+        let (is_keep, word) = match word {
+            [b'!' | b'-' | b'~' | b'^', rest @ ..] => (true, rest),
+            word => (false, word),
+        };
+        let item = |ids, (text, form)| Likely {
+            is_keep,
+            ids,
+            text,
+            form,
+            is_whole: true,
+        };
+        // The wrong way round.
+        if let Some((place, ids)) = split_once(word, b'@')
+            && is_address(place)
+            && is_exact(ids)
+        {
+            return Some(item(Some(ids), (place, Form::Plain)));
+        }
+        find_form(word).map(|found| item(None, found))
+    }
+
+    /// The item that two make, of which one is ids and the other a place.
+    fn joined(self, other: Likely<'t>) -> Option<Likely<'t>> {
+        let (ids, place) = match self.is_ids() {
+            true => (self, other),
+            false => (other, self),
+        };
+        (ids.is_ids() && place.is_place()).then_some(Likely {
+            is_keep: self.is_keep,
+            ids: Some(ids.text),
+            is_whole: true,
+            ..place
         })
+    }
+
+    fn selector(&self) -> Option<Selector> {
+        let mut line = Line::new();
+        match self.form {
+            Form::Plain => return Selector::parse(self.text).ok(),
+            Form::Qubes => return qubes::parse(self.text).ok(),
+            Form::Hex => add_without_hex(self.text, &mut line),
+            Form::Buses => add_without_buses(self.text, &mut line),
+        }
+        Selector::parse(line.bytes()).ok()
+    }
+
+    /// Whether it is ids, with no place. No other item has neither a dot nor a word in front.
+    fn is_ids(&self) -> bool {
+        self.form == Form::Plain && !self.has(b'.') && !self.text.starts_with(b"class:")
+    }
+
+    /// Whether it is a place, with no ids.
+    fn is_place(&self) -> bool {
+        self.has(b'.') && !self.has(b'@') && self.ids.is_none()
+    }
+
+    fn has(&self, byte: u8) -> bool {
+        self.text.contains(&byte)
+    }
+
+    /// Whether it keeps what it means.
+    pub const fn is_keep(&self) -> bool {
+        self.is_keep
+    }
+
+    /// The item, which keeps what the other means.
+    pub const fn keeping(self) -> Likely<'t> {
+        Likely {
+            is_keep: true,
+            ..self
+        }
+    }
+}
+
+impl uDisplay for Likely<'_> {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        show!(f, "{}", if self.is_keep { "!" } else { "" })?;
+        if let Some(ids) = self.ids {
+            show!(f, "{}@", Escaped(ids))?;
+        }
+        match (self.form, self.selector()) {
+            (Form::Plain, _) | (_, None) => show!(f, "{}", Escaped(self.text)),
+            (_, Some(selector)) => show!(f, "{}", selector),
+        }
+    }
+}
+
+/// The item in a word, and how it is written.
+fn find_form(word: &[u8]) -> Option<(&[u8], Form)> {
+    if is_exact(word) {
+        return Some((word, Form::Plain));
+    }
+    // xl: an address, and the slot in the guest. lshw: `pci@`, and an address.
+    if let Some((before, after)) = split_once(word, b'@') {
+        let text = if before == b"pci" { after } else { before };
+        return is_address(text).then_some((text, Form::Plain));
+    }
+    if let Some(text) = word.strip_suffix(b":").filter(|text| is_address(text)) {
+        return Some((text, Form::Plain));
+    }
+    if split(word, b':').any(|field| field.starts_with(b"0x")) {
+        let mut line = Line::new();
+        add_without_hex(word, &mut line);
+        return is_exact(line.bytes()).then_some((word, Form::Hex));
+    }
+    // A path in sysfs: what is at its end. Below a device's folder are its attributes.
+    if word.starts_with(b"/") {
+        let device = split(word, b'/').filter(|part| is_address(part)).last();
+        return Some((device?, Form::Plain));
+    }
+    if split_once(word, b'/').is_some() && split(word, b'/').all(is_address) {
+        return Some((word, Form::Buses));
+    }
+    let qubes = word.strip_prefix(b"dom0:").unwrap_or(word);
+    let is_qubes = split_once(qubes, b'_').is_some() && qubes::parse(qubes).is_ok();
+    is_qubes.then_some((qubes, Form::Qubes))
+}
+
+/// Whether a text is a selector that means no more than was meant: `03:00,0` has `03:00` in it,
+/// which means every function.
+fn is_exact(text: &[u8]) -> bool {
+    let has_function = |by| by != By::Address || split_once(text, b'.').is_some();
+    Selector::parse(text).is_ok_and(|selector| has_function(selector.by()))
+}
+
+fn is_address(text: &[u8]) -> bool {
+    Address::parse(text).is_ok()
+}
+
+/// Adds a text without the `0x` in front of its numbers.
+fn add_without_hex(text: &[u8], line: &mut Line) {
+    let mut separator = "";
+    for field in split(text, b':') {
+        put!(line, "{}", separator);
+        line.push(field.strip_prefix(b"0x").unwrap_or(field));
+        separator = ":";
+    }
+}
+
+/// Adds a path without the buses behind its first step.
+fn add_without_buses(text: &[u8], line: &mut Line) {
+    let mut steps = split(text, b'/');
+    line.push(steps.next().unwrap_or_default());
+    for step in steps {
+        put!(line, "/");
+        line.push(last_part(step, b':'));
+    }
+}
+
+/// The items in a bad one: see [`items_within`].
+pub struct Items<'t> {
+    words: Pieces<'t>,
+    /// The last item, to which more may belong.
+    held: Option<Likely<'t>>,
+    /// After a `!` that stands alone.
+    keeps_next: bool,
+    /// After a word that asks for a keep.
+    keeps_rest: bool,
+    /// After a `@` that stands alone, or at the end of a word.
+    joins_next: bool,
+}
+
+/// The good items in a bad one, between brackets, quotes, blanks or commas, and those that are
+/// written as other programs write them. Ids and a place around a lone `@` are one item.
+///
+/// ```
+/// use pciseize::{put, request::syntax::hints::items_within, text::Line};
+///
+/// let mut line = Line::new();
+/// items_within(b"class:usb ! 00:14.0").for_each(|item| put!(&mut line, "{} ", item));
+/// assert_eq!(line.bytes(), b"class:usb !00:14.0 ");
+/// ```
+pub fn items_within(text: &[u8]) -> Items<'_> {
+    Items {
+        words: pieces(text, is_around),
+        held: None,
+        keeps_next: false,
+        keeps_rest: false,
+        joins_next: false,
+    }
+}
+
+impl<'t> Items<'t> {
+    /// Reads the next word. `None`: it is no item, or one with that before it.
+    fn read(&mut self, word: &'t [u8]) -> Option<Likely<'t>> {
+        if word == b"!" {
+            self.keeps_next = true;
+            return None;
+        }
+        self.keeps_rest |= has_keep_word(word);
+        let start = word.strip_prefix(b"@");
+        let joins = core::mem::take(&mut self.joins_next) || start.is_some();
+        let word = start.unwrap_or(word);
+        let end = word.strip_suffix(b"@");
+        self.joins_next = end.is_some() || word.is_empty();
+        let word = end.unwrap_or(word);
+        if word.is_empty() {
+            if let Some(before) = &mut self.held {
+                before.is_whole = false;
+            }
+            return None;
+        }
+        let keeps = core::mem::take(&mut self.keeps_next) || self.keeps_rest;
+        let mut item = Likely::parse(word)?;
+        item.is_keep |= keeps;
+        item.is_whole = end.is_none();
+        if joins && let Some(before) = self.held.take() {
+            self.held = before.joined(item);
+            return None;
+        }
+        self.held.replace(item).filter(|before| before.is_whole)
+    }
+}
+
+impl<'t> Iterator for Items<'t> {
+    type Item = Likely<'t>;
+
+    fn next(&mut self) -> Option<Likely<'t>> {
+        while let Some(word) = self.words.next() {
+            let item = self.read(word.text);
+            if item.is_some() {
+                return item;
+            }
+        }
+        self.held.take().filter(|item| item.is_whole)
+    }
+}
+
+/// The device in a line of `lspci -n` or `lspci -nn`: its address first, its ids later.
+pub fn shown_by_lspci(text: &[u8]) -> Option<Likely<'_>> {
+    let mut items = items_within(text);
+    let (place, ids) = (items.next()?, items.next()?);
+    let after = text.strip_prefix(place.text)?;
+    let is_row = after.first().is_some_and(u8::is_ascii_whitespace)
+        && place.is_place()
+        && ids.is_ids()
+        && !ids.is_keep
+        && items.next().is_none();
+    is_row.then_some(Likely {
+        ids: Some(ids.text),
+        ..place
+    })
+}
+
+/// The setting that a bad item probably means: a name alone, or as on the kernel's command line.
+///
+/// ```
+/// use pciseize::request::syntax::{hints::likely_setting, setting::Setting};
+///
+/// assert_eq!(likely_setting(b"strict"), Some(Setting::Strict(true)));
+/// assert_eq!(likely_setting(b"timeout: 5"), Some(Setting::Timeout(5)));
+/// assert_eq!(likely_setting(b"nonsense"), None);
+/// ```
+pub fn likely_setting(text: &[u8]) -> Option<Setting> {
+    let text = text.strip_prefix(b"pciseize.").unwrap_or(text);
+    let mut words = pieces(text, |byte| is_around(byte) || byte == b':');
+    let (name, value) = (words.next()?, words.next());
+    let setting = Setting::parse(name.text, value.map(|value| value.text)).ok();
+    setting.filter(|_| words.next().is_none())
 }
 
 /// Whether a byte stands around items, not within.
 pub const fn is_around(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'=' | b' '
-    )
+    byte.is_ascii_whitespace()
+        || matches!(
+            byte,
+            b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'='
+        )
 }
 
 /// The address that a bad item probably means: its digits are right, its separators are not.
@@ -47,6 +363,8 @@ pub fn likely_address(text: &[u8]) -> Option<Selector> {
     let word = pieces(text, |byte| is_around(byte) || byte == b'!')
         .next()?
         .text;
+    // As libvirt names a device.
+    let word = word.strip_prefix(b"pci_").unwrap_or(word);
     let may_stand =
         |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'_' | b'-');
     // A SCSI address ends in a colon.
@@ -80,9 +398,9 @@ pub fn likely_address(text: &[u8]) -> Option<Selector> {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::string::String;
 
     use super::*;
+    use crate::host::testing::shown;
 
     #[test]
     fn guesses_an_address() {
@@ -93,6 +411,8 @@ mod tests {
             ("0000.02:00.3", Some("0000:02:00.3")),
             ("0000:03:00:0", Some("0000:03:00.0")),
             ("0000_03_00_1", Some("0000:03:00.1")),
+            ("pci_0000_03_00_1", Some("0000:03:00.1")),
+            ("02:00:0", Some("0000:02:00.0")),
             ("1:0:1:0:", None),
             ("1:0:1:0", None),
             ("100:0:1:0", None),
@@ -118,16 +438,110 @@ mod tests {
             ("03:00,0", &[]),
             ("03:00.0,04:00.0", &["03:00.0", "04:00.0"]),
             ("0000:08:00.0  e1000e", &["0000:08:00.0"]),
+            ("0000:08:00.0\te1000e", &["0000:08:00.0"]),
             (
                 "options xen-pciback hide=(08:00.0)(09:00.0)",
                 &["08:00.0", "09:00.0"],
             ),
+            ("class:usb ! 00:14.0", &["class:usb", "!00:14.0"]),
+            (
+                "class:usb ! 00:14.0 01:00.0",
+                &["class:usb", "!00:14.0", "01:00.0"],
+            ),
+            ("! nonsense 00:14.0", &["00:14.0"]),
+            ("10de:1b80 @ 01:00.0", &["10de:1b80@01:00.0"]),
+            ("1b21:1242 @03:00.0", &["1b21:1242@03:00.0"]),
+            ("1b21:1242@ 00:1c.0/00.0", &["1b21:1242@00:1c.0/00.0"]),
+            (
+                "! 1b21:1242 @ 03:00.0 01:00.0",
+                &["!1b21:1242@03:00.0", "01:00.0"],
+            ),
+            ("03:00.0 @ 1b21:1242", &["1b21:1242@03:00.0"]),
+            ("03:00.0@1b21:1242", &["1b21:1242@03:00.0"]),
+            // What is missing would make it mean less.
+            ("1b21:1242@", &[]),
+            ("1b21:1242 @", &[]),
+            ("1b21:1242 @ class:usb", &[]),
+            ("1b21:1242@ nonsense 03:00.0", &["03:00.0"]),
+            ("keep 00:14.0", &["!00:14.0"]),
+            (
+                "-00:14.0 ~00:1a.0 ^03:00.0",
+                &["!00:14.0", "!00:1a.0", "!03:00.0"],
+            ),
+            (
+                "class:usb except 00:14.0 00:1a.0",
+                &["class:usb", "!00:14.0", "!00:1a.0"],
+            ),
+            ("pciseize.keep=00:14.0", &["!00:14.0"]),
+            ("36:00.0@20,seize=1", &["36:00.0"]),
+            ("pci@0000:03:00.0", &["0000:03:00.0"]),
+            ("03:00.0:", &["03:00.0"]),
+            ("dom0:03_00.0", &["0000:03:00.0"]),
+            ("dom0:00_1c.0-00_00.0", &["0000:00:1c.0/00.0"]),
+            ("00_1c.0-00_00.0", &["0000:00:1c.0/00.0"]),
+            (
+                "/sys/bus/pci/devices/0000:03:00.0/driver",
+                &["0000:03:00.0"],
+            ),
+            (
+                "/sys/devices/pci0000:00/0000:00:1c.0/0000:03:00.0",
+                &["0000:03:00.0"],
+            ),
+            ("/dev/sda", &[]),
+            ("0x1b21:0x1242", &["1b21:1242"]),
+            ("0x03:0x00.0", &["0000:03:00.0"]),
+            ("00:1c.0/03:00.0", &["0000:00:1c.0/00.0"]),
+            ("!00:1c.0/03:00.0/04:00.1", &["!0000:00:1c.0/00.0/00.1"]),
             ("nonsense", &[]),
+            ("@", &[]),
         ] {
-            let found: std::vec::Vec<_> = items_within(text.as_bytes())
-                .map(String::from_utf8_lossy)
-                .collect();
+            let found: std::vec::Vec<_> = items_within(text.as_bytes()).map(shown).collect();
             assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_a_line_of_lspci() {
+        for (text, expected) in [
+            ("03:00.0 0c03: 1b21:1242", Some("1b21:1242@03:00.0")),
+            (
+                "03:00.0 0c03: 1b21:1242 (rev 01)",
+                Some("1b21:1242@03:00.0"),
+            ),
+            (
+                "03:00.0 USB [0c03]: ASMedia, Inc. [1b21:1242]",
+                Some("1b21:1242@03:00.0"),
+            ),
+            ("03:00.0,1b21:1242", None),
+            ("1b21:1242 03:00.0", None),
+            ("!03:00.0 1b21:1242", None),
+            ("03:00.0 1b21:1242 04:00.0", None),
+            ("03:00.0 0c03:", None),
+            ("03:00.0", None),
+        ] {
+            let found = shown_by_lspci(text.as_bytes()).map(shown);
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_what_may_be_a_keep() {
+        for (text, expected) in [
+            ("!03:00.0", true),
+            ("03:00.0 !", true),
+            ("keep 03:00.0", true),
+            ("Keep=03:00.0", true),
+            ("pciseize.keep=03:00.0", true),
+            ("class:usb except 03:00.0", true),
+            ("-03:00.0", true),
+            ("~class:usb", true),
+            ("-v", false),
+            ("keeper", false),
+            ("notebook", false),
+            ("03:00.0", false),
+            ("", false),
+        ] {
+            assert_eq!(may_be_keep(text.as_bytes()), expected, "{text}");
         }
     }
 }

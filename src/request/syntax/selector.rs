@@ -9,7 +9,8 @@
 //!
 //! `pattern` is an address in which `*` may stand ([`Pattern`]); for `ids` and `class` see
 //! [`Ids`] and [`Class`]. A text with a dot is an address or a path. So is `[DOMAIN:]BUS:DEVICE`
-//! with a bus and a device of one or two digits each. Any other text with colons is ids.
+//! with a bus and a device of one or two digits each, and a domain of at least four. Any other text
+//! with colons is ids.
 
 use ufmt::{Formatter, uDisplay, uWrite};
 
@@ -276,7 +277,8 @@ fn is_place(text: &[u8]) -> bool {
     match (fields.next(), fields.next(), fields.next(), fields.next()) {
         (Some(bus), Some(device), None, _) => is_short(bus) && is_short(device),
         (Some(domain), Some(bus), Some(device), None) => {
-            is_hex(domain) && is_short(bus) && is_short(device)
+            // A shorter domain is a bus, and a colon stands where the dot belongs: `02:00:0`.
+            domain.len() >= 4 && is_hex(domain) && is_short(bus) && is_short(device)
         }
         _ => false,
     }
@@ -349,7 +351,7 @@ mod tests {
             ("3:0.1", "0000:03:00.1"),
             ("0000:0A:1f.*", "0000:0a:1f.*"),
             ("0a:1f", "0000:0a:1f.*"),
-            ("1:0a:1f", "0001:0a:1f.*"),
+            ("0001:0a:1f", "0001:0a:1f.*"),
             ("0000:0a:*.*", "0000:0a:*.*"),
             ("00:1c.0/0.1", "0000:00:1c.0/00.1"),
             ("10de:1B80", "10de:1b80"),
@@ -423,7 +425,9 @@ mod tests {
             ("03:00", true),
             ("3:0", true),
             ("0000:03:00", true),
-            (":03:00", true),
+            ("10000:03:00", true),
+            (":03:00", false),
+            ("02:00:0", false),
             ("anything with a .", true),
             ("003:00", false),
             ("03:", false),
