@@ -150,6 +150,41 @@ fn goes_on_when_nobody_listens() {
     assert!(report.contains("0000:00:04.0"), "{report}");
 }
 
+/// Linux before 5.6 can keep paths below a folder only for root. Where it cannot, nothing is read
+/// at all, and that is said.
+#[test]
+fn keeps_to_a_root_or_leaves_it_alone() {
+    let root = tempfile::tempdir().expect("a folder");
+    for folder in ["etc/xen", "elsewhere"] {
+        fs::create_dir_all(root.path().join(folder)).expect("a folder");
+    }
+    fs::write(root.path().join("elsewhere/conf"), "03:00.0\n").expect("a file");
+    let link = root.path().join("etc/xen/pciback.conf");
+    std::os::unix::fs::symlink("/elsewhere/conf", link).expect("a link");
+    let run = |injected: &[&str]| {
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "strace", "-qq", "-o", "/dev/null"])
+            .args(injected.iter().flat_map(|call| ["-e", call]))
+            .args([env!("CARGO_BIN_EXE_pciseize"), "--root"])
+            .arg(root.path())
+            .arg("check")
+            .output()
+            .expect("strace runs");
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
+    let (unknown, forbidden) = ("inject=openat2:error=ENOSYS", "inject=chroot:error=EPERM");
+    let kept = ["items: 1, problems: 0\n".to_owned(), String::new()];
+    assert_eq!(run(&["trace=openat2"]), kept);
+    assert_eq!(run(&[unknown]), kept);
+    // Somebody else renames something, again and again.
+    let raced = "inject=openat2:error=EAGAIN:when=2..40";
+    assert_eq!(run(&[raced]), kept);
+    let [printed, said] = run(&[unknown, forbidden]);
+    let why = ": ENOSYS (38): this kernel cannot keep paths below a folder; run as root, or with";
+    assert!(printed.is_empty() && said.lines().count() == 1, "{said}");
+    assert!(said.contains(why), "{said}");
+}
+
 /// Runs `/pciseize WORD` with `root` as its root and without environment, in a shell that sets up
 /// the streams.
 fn alone(root: &Path, script: &str, word: &str) -> Output {

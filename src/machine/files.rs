@@ -1,10 +1,11 @@
 //! Files and folders, relative to `/` or to the folder of `--root`.
 
+use core::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::{
     errno::Errno as Number,
-    fcntl::{AT_FDCWD, OFlag, openat, renameat},
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat},
     sys::{
         stat::{Mode, mkdirat},
         uio::pread,
@@ -18,7 +19,7 @@ use pciseize::{
 
 use super::{
     Machine,
-    path::Buffer,
+    path::{Base, Buffer, Parts, cut, relative},
     syscall::{self, own},
 };
 
@@ -28,17 +29,72 @@ impl Machine {
     ///
     /// Not with `O_CLOEXEC`: nothing is executed while one of these is open.
     pub fn open(&self, path: Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+        let (mut buffer, flags) = (Buffer::new(), flags | OFlag::O_NONBLOCK);
+        let mode = Mode::from_bits_retain(0o644);
+        match self.base {
+            Base::Root | Base::NewRoot => {
+                openat(AT_FDCWD, buffer.spell(path)?, flags, mode).map_err(own)
+            }
+            Base::WorkingFolder => open_below(buffer.spell(relative(path))?, flags, mode),
+        }
+    }
+
+    /// Calls `act` with a folder and a name in it, which together mean `path`.
+    ///
+    /// Below `--root` the folder is opened first, so that no link leads out of the root: the calls
+    /// that change a folder know no such limit themselves.
+    fn in_folder<T>(
+        &self,
+        path: Path,
+        act: impl FnOnce(BorrowedFd, &CStr) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
         let mut buffer = Buffer::new();
-        let path = self.base.spell(path, &mut buffer)?;
-        openat(
-            AT_FDCWD,
-            path,
-            flags | OFlag::O_NONBLOCK,
-            Mode::from_bits_retain(0o644),
-        )
-        .map_err(own)
+        match self.base {
+            Base::Root | Base::NewRoot => act(AT_FDCWD, buffer.spell(path)?),
+            Base::WorkingFolder => {
+                let Parts { folder, name } = cut(path);
+                let folder = self.open(folder, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+                act(folder.as_fd(), buffer.spell(name)?)
+            }
+        }
     }
 }
+
+/// Opens a file below the working folder, as if that were the root of all: an absolute link, and
+/// one with `..`, stays below it (`openat2(2)`, `RESOLVE_IN_ROOT`, Linux 5.6).
+///
+/// # Errors
+/// `ENOSYS` where the kernel is older.
+pub fn open_below(path: &CStr, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+    // The kernel refuses a mode where no file is made.
+    let mode = if flags.contains(OFlag::O_CREAT) {
+        mode
+    } else {
+        Mode::empty()
+    };
+    // It refuses O_NONBLOCK where nothing is opened to be read or written.
+    let flags = if flags.contains(OFlag::O_PATH) {
+        flags - OFlag::O_NONBLOCK
+    } else {
+        flags
+    };
+    let how = OpenHow::new()
+        .flags(flags)
+        .mode(mode)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    // EAGAIN: something was renamed on this machine at that moment, and the kernel cannot vouch for
+    // a `..` on the way (`fs/namei.c`, `handle_dots`). That passes.
+    for _ in 1..ATTEMPTS {
+        match openat2(AT_FDCWD, path, how) {
+            Err(Number::EAGAIN) => {}
+            opened => return opened.map_err(own),
+        }
+    }
+    openat2(AT_FDCWD, path, how).map_err(own)
+}
+
+/// How often a file below another root is tried to be opened.
+const ATTEMPTS: usize = 100;
 
 /// Writes everything into an open file.
 pub fn write_all(file: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
@@ -95,8 +151,9 @@ impl Files for Machine {
     }
 
     fn read_link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        let mut name = Buffer::new();
-        let length = syscall::read_link(self.base.spell(path, &mut name)?, buffer)?;
+        let length = self.in_folder(path, |folder, name| {
+            syscall::read_link(folder, name, buffer)
+        })?;
         if length < buffer.len() {
             Ok(buffer.get(..length).unwrap_or_default())
         } else {
@@ -123,12 +180,12 @@ impl Files for Machine {
     }
 
     fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
-        let mut buffer = Buffer::new();
-        let path = self.base.spell(path, &mut buffer)?;
-        match mkdirat(AT_FDCWD, path, Mode::from_bits_retain(0o755)) {
-            Ok(()) | Err(Number::EEXIST) => Ok(()),
-            Err(errno) => Err(own(errno)),
-        }
+        self.in_folder(path, |folder, name| {
+            match mkdirat(folder, name, Mode::from_bits_retain(0o755)) {
+                Ok(()) | Err(Number::EEXIST) => Ok(()),
+                Err(errno) => Err(own(errno)),
+            }
+        })
     }
 
     fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {
@@ -137,18 +194,17 @@ impl Files for Machine {
     }
 
     fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
-        let (mut old, mut new) = (Buffer::new(), Buffer::new());
-        let (old, new) = (
-            self.base.spell(from, &mut old)?,
-            self.base.spell(to, &mut new)?,
-        );
-        renameat(AT_FDCWD, old, AT_FDCWD, new).map_err(own)
+        self.in_folder(from, |old_folder, old| {
+            self.in_folder(to, |new_folder, new| {
+                renameat(old_folder, old, new_folder, new).map_err(own)
+            })
+        })
     }
 
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
-        let mut buffer = Buffer::new();
-        let path = self.base.spell(path, &mut buffer)?;
-        unlinkat(AT_FDCWD, path, UnlinkatFlags::NoRemoveDir).map_err(own)
+        self.in_folder(path, |folder, name| {
+            unlinkat(folder, name, UnlinkatFlags::NoRemoveDir).map_err(own)
+        })
     }
 }
 

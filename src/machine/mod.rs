@@ -33,13 +33,13 @@ use core::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 use console::Log;
-use nix::{fcntl::OFlag, unistd};
+use nix::{fcntl::OFlag, sys::stat::Mode, unistd};
 use path::Base;
 use pciseize::{
     host::{Console, Errno, Level},
+    put,
     report::Stage,
-    say,
-    text::Escaped,
+    text::{Escaped, Line},
 };
 use workers::Board;
 
@@ -66,24 +66,34 @@ impl Machine {
         }
     }
 
-    /// Puts a folder in front of every path, for `--root`.
+    /// Puts a folder in front of every path, for `--root`. No link leads out of it.
     ///
     /// # Errors
-    /// Why the folder cannot be entered. This was said already.
+    /// Why the folder cannot be entered, or `ENOSYS` where paths cannot be kept below it. This was
+    /// said already.
     pub fn enter_root(&mut self, root: &CStr) -> Result<(), Errno> {
-        if let Err(errno) = unistd::chdir(root) {
-            let errno = syscall::own(errno);
-            say!(
-                self,
-                Level::Error,
-                "--root {}: {}",
-                Escaped(root.to_bytes()),
-                errno
-            );
-            return Err(errno);
+        match unistd::chdir(root)
+            .map_err(syscall::own)
+            .and_then(|()| keep_to_folder())
+        {
+            Ok(base) => {
+                self.base = base;
+                Ok(())
+            }
+            Err(errno) => {
+                let mut line = Line::new();
+                put!(&mut line, "--root {}: {}", Escaped(root.to_bytes()), errno);
+                if errno == Errno::ENOSYS {
+                    put!(
+                        &mut line,
+                        ": this kernel cannot keep paths below a folder; run as root, or with \
+                         Linux 5.6"
+                    );
+                }
+                self.say(Level::Error, &line);
+                Err(errno)
+            }
         }
-        self.base = Base::WorkingFolder;
-        Ok(())
     }
 
     /// Finds out whether this is an initramfs. There messages go to the kernel log from now on.
@@ -97,5 +107,21 @@ impl Machine {
         }
         self.log = Log::Kernel;
         Stage::Initramfs
+    }
+}
+
+/// Makes the working folder the one below which every path stays.
+///
+/// Each call does that by itself (`openat2(2)`, Linux 5.6). An older kernel does it for root only,
+/// by another root (`chroot(2)`).
+///
+/// # Errors
+/// `ENOSYS` where it can be done in neither way.
+fn keep_to_folder() -> Result<Base, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    match files::open_below(c".", flags, Mode::empty()) {
+        Ok(_) => Ok(Base::WorkingFolder),
+        Err(Errno::ENOSYS) if unistd::chroot(c".").is_ok() => Ok(Base::NewRoot),
+        Err(errno) => Err(errno),
     }
 }

@@ -12,21 +12,47 @@ pub enum Base {
     Root,
     /// The working folder, which is that of `--root`.
     WorkingFolder,
+    /// `/`, which is now the folder of `--root` (`chroot(2)`).
+    NewRoot,
 }
 
 impl Base {
-    /// Spells a path below this base, in a buffer.
-    ///
-    /// # Errors
-    /// As [`Buffer::spell`].
-    pub fn spell<'b>(self, mut path: Path, buffer: &'b mut Buffer) -> Result<&'b CStr, Errno> {
-        if self == Base::WorkingFolder {
-            // Without a `/` in front a path counts from the working folder.
-            while let Some(rest) = path.strip_prefix(b"/") {
-                path = rest;
-            }
-        }
-        buffer.spell(path)
+    /// Whether it is not that of the machine that runs.
+    pub fn is_other(self) -> bool {
+        self != Base::Root
+    }
+}
+
+/// A path below a folder: the folder that its last part is in, and that part.
+pub struct Parts<'p> {
+    /// Relative, and never empty.
+    pub folder: &'p [u8],
+    /// The last part.
+    pub name: &'p [u8],
+}
+
+/// The path without a `/` in front: it counts from the working folder. That itself is `.`.
+pub fn relative(mut path: Path<'_>) -> Path<'_> {
+    while let Some(rest) = path.strip_prefix(b"/") {
+        path = rest;
+    }
+    if path.is_empty() { b"." } else { path }
+}
+
+/// Cuts a path below the working folder.
+pub fn cut(path: Path<'_>) -> Parts<'_> {
+    let path = relative(path);
+    let slash = path.iter().rposition(|&byte| byte == b'/');
+    let parts = slash.and_then(|slash| path.split_at_checked(slash));
+    let Some((folder, name)) = parts else {
+        return Parts {
+            folder: b".",
+            name: path,
+        };
+    };
+    Parts {
+        folder,
+        name: name.get(1..).unwrap_or_default(),
     }
 }
 

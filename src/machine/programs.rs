@@ -12,7 +12,7 @@ use pciseize::host::{ARGUMENTS, Compression, Errno, NotLoaded, Path, Programs};
 
 use super::{
     Machine,
-    path::{Base, Buffer},
+    path::Buffer,
     syscall::{self, own},
 };
 
@@ -36,7 +36,7 @@ impl Programs for Machine {
         let file = self
             .open(path, OFlag::O_RDONLY)
             .map_err(NotLoaded::NotOpened)?;
-        if self.base == Base::WorkingFolder {
+        if self.base.is_other() {
             return Err(NotLoaded::OtherRoot);
         }
         let mut buffer = Buffer::new();
@@ -45,7 +45,7 @@ impl Programs for Machine {
     }
 
     fn run(&mut self, path: Path, arguments: &[&[u8]]) -> Result<(), Errno> {
-        if self.base == Base::WorkingFolder {
+        if self.base.is_other() {
             return Err(Errno::EPERM);
         }
         let mut program = Buffer::new();

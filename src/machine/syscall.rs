@@ -75,14 +75,15 @@ pub fn is_on_ram(file: &impl AsFd) -> bool {
     matches!(FsType(about.f_type), TMPFS_MAGIC | RAMFS_MAGIC)
 }
 
-/// Reads the target of a symbolic link, as `readlinkat(2)`; gives back its length. A target that
-/// fills the whole buffer may be cut.
+/// Reads the target of a symbolic link, as `readlinkat(2)`, from the folder that is open; gives
+/// back its length. A target that fills the whole buffer may be cut.
 ///
 /// Not `nix::fcntl::readlinkat`: it returns an `OsString`.
-pub fn read_link(path: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+pub fn read_link(folder: BorrowedFd, path: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (place, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+    let folder = folder.as_raw_fd();
     // SAFETY: `path` ends in NUL, and the kernel writes at most `size` bytes to `place`.
-    let length = unsafe { libc::readlinkat(libc::AT_FDCWD, path.as_ptr(), place, size) };
+    let length = unsafe { libc::readlinkat(folder, path.as_ptr(), place, size) };
     Number::result(length)
         .map(|length| length as usize)
         .map_err(own)

@@ -14,7 +14,7 @@ use pciseize::{
 
 use super::{
     Machine, files,
-    path::{Base, Buffer},
+    path::Buffer,
     syscall::{self, own},
     workers::timeout,
 };
@@ -34,7 +34,7 @@ const PATIENCE: i64 = 2000;
 
 impl Xen for Machine {
     fn read_xenstore<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        if self.base == Base::WorkingFolder {
+        if self.base.is_other() {
             // Below `--root` a folder of files stands for xenstore.
             return self.read(path, 0, buffer);
         }
@@ -69,7 +69,7 @@ impl Xen for Machine {
     }
 
     fn read_xen_cmdline<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        if self.base == Base::WorkingFolder {
+        if self.base.is_other() {
             return self.read(b"/dev/xen/cmdline", 0, buffer);
         }
         let privcmd = self.open(b"/dev/xen/privcmd", OFlag::O_RDWR)?;
