@@ -152,8 +152,9 @@ fn bind<H: Files>(host: &mut H, device: &Device, progress: Progress) -> Progress
             ..progress
         }
         .on(next),
-        // Somebody else loads pciback just now, and that has taken it.
-        Err(Errno::EBUSY) if has_it => progress.on(next),
+        // Somebody else loads pciback just now, and that has taken it. Linux 4.19 and 5.10 answer
+        // ENODEV where others say EBUSY (drivers/base/bus.c, bind_store).
+        Err(Errno::EBUSY | Errno::ENODEV) if has_it => progress.on(next),
         _ => progress.after(Step::Bind, written, Stage::Check),
     }
 }
@@ -331,13 +332,14 @@ mod tests {
         for (refused, errno, is_bound, is_held, expected) in [
             (
                 bind,
-                Errno::ENODEV,
+                Errno::EIO,
                 false,
                 true,
-                failure(Step::Bind, Errno::ENODEV),
+                failure(Step::Bind, Errno::EIO),
             ),
             // Somebody else has loaded pciback, and that has the device already.
             (bind, Errno::EBUSY, false, false, None),
+            (bind, Errno::ENODEV, false, false, None),
             (
                 unlist,
                 Errno::EIO,
@@ -359,6 +361,22 @@ mod tests {
                 ..Progress::at(Stage::Done)
             };
             assert_eq!(progress, [expected], "{refused} {errno:?}");
+        }
+    }
+
+    /// Its name is told with the outcome.
+    #[test]
+    fn tells_that_another_driver_was_quicker() {
+        for errno in [Errno::EBUSY, Errno::ENODEV] {
+            let mut host = machine();
+            host.driver("0000:03:00.0", "e1000e");
+            host.refuse("write /sys/bus/pci/drivers/pciback/bind", errno);
+            let progress = bind(
+                &mut host,
+                &due("03:00.0", "", false),
+                Progress::at(Stage::Bind),
+            );
+            assert_eq!(progress.failure, failure(Step::Bind, errno));
         }
     }
 

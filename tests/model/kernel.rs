@@ -258,6 +258,8 @@ pub struct Kernel {
     pub locks_overrides: bool,
     /// Whether functions have an override at all: since Linux 3.16.
     pub has_overrides: bool,
+    /// Whether `bind` fails with ENODEV whatever the cause is, as in Linux 4.19 and 5.10.
+    pub hides_bind_errors: bool,
     /// All files outside sysfs.
     pub files: BTreeMap<String, String>,
     pub events: Vec<Event>,
@@ -294,6 +296,7 @@ impl Kernel {
             bindings: Vec::new(),
             locks_overrides: true,
             has_overrides: true,
+            hides_bind_errors: false,
             files: files.map(|(path, text)| (path.to_owned(), text)).into(),
             events: Vec::new(),
             parameters: None,
@@ -519,8 +522,18 @@ impl Kernel {
         }
     }
 
-    /// A write to `bind` (`drivers/base/bus.c`, `bind_store`), with the errors of Linux 6.1.
+    /// A write to `bind` (`drivers/base/bus.c`, `bind_store`), with the errors of Linux 6.1, or
+    /// with the one of Linux 5.10.
     fn bind(&mut self, driver: &str, address: &str) -> Result<(), Errno> {
+        let bound = self.bind_telling(driver, address);
+        bound.map_err(|errno| match errno {
+            NEVER => NEVER,
+            _ if self.hides_bind_errors => Errno::ENODEV,
+            errno => errno,
+        })
+    }
+
+    fn bind_telling(&mut self, driver: &str, address: &str) -> Result<(), Errno> {
         let driver = *self
             .drivers
             .iter()

@@ -507,8 +507,8 @@ impl Run {
         Ok(())
     }
 
-    /// A device is taken from its driver only while a hold keeps it: without one it would be the next
-    /// driver's. Where the hold cannot be written, the driver keeps the device.
+    /// A device is taken from its driver only while a hold keeps it: without one it would be the
+    /// next driver's. Where the hold cannot be written, the driver keeps the device.
     fn only_held_devices_are_unbound(&self) -> Result<(), String> {
         let mut held: BTreeSet<&str> = BTreeSet::new();
         for event in self.events() {

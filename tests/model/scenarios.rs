@@ -164,6 +164,7 @@ struct Start {
     module: Module,
     locks_overrides: bool,
     has_overrides: bool,
+    hides_bind_errors: bool,
     parameters: Option<bool>,
     unloads: bool,
 }
@@ -179,17 +180,28 @@ fn beginning() -> impl Strategy<Value = Start> {
         module(),
         any::<bool>(),
         prop::bool::weighted(0.95),
+        prop::bool::weighted(0.2),
         option::weighted(0.2, any::<bool>()),
         prop::bool::weighted(0.1),
     )
         .prop_map(
-            |(drivers, pciback, module, locks_overrides, has_overrides, parameters, unloads)| {
+            |(
+                drivers,
+                pciback,
+                module,
+                locks_overrides,
+                has_overrides,
+                hides_bind_errors,
+                parameters,
+                unloads,
+            )| {
                 Start {
                     drivers,
                     pciback,
                     module,
                     locks_overrides,
                     has_overrides,
+                    hides_bind_errors,
                     parameters,
                     unloads,
                 }
@@ -269,6 +281,7 @@ fn kernel(
     let mut kernel = Kernel::new();
     (kernel.module, kernel.locks_overrides) = (start.module, start.locks_overrides);
     kernel.has_overrides = start.has_overrides;
+    kernel.hides_bind_errors = start.hides_bind_errors;
     for (function, past) in functions.iter().zip(pasts) {
         let mut known = Function::new(function.modalias().trim_end());
         let above = function
