@@ -129,6 +129,8 @@ fn link_statically(out: &Path) -> Result<(), Vec<String>> {
         "-Wl,--gc-sections".to_owned(),
         // One segment for code and constants: a page less in memory at each border.
         "-Wl,-z,noseparate-code".to_owned(),
+        // Data begins in the file right behind that, and not with a page of its own: up to 4 KiB.
+        "-Wl,-z,common-page-size=64".to_owned(),
         "-Wl,-z,norelro".to_owned(),
         // The same source gives the same file.
         "-Wl,--build-id=none".to_owned(),

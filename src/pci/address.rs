@@ -109,6 +109,8 @@ impl Address {
 
     /// The address as one number: domain, then 8 bits of bus, 5 of device, 3 of function. Its order
     /// is that of `lspci`.
+    // 768 bytes less of the program: some 26 callers would each have a copy.
+    #[inline(never)]
     pub const fn bits(self) -> u64 {
         (self.domain as u64) << 16 | (self.bus as u64) << 8 | self.devfn() as u64
     }
