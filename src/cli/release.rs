@@ -8,7 +8,7 @@ use super::{
     is_idle,
 };
 use crate::{
-    device::{Action, Device},
+    device::{Action, Device, Released},
     facts::{dom0, guests},
     host::{Files, Host},
     pci::Address,
@@ -83,20 +83,32 @@ fn forget<H: Files>(host: &mut H, address: Address) {
 fn row(report: &Report, device: &Device) -> Line {
     let mut line = Line::new();
     put!(&mut line, "{}  ", device.address());
-    let is_released = is_with_dom0(device);
-    if is_released {
-        put!(
-            &mut line,
-            "released: driver {} has it",
-            Escaped(&device.state.driver)
-        );
+    let is_with_dom0 = is_with_dom0(device);
+    let is_nothing = device.work.released == Released::Nothing;
+    if is_nothing {
+        put!(&mut line, "nothing to release: ");
+    }
+    if is_with_dom0 {
+        let before = if is_nothing { "" } else { "released: " };
+        let driver = Escaped(&device.state.driver);
+        put!(&mut line, "{}driver {} has it", before, driver);
     } else if device.is_with_pciback() {
         put!(&mut line, "not released: pciback has it");
+    } else if is_nothing {
+        put!(&mut line, "no driver has it");
     } else {
         put!(&mut line, "free: no driver took it");
     }
     explain(report, device, &mut line);
-    if is_released
+    if device.work.released == Released::WithoutXl && !device.is_with_pciback() {
+        put!(
+            &mut line,
+            "; no xl was found, so Xen may still have it in quarantine: if it does not work in \
+             dom0, type 'xl pci-assignable-remove {}'",
+            device.address()
+        );
+    }
+    if is_with_dom0
         && device.action == Action::Seize
         && let Some(item) = device.item(report.request)
     {
@@ -108,4 +120,68 @@ fn row(report: &Report, device: &Device) -> Line {
     }
     put!(&mut line, "\n");
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        device::Wish,
+        host::testing::{boxed, text},
+        pci::bus::DriverName,
+    };
+
+    #[test]
+    fn says_what_became_of_a_device() {
+        let xl = "; no xl was found, so Xen may still have it in quarantine: if it does not work \
+                  in dom0, type 'xl pci-assignable-remove 0000:03:00.0'";
+        for (driver, released, told, hint) in [
+            (
+                "e1000e",
+                Released::GivenBack,
+                "released: driver e1000e has it",
+                "",
+            ),
+            (
+                "e1000e",
+                Released::WithoutXl,
+                "released: driver e1000e has it",
+                xl,
+            ),
+            ("", Released::WithoutXl, "free: no driver took it", xl),
+            (
+                "pciback",
+                Released::WithoutXl,
+                "not released: pciback has it",
+                "",
+            ),
+            (
+                "e1000e",
+                Released::Nothing,
+                "nothing to release: driver e1000e has it",
+                "",
+            ),
+            (
+                "",
+                Released::Nothing,
+                "nothing to release: no driver has it",
+                "",
+            ),
+        ] {
+            let wish = Wish {
+                item: None,
+                is_by_address: false,
+            };
+            let address = Address::parse(b"03:00.0").expect("an address");
+            let mut device = Device::new(address, wish, Action::Unasked);
+            device.state.driver = DriverName::from_slice(driver.as_bytes()).expect("room");
+            device.work.released = released;
+            let memory = boxed(Memory::new);
+            let row = row(&memory.report(Kind::List, true), &device);
+            let expected = std::format!("0000:03:00.0  {told}{hint}\n");
+            assert_eq!(text(row.bytes()), expected);
+        }
+    }
+
+    extern crate std;
 }

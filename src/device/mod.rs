@@ -94,6 +94,18 @@ pub struct Wish {
     pub is_by_address: bool,
 }
 
+/// How a release has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Released {
+    /// It was given back, or that was tried.
+    #[default]
+    GivenBack,
+    /// The same, but there is no xl: Xen may keep it in quarantine.
+    WithoutXl,
+    /// It was neither held nor with pciback, nor waited for by pciback.
+    Nothing,
+}
+
 /// What the seizure, or the release, did with a device.
 #[derive(Debug, Default)]
 pub struct Work {
@@ -108,6 +120,8 @@ pub struct Work {
     pub is_bound: bool,
     /// Whether its override is known to be one of ours.
     pub is_held: bool,
+    /// How its release has ended, if it came to its end.
+    pub released: Released,
     /// The step that has not come back when nobody waited any longer.
     pub stuck_in: Option<Step>,
     /// The first step that failed, and how.
@@ -142,6 +156,7 @@ impl Device {
                 was_unready: false,
                 is_bound: false,
                 is_held: false,
+                released: Released::GivenBack,
                 stuck_in: None,
                 failure: None,
             },

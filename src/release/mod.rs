@@ -5,7 +5,7 @@
 //! once. That the driver has it in the end is read from its link.
 
 use crate::{
-    device::{Device, Devices, Failure, Guest, Step},
+    device::{Device, Devices, Failure, Guest, Released, Step},
     host::{Errno, Files, Host, Next, Programs, Task, Turn, Workers, run_modprobe},
     pci::{Address, bus, identity::MODALIAS_SIZE},
     pciback, put,
@@ -25,11 +25,15 @@ enum Progress {
     /// This step failed, and the others were not done.
     Failed(Failure),
     /// It came to its end.
-    Done,
+    Done(Released),
 }
 
-/// The number of [`Progress::Done`]: not that of a step.
-const DONE: u32 = 0x80;
+/// The numbers of [`Progress::Done`]: not those of a step.
+const ENDS: [(Released, u32); 3] = [
+    (Released::GivenBack, 0x80),
+    (Released::WithoutXl, 0x81),
+    (Released::Nothing, 0x82),
+];
 
 impl Progress {
     /// The number to post: a step in 8 bits, and above them the failure.
@@ -38,14 +42,17 @@ impl Progress {
             Progress::Idle => 0,
             Progress::In(step) => step.to_bits(),
             Progress::Failed(failure) => Failure::to_bits(Some(failure)),
-            Progress::Done => DONE,
+            Progress::Done(released) => ENDS
+                .into_iter()
+                .find(|(end, _)| *end == released)
+                .map_or(0, |(_, bits)| bits),
         }
     }
 
     /// What was posted.
     fn from_bits(bits: u32) -> Progress {
-        if bits == DONE {
-            return Progress::Done;
+        if let Some((released, _)) = ENDS.into_iter().find(|(_, end)| *end == bits) {
+            return Progress::Done(released);
         }
         if let Some(failure) = Failure::from_bits(bits) {
             return Progress::Failed(failure);
@@ -57,6 +64,11 @@ impl Progress {
 /// Releases the devices that are due, each in a process of its own, and reads who has them then.
 pub fn release_due<H: Host>(host: &mut H, devices: &mut Devices) {
     let may_be_released = |device: &Device| device.work.is_due && device.state.guest == Guest::None;
+    let needs_xl = |device: &Device| may_be_released(device) && device.is_with_pciback();
+    let xl = match devices.iter().any(needs_xl) {
+        true => find_xl(host),
+        false => None,
+    };
     let mut due = devices
         .iter()
         .enumerate()
@@ -67,7 +79,7 @@ pub fn release_due<H: Host>(host: &mut H, devices: &mut Devices) {
     };
     host.side_by_side(TIMEOUT, &mut next, &|host, task| {
         if let Some(device) = devices.get(task) {
-            release(host, device, task);
+            release(host, device, xl, task);
         }
         Turn::Done
     });
@@ -77,12 +89,13 @@ pub fn release_due<H: Host>(host: &mut H, devices: &mut Devices) {
         .filter(|(_, device)| device.work.is_due);
     for (task, device) in due {
         match Progress::from_bits(host.posted(task)) {
-            Progress::Idle | Progress::Done => {}
+            Progress::Idle => {}
+            Progress::Done(released) => device.work.released = released,
             Progress::Failed(failure) => device.work.failure = Some(failure),
             Progress::In(step) => {
                 // A process that comes back after this has nothing more to do: by then a guest may
                 // have the device.
-                host.post(task, Progress::Done.to_bits());
+                host.post(task, Progress::Done(Released::GivenBack).to_bits());
                 device.work.failure = Some(Failure {
                     step,
                     errno: Errno::STUCK,
@@ -99,18 +112,35 @@ pub fn is_with_dom0(device: &Device) -> bool {
 }
 
 /// Releases one device, and posts how far that has come.
-fn release<H: Files + Programs + Workers>(host: &mut H, device: &Device, task: Task) {
+fn release<H: Files + Programs + Workers>(
+    host: &mut H,
+    device: &Device,
+    xl: Option<&[u8]>,
+    task: Task,
+) {
     let address = device.address();
+    // One that cannot be read may be ours.
+    let has_our_override = pciback::has_our_override(host, address) != Ok(false);
     if is_with_dom0(device) {
         // An override may be left that would keep the next driver away.
-        if pciback::has_our_override(host, address) == Ok(true) {
+        let released = if has_our_override {
             let _ = pciback::set_override(host, address, "\n");
-        }
-        return;
+            Released::GivenBack
+        } else {
+            Released::Nothing
+        };
+        return host.post(task, Progress::Done(released).to_bits());
     }
-    if device.is_with_pciback() {
-        end_quarantine(host, address, task);
-        if Progress::from_bits(host.posted(task)) == Progress::Done {
+    let mut released = match (device.is_with_pciback(), has_our_override) {
+        (true, _) if xl.is_none() => Released::WithoutXl,
+        (false, false) => Released::Nothing,
+        _ => Released::GivenBack,
+    };
+    if device.is_with_pciback()
+        && let Some(xl) = xl
+    {
+        end_quarantine(host, address, xl, task);
+        if matches!(Progress::from_bits(host.posted(task)), Progress::Done(_)) {
             return;
         }
     }
@@ -122,7 +152,11 @@ fn release<H: Files + Programs + Workers>(host: &mut H, device: &Device, task: T
         host.post(task, Progress::In(step).to_bits());
         match (step, do_step(host, address, step)) {
             // It was not on the list, or there is no pciback.
-            (Step::Unlist, Err(Errno::ENOENT)) | (_, Ok(())) => {}
+            (Step::Unlist, Err(Errno::ENOENT)) => {}
+            (Step::Unlist, Ok(())) if released == Released::Nothing => {
+                released = Released::GivenBack;
+            }
+            (_, Ok(())) => {}
             (_, Err(errno)) => {
                 let failure = Failure { step, errno };
                 return host.post(task, Progress::Failed(failure).to_bits());
@@ -130,7 +164,17 @@ fn release<H: Files + Programs + Workers>(host: &mut H, device: &Device, task: T
         }
     }
     load_driver(host, address);
-    host.post(task, Progress::Done.to_bits());
+    host.post(task, Progress::Done(released).to_bits());
+}
+
+/// Where xl may be: distributions have it in the first folder, Xen built from source in the second.
+/// PATH is not asked: a folder of it may belong to anybody.
+const XL: [&[u8]; 2] = [b"/usr/sbin/xl", b"/usr/local/sbin/xl"];
+
+/// Finds xl.
+fn find_xl<H: Files>(host: &mut H) -> Option<&'static [u8]> {
+    XL.into_iter()
+        .find(|path| host.read(path, 0, &mut [0]).is_ok())
 }
 
 /// Asks xl to take a device out of quarantine. It refuses where there is nothing to do.
@@ -138,12 +182,9 @@ fn release<H: Files + Programs + Workers>(host: &mut H, device: &Device, task: T
 /// Xen keeps a device that a guest has had with a domain that is none (`libxl_pci.c`,
 /// `pciback_dev_unassign`). Only xl can end that; otherwise dom0's driver has the device, and the
 /// device cannot reach memory.
-fn end_quarantine<H: Programs + Workers>(host: &mut H, address: Address, task: Task) {
+fn end_quarantine<H: Programs + Workers>(host: &mut H, address: Address, xl: &[u8], task: Task) {
     host.post(task, Progress::In(Step::Unquarantine).to_bits());
-    let _ = host.run(
-        b"/usr/sbin/xl",
-        &[b"pci-assignable-remove", address.text().bytes()],
-    );
+    let _ = host.run(xl, &[b"pci-assignable-remove", address.text().bytes()]);
 }
 
 /// Does a step that is one write.
@@ -173,7 +214,7 @@ fn load_driver<H: Files + Programs>(host: &mut H, address: Address) {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::{format, string::String, vec::Vec};
+    use std::{format, string::String};
 
     use super::*;
     use crate::{
@@ -193,9 +234,13 @@ mod tests {
                 step,
                 errno: Errno::EIO,
             });
-            for progress in [Progress::In(step), failed, Progress::Idle, Progress::Done] {
+            for progress in [Progress::In(step), failed, Progress::Idle] {
                 assert_eq!(Progress::from_bits(progress.to_bits()), progress);
             }
+        }
+        for (released, _) in ENDS {
+            let progress = Progress::Done(released);
+            assert_eq!(Progress::from_bits(progress.to_bits()), progress);
         }
     }
 
@@ -266,8 +311,12 @@ mod tests {
         ] {
             let mut host = machine(driver);
             let device = released(&mut host, due(driver));
-            let written: Vec<String> = host.calls_of("write").into_iter().map(Into::into).collect();
-            assert_eq!(written.iter().collect::<Vec<_>>(), expected, "{driver}");
+            let written: std::vec::Vec<String> =
+                host.calls_of("write").into_iter().map(Into::into).collect();
+            assert!(
+                written.iter().eq(expected.iter().copied()),
+                "{driver}: {written:?}"
+            );
             assert_eq!(device.work.failure, None);
             assert_eq!(device.state.driver.as_slice(), driver.as_bytes());
         }
@@ -278,9 +327,47 @@ mod tests {
         let xl = "/usr/sbin/xl pci-assignable-remove 0000:03:00.0";
         for (driver, is_asked) in [("pciback", true), ("", false), ("e1000e", false)] {
             let mut host = machine(driver);
+            host.file("/usr/sbin/xl", "");
             released(&mut host, due(driver));
             let ran = host.calls_of("run");
             assert_eq!(ran.first() == Some(&xl), is_asked, "{driver}: {ran:?}");
+        }
+    }
+
+    #[test]
+    fn finds_xl_where_it_may_be_and_tells_that_there_is_none() {
+        for (place, expected) in [
+            ("/usr/sbin/xl", Released::GivenBack),
+            ("/usr/local/sbin/xl", Released::GivenBack),
+            ("/home/user/bin/xl", Released::WithoutXl),
+        ] {
+            let mut host = machine("pciback");
+            host.file(place, "");
+            let device = released(&mut host, due("pciback"));
+            assert_eq!(device.work.released, expected, "{place}");
+            let asked = format!("{place} pci-assignable-remove 0000:03:00.0");
+            let is_asked = host.calls_of("run").contains(&asked.as_str());
+            assert_eq!(is_asked, expected == Released::GivenBack, "{place}");
+        }
+    }
+
+    #[test]
+    fn has_nothing_to_release_of_what_was_never_taken() {
+        for (driver, text, is_listed, expected) in [
+            ("e1000e", "(null)\n", false, Released::Nothing),
+            ("e1000e", "pciseize\n", false, Released::GivenBack),
+            ("", "(null)\n", false, Released::Nothing),
+            ("", "pciback\n", false, Released::GivenBack),
+            // pciback waits for it.
+            ("", "(null)\n", true, Released::GivenBack),
+        ] {
+            let mut host = machine(driver);
+            host.file(&format!("{DEVICE}/driver_override"), text);
+            if !is_listed {
+                host.refuse(&format!("write {PCIBACK}/remove_slot"), Errno::ENOENT);
+            }
+            let device = released(&mut host, due(driver));
+            assert_eq!(device.work.released, expected, "{driver} {text}");
         }
     }
 

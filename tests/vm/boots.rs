@@ -3,12 +3,13 @@
 
 use anyhow::Result;
 
-use crate::lab::board::{VIRTIO, VIRTIO_DEVICE};
+use crate::lab::board::{self, NETWORK, VIRTIO, VIRTIO_DEVICE};
 use crate::lab::debian::Suite;
 use crate::lab::evidence::Evidence;
-use crate::lab::image::Generator;
+use crate::lab::image::{Generator, Image};
 use crate::lab::machine::Machine;
-use crate::{assert_listed_seized, listing_image, tell_times};
+use crate::lab::product::Product;
+use crate::{FILE, KEEP_PASSTHROUGH, assert_listed_seized, listing_image, tell_times};
 
 /// initramfs-tools.
 #[test]
@@ -92,6 +93,51 @@ fn debian_13_dracut_without_shell_seizes_the_listed_devices() -> Result<()> {
     let seen = Machine::dom0(&image).boot("debian-13-dracut-without-shell")?;
     assert_listed_seized(&seen)?;
     tell_times(&seen);
+    Ok(())
+}
+
+/// The module is where DKMS puts it, and where modprobe alone finds it. modprobe.d names a device
+/// for `hide=` that the configuration keeps: it stays with dom0, also if modprobe loads the module
+/// and reads modprobe.d itself.
+#[test]
+fn a_module_at_another_place_takes_nothing_else() -> Result<()> {
+    let product = Product::install()?;
+    for (name, place) in [
+        ("module-of-dkms", "updates/dkms"),
+        ("module-for-modprobe", "local/elsewhere"),
+    ] {
+        // Runs after the hook of pciseize, by its name, and before depmod.
+        let mover = format!(
+            r#"#!/bin/sh
+[ "$1" = prereqs ] && exit 0
+module=$(find "$DESTDIR" -name 'xen-pciback.ko*')
+mkdir -p "$DESTDIR/lib/modules/$version/{place}"
+mv "$module" "$DESTDIR/lib/modules/$version/{place}"
+"#
+        );
+        let twin = NETWORK.twin;
+        let image = Image::with(Generator::InitramfsTools, &product)
+            .file(FILE, &format!("{}!{twin}\n", board::configuration()))
+            .file(
+                "/etc/modprobe.d/xen.conf",
+                &format!("options xen-pciback hide=({twin}) passthrough=1 nonsense=1\n"),
+            )
+            .file(
+                "/usr/share/initramfs-tools/hooks/pciseize-moved-module",
+                &mover,
+            )
+            .build()?;
+        let seen = Machine::dom0(&image).script(KEEP_PASSTHROUGH).boot(name)?;
+        // The twin of each listed device, this one too, has its own driver.
+        assert_listed_seized(&seen)?;
+        assert_eq!(seen.reported(twin)?["outcome"], "kept");
+        assert_eq!(seen.file("passthrough"), Some("Y\n"));
+        assert!(
+            seen.logged(&["nonsense=1", "does not show"]),
+            "{}",
+            seen.pciseize_log()
+        );
+    }
     Ok(())
 }
 

@@ -213,6 +213,11 @@ fn dracut_carries_modprobe_d_and_its_own_command_line() -> Result<()> {
             .count(),
         1
     );
+    assert!(
+        seen.logged(&["nonsense=1", "does not show"]),
+        "{}",
+        seen.pciseize_log()
+    );
     Ok(())
 }
 
