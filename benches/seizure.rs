@@ -8,8 +8,8 @@
 //! starts, and with the load of the module inside.
 //!
 //! Times of an emulated machine vary, so the bench fails only if a way did not do its job.
-//! `target/bench/seizure.txt` gets the results; `docs/draw-times` draws them. Then the quick ways take
-//! their turns in a boot with two virtual CPUs: `seizure-2.txt`.
+//! `target/bench/seizure.txt` gets the results; `docs/draw-times` draws them. Then the quick ways
+//! take their turns in a boot with two virtual CPUs: `seizure-2.txt`.
 //!
 //! `PCISEIZE_OTHER=/path/of/a/pciseize make bench` lets another build of the program take its turns
 //! too, and prints the ratio of the two.

@@ -525,7 +525,8 @@ fn report_agrees(report: &Path, output: &Output) -> Result<()> {
 }
 
 /// Whether this is only a notice, which does not change the exit status: a keep that matches
-/// nothing, a file that is no drop-in, or something that the host boots from and that was not found.
+/// nothing, a file that is no drop-in, or something that the host boots from and that was not
+/// found.
 fn is_notice(problem: &Value) -> bool {
     let message = problem["message"].as_str().unwrap_or_default();
     message.starts_with("keeps nothing")

@@ -87,7 +87,8 @@ pub struct Invocation<'a> {
     pub force: Force,
     /// What is to be read in place of the kernel's command line.
     pub cmdline: Option<&'a CStr>,
-    /// The words behind the command: the files for `check`, the addresses for `release` and `seize`.
+    /// The words behind the command: the files for `check`, the addresses for `release` and
+    /// `seize`.
     pub operands: Vec<&'a CStr, OPERANDS>,
 }
 
