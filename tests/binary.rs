@@ -281,10 +281,13 @@ fn why_panic_names_the_caller() {
     };
     let program = patched(PANIC, &variables).expect("without tripwires a panic path is linked");
     let callers = why(&program);
-    assert!(
-        callers.contains("main calls core::panicking::panic_bounds_check\n"),
-        "{callers}"
-    );
+    // The compiler may put `run` into `main` or not.
+    let is_named = ["main", "run"].iter().any(|caller| {
+        callers.contains(&format!(
+            "{caller} calls core::panicking::panic_bounds_check\n"
+        ))
+    });
+    assert!(is_named, "{callers}");
 
     let program = release::build(&variables).expect("the program is built");
     assert!(
