@@ -176,7 +176,7 @@ fn every_file_names_the_installed_program() {
             (units.as_str(), format!("ExecStart={program} seize")),
             (
                 rules.as_str(),
-                format!("  RUN+=\"/usr/bin/flock /run/pciseize.lock {program} seize\""),
+                format!("  RUN+=\"{program} seize $kernel\""),
             ),
         ];
         let image = root.path().join("image");

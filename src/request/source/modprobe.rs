@@ -124,13 +124,20 @@ fn read_file<H: Files>(request: &mut Request, host: &mut H, path: Path, form: Fo
     match result {
         Ok(()) => {}
         // A file that is not there has no options. In a folder it is a link to nowhere, and told.
-        Err(Errno::ENOENT) if form == Form::Modules => {}
+        Err(Errno::ENOENT) if form == Form::Modules || is_mask(host, path) => {}
         Err(errno) => {
             if let Some(source) = source.or_else(|| request.add_source(path)) {
                 request.note_source_problem(source, Fault::Unreadable(errno));
             }
         }
     }
+}
+
+/// Whether a file is a link to /dev/null, which only hides files of the same name. Below `--root`
+/// there may be no such device.
+fn is_mask<H: Files>(host: &mut H, path: Path) -> bool {
+    let mut buffer = [0; 16];
+    host.read_link(path, &mut buffer) == Ok(b"/dev/null".as_slice())
 }
 
 /// What a line is to pciseize.
