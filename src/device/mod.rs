@@ -131,8 +131,10 @@ pub struct Work {
 /// Who has a device, as far as somebody looked.
 #[derive(Debug)]
 pub struct State {
-    /// The driver that has it. Empty: none.
+    /// The driver that has it. Empty: none, or nobody can tell.
     pub driver: DriverName,
+    /// Whether the driver could be read.
+    pub is_driver_known: bool,
     /// Whether a guest has it.
     pub guest: Guest,
 }
@@ -162,6 +164,7 @@ impl Device {
             },
             state: State {
                 driver: DriverName::new(),
+                is_driver_known: true,
                 guest: Guest::None,
             },
             outcome: Outcome::Absent,
@@ -182,6 +185,7 @@ impl Device {
             Step::Driver,
             read.as_ref().map_or_else(|&errno| Err(errno), |_| Ok(())),
         );
+        self.state.is_driver_known = read.is_ok();
         self.state.driver = read.unwrap_or_default();
     }
 
@@ -193,6 +197,13 @@ impl Device {
             Outcome::Kept | Outcome::Refused | Outcome::Mismatch
         );
         must_not && self.is_with_pciback()
+    }
+
+    /// Whether the outcome is as asked: pciback has the device, or surely does not have it where it
+    /// is kept.
+    pub fn is_as_asked(&self) -> bool {
+        let is_known = self.outcome != Outcome::Kept || self.state.is_driver_known;
+        self.outcome.is_as_asked() && is_known && !self.is_wrongly_with_pciback()
     }
 
     /// Its address.

@@ -130,7 +130,7 @@ impl Report<'_> {
     /// Whether a device is, or will be, as it was asked to be.
     pub fn is_device_as_asked(&self, device: &Device) -> bool {
         if self.has_outcomes() {
-            return device.outcome.is_as_asked() && !device.is_wrongly_with_pciback();
+            return device.is_as_asked();
         }
         let has_failed = device.action == Action::Seize && device.work.failure.is_some();
         device.action.is_as_asked() && !has_failed

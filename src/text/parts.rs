@@ -46,6 +46,8 @@ pub fn first_part(text: &[u8], separator: u8) -> &[u8] {
 }
 
 /// The last part of a text.
+// 400 bytes less of the program: 11 callers would each have a copy.
+#[inline(never)]
 pub fn last_part(text: &[u8], separator: u8) -> &[u8] {
     split(text, separator).last().unwrap_or_default()
 }

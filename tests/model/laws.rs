@@ -682,6 +682,7 @@ impl Run {
             "keep" => {
                 self.after.kernel.driver(address) != Some(PCIBACK)
                     || self.has_changed_since(address)
+                    || self.is_unknown(address)
             }
             _ => {
                 !self.before.functions.contains_key(address)

@@ -249,23 +249,6 @@ fn what_would_be_missed_is_told_when_the_image_is_made() -> Result<()> {
     Ok(())
 }
 
-/// If the hook cannot tell from which disk the host boots, it says so, and the image has the list
-/// of what was found. (No boot: the root of this host is an overlay of folders that it cannot
-/// reach.)
-#[test]
-fn a_root_that_is_not_found_is_told_when_the_image_is_made() -> Result<()> {
-    for generator in [Generator::InitramfsTools, Generator::DracutForThisHost] {
-        let image = Image::with(generator, &Product::install()?)
-            .file(FILE, &format!("{}\n", NETWORK.listed))
-            .build()?;
-        let warning = "pciseize: /proc/self/mountinfo: \"/ overlay overlay\": \
-                       the devices that hold it were not found";
-        assert!(image.build_log.contains(warning), "{}", image.build_log);
-        assert!(image.has("pciback.boot"), "{}", image.build_log);
-    }
-    Ok(())
-}
-
 /// `list` shows thousands of functions with their names. (The machine is made of files; the names
 /// are Debian's own.) `make bench` measures the time, and `tests/growth.rs` counts the cost.
 #[test]
