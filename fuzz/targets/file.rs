@@ -53,6 +53,18 @@ enum Becomes {
     Problem,
 }
 
+/// The part of a line that is read, and what stands behind a carriage return within it.
+fn split_at_return(line: &[u8]) -> (&[u8], Option<&[u8]>) {
+    if line.len() > LINE_SIZE {
+        return (line, None);
+    }
+    let line = line.trim_ascii_end();
+    match line.iter().position(|&b| b == b'\r') {
+        Some(at) => (&line[..at], Some(&line[at + 1..])),
+        None => (line, None),
+    }
+}
+
 /// The result that the line must have, and the text and the column that a message about it must
 /// name.
 fn read(line: &[u8]) -> (Becomes, &[u8], u32) {
@@ -117,11 +129,16 @@ fn accounts_for(request: &Request, text: &[u8]) {
     let is_full = request.items.len() == ITEMS || request.problems.beyond > 0;
     let mut entries = 0;
     let mut lacks_keep = false;
-    for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
+    // A byte order mark is no part of the first line.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    for (number, whole) in (1..).zip(text.split(|&b| b == b'\n')) {
+        let (line, rest) = split_at_return(whole);
         let (becomes, text, column) = read(line);
-        entries += u32::from(matches!(becomes, Becomes::Entry | Becomes::Problem));
+        let is_entry = matches!(becomes, Becomes::Entry | Becomes::Problem);
+        entries += u32::from(is_entry) + u32::from(rest.is_some());
         let item = items.next_if(|item| item.origin.line == number);
-        let problem = problems.next_if(|problem| problem.origin.line == number);
+        let problem =
+            problems.next_if(|problem| problem.origin.line == number && is_entry && item.is_none());
         let is_right = match (item, problem) {
             (None, None) => matches!(becomes, Becomes::Nothing | Becomes::Switch) || is_full,
             (Some(item), None) => {
@@ -141,8 +158,16 @@ fn accounts_for(request: &Request, text: &[u8]) {
         assert!(
             is_right,
             "line {number}, {becomes:?}, became {item:?} and {problem:?}: {}",
-            String::from_utf8_lossy(line)
+            String::from_utf8_lossy(whole)
         );
+        if let Some(rest) = rest {
+            lacks_keep |= rest.contains(&b'!');
+            let problem = problems.next_if(|problem| problem.origin.line == number);
+            let is_told = problem.is_none_or(|problem| {
+                problem.origin.column == line.len() as u32 + 2 && problem.text == Excerpt::of(rest)
+            });
+            assert!(is_told && (problem.is_some() || is_full), "{problem:?}");
+        }
     }
     assert_eq!(
         (items.next().map(|item| item.origin), problems.next()),

@@ -95,7 +95,7 @@ impl<'t> Likely<'t> {
         // The wrong way round.
         if let Some((place, ids)) = split_once(word, b'@')
             && is_address(place)
-            && is_exact(ids)
+            && is_identity(ids)
         {
             return Some(item(Some(ids), (place, Form::Plain)));
         }
@@ -204,6 +204,10 @@ fn find_form(word: &[u8]) -> Option<(&[u8], Form)> {
 fn is_exact(text: &[u8]) -> bool {
     let has_function = |by| by != By::Address || split_once(text, b'.').is_some();
     Selector::parse(text).is_ok_and(|selector| has_function(selector.by()))
+}
+
+fn is_identity(text: &[u8]) -> bool {
+    Selector::parse(text).is_ok_and(|selector| selector.by() == By::Identity)
 }
 
 fn is_address(text: &[u8]) -> bool {
