@@ -64,7 +64,8 @@ fn has_numbers_of(suggestion: &Selector, text: &[u8]) {
         .split(|&byte| is_around(byte) || byte == b'!')
         .find(|word| !word.is_empty())
         .unwrap_or_default();
-    let mut written = numbers(word);
+    // As libvirt names devices.
+    let mut written = numbers(word.strip_prefix(b"pci_").unwrap_or(word));
     // The domain may be missing.
     if written.len() < printed.len() {
         written.insert(0, 0);
