@@ -472,10 +472,11 @@ fn tell_changes(told: &mut String, before: &Files, after: &Files) -> Result<()> 
             (Some(_), None) => writeln!(told, "[removed {shown}]")?,
             // Children work on the devices side by side, so the address written last varies.
             (Some(old), Some(new)) if old != new => {
-                let is_of_pciback = path
+                let is_of_driver = path
                     .parent()
-                    .is_some_and(|of| of.ends_with("drivers/pciback"));
-                let content: &[u8] = if is_of_pciback { b"an address" } else { new };
+                    .and_then(Path::parent)
+                    .is_some_and(|of| of.ends_with("drivers"));
+                let content: &[u8] = if is_of_driver { b"an address" } else { new };
                 tell(told, &format!("changed {shown}"), content)?;
             }
             _ => {}
