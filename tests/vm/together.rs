@@ -13,8 +13,9 @@ use crate::lab::progress;
 
 const ROUNDS: usize = 20;
 
-/// Three runs each time tell the same, and leave one whole report. Where they cannot lock the file
-/// by which they wait for each other (the control), they tell things that are not so.
+/// Three runs each time tell the same, and leave one whole report. Without the lock some of them
+/// tell of a device that it is held: on a busy host 2 of 20 rounds, on an idle one fewer, so there
+/// is no control.
 #[test]
 fn three_runs_side_by_side_wait_for_each_other() -> Result<()> {
     let listed = PAIRS
@@ -34,11 +35,9 @@ fn three_runs_side_by_side_wait_for_each_other() -> Result<()> {
     assert_eq!(seen.file("script.status"), Some("0\n"), "{output}");
 
     for round in 1..=ROUNDS {
-        let told = wrong_words(&seen, "locked", round)?;
+        let told = wrong_words(&seen, round)?;
         assert_eq!(told, [""; 0], "round {round}");
-        let report = seen
-            .file(&format!("locked.{round}.report"))
-            .context("no report")?;
+        let report = seen.file(&format!("{round}.report")).context("no report")?;
         let report: Value = serde_json::from_str(report)
             .with_context(|| format!("round {round}: the report is not one object: {report}"))?;
         let devices = report["devices"].as_array().context("no devices")?;
@@ -48,22 +47,15 @@ fn three_runs_side_by_side_wait_for_each_other() -> Result<()> {
             "round {round}: {report:#}"
         );
     }
-    let mut wrong = 0;
-    for round in 1..=ROUNDS {
-        wrong += wrong_words(&seen, "unlocked", round)?.len();
-    }
-    progress::say(&format!(
-        "  {ROUNDS} times three runs side by side; without the lock {wrong} lines were not so"
-    ));
-    assert!(wrong > 0, "the control has shown nothing");
+    progress::say(&format!("  {ROUNDS} times three runs side by side"));
     Ok(())
 }
 
 /// The lines of a round that tell of a device that it is not seized, or of a run that it failed.
-fn wrong_words(seen: &Evidence, how: &str, round: usize) -> Result<Vec<String>> {
+fn wrong_words(seen: &Evidence, round: usize) -> Result<Vec<String>> {
     let said = seen
-        .file(&format!("{how}.{round}.said"))
-        .with_context(|| format!("{how} {round} left nothing"))?;
+        .file(&format!("{round}.said"))
+        .with_context(|| format!("round {round} left nothing"))?;
     let is_wrong = |line: &&str| {
         let is_device = line.contains("pciseize: 0000:") && !line.contains("  seized ");
         let has_failed = line.starts_with("status ") && *line != "status 0";
