@@ -52,9 +52,8 @@ pub trait Workers {
     /// is done in turns: `work` is called with it until it answers [`Turn::Done`]. A machine that
     /// does one thing at a time may take the turns of all tasks in any order.
     ///
-    /// Comes back when all are done, and `seconds` after it began at the latest, or one second
-    /// later where `next` still begins tasks. What is not done then may still go on; nobody waits
-    /// for it any more.
+    /// Comes back when all are done, and one second behind `seconds` at the latest: see
+    /// [`Time::Over`]. What is not done then may still go on; nobody waits for it any more.
     fn side_by_side(
         &mut self,
         seconds: u32,
