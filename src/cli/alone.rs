@@ -4,41 +4,59 @@
 //! And pciback is not made for two binds at the same moment.
 
 use crate::{
-    host::{Console, Errno, Files, Level, Path, Workers},
+    host::{Console, Errno, Files, Level, Workers},
     report::store,
     say,
 };
 
 /// Whoever has locked this file is at work. `/run` moves to the real root, and the file with it.
-const FILE: Path = b"/run/pciseize/lock";
+const FILE: &str = "/run/pciseize/lock";
 
 /// Whether no other run is at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alone {
-    /// None is, and none will be until this one ends. Or nobody can tell, which is said.
+    /// None is, and none will be until this one ends.
     Yes,
-    /// One was for so long that nobody can wait any longer. That is said.
-    No,
+    /// Nobody can tell: the file cannot be locked.
+    Unknown(Errno),
+    /// One has been for so many seconds, and nobody waits any longer.
+    No(u32),
 }
 
-/// Waits until no other run is at work, at most so many seconds.
-pub fn wait<H: Console + Files + Workers>(host: &mut H, seconds: u32) -> Alone {
-    let locked = store::make_folder(host).and_then(|()| host.lock(FILE, seconds));
+/// Waits until no other run is at work, at most so many seconds. Says nothing: a console may be
+/// slow.
+pub fn wait<H: Files + Workers>(host: &mut H, seconds: u32) -> Alone {
+    let locked = store::make_folder(host).and_then(|()| host.lock(FILE.as_bytes(), seconds));
     match locked {
         Ok(()) => Alone::Yes,
-        Err(Errno::EAGAIN) => {
-            let line = "another pciseize has been at work for";
-            say!(host, Level::Error, "{} {} seconds", line, seconds);
-            Alone::No
-        }
-        Err(errno) => {
-            say!(
+        Err(Errno::EAGAIN) => Alone::No(seconds),
+        Err(errno) => Alone::Unknown(errno),
+    }
+}
+
+impl Alone {
+    /// Whether another run surely is at work.
+    pub fn is_refuted(self) -> bool {
+        matches!(self, Alone::No(_))
+    }
+
+    /// Says what came of the wait, where that is worth a word.
+    pub fn tell<H: Console>(self, host: &mut H) {
+        match self {
+            Alone::Yes => {}
+            Alone::Unknown(errno) => say!(
                 host,
                 Level::Error,
-                "/run/pciseize/lock: {}: going on, perhaps beside another pciseize",
+                "{}: {}: going on, perhaps beside another pciseize",
+                FILE,
                 errno
-            );
-            Alone::Yes
+            ),
+            Alone::No(seconds) => say!(
+                host,
+                Level::Error,
+                "another pciseize has been at work for {} seconds",
+                seconds
+            ),
         }
     }
 }
@@ -53,13 +71,20 @@ mod tests {
         const LOCK: &str = "lock /run/pciseize/lock";
         for (step, errno, alone, said) in [
             ("nothing", Errno::EIO, Alone::Yes, ""),
-            (LOCK, Errno::EAGAIN, Alone::No, "another pciseize"),
-            (LOCK, Errno::EIO, Alone::Yes, "EIO"),
-            ("make_folder", Errno::EROFS, Alone::Yes, "EROFS"),
+            (LOCK, Errno::EAGAIN, Alone::No(30), "another pciseize"),
+            (LOCK, Errno::EIO, Alone::Unknown(Errno::EIO), "EIO"),
+            (
+                "make_folder",
+                Errno::EROFS,
+                Alone::Unknown(Errno::EROFS),
+                "EROFS",
+            ),
         ] {
             let mut host = Machine::new();
             host.refuse(step, errno);
             assert_eq!(wait(&mut host, 30), alone, "{step} {errno:?}");
+            assert!(host.calls_of("say").is_empty(), "a console may be slow");
+            alone.tell(&mut host);
             let is_said = host.calls_of("say").iter().any(|line| line.contains(said));
             assert!(is_said || said.is_empty(), "{step}: {:?}", host.calls);
         }

@@ -22,6 +22,7 @@ use crate::{
         usage::{Usage, Uses},
     },
     host::{Console, Host, Level},
+    pci::Address,
     pciback::Answer,
     plan::{behind::BehindList, warnings::WarningList},
     put,
@@ -156,15 +157,7 @@ pub struct WrongUsage<'a> {
     pub word: Option<&'a CStr>,
 }
 
-impl<'a> WrongUsage<'a> {
-    /// A word stands where an address has to stand.
-    const fn not_an_address(word: &'a CStr) -> WrongUsage<'a> {
-        WrongUsage {
-            message: "not an address",
-            word: Some(word),
-        }
-    }
-
+impl WrongUsage<'_> {
     /// Tells it.
     pub fn tell<H: Console>(&self, host: &mut H) {
         let mut line = Line::new();
@@ -336,6 +329,24 @@ impl<'a> Reading<'a> {
             let _ = self.options.push((spec, word));
         }
     }
+}
+
+/// Addresses on the command line.
+type Addresses = Vec<Address, OPERANDS>;
+
+/// Reads words that have to be addresses.
+fn read_addresses<'a>(words: &[&'a CStr]) -> Result<Addresses, WrongUsage<'a>> {
+    let mut addresses = Addresses::new();
+    for word in words {
+        let wrong = WrongUsage {
+            message: "not an address",
+            word: Some(word),
+        };
+        let address = Address::parse(word.to_bytes()).map_err(|_| wrong)?;
+        // There is room for as many words as are taken.
+        let _ = addresses.push(address);
+    }
+    Ok(addresses)
 }
 
 /// The uses that a device is not given away for: none, where the user forces it.

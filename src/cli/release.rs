@@ -2,11 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{
-    Exit, Memory, WrongUsage,
-    alone::{self, Alone},
-    is_idle,
-};
+use super::{Exit, Memory, alone, is_idle, read_addresses};
 use crate::{
     device::{Action, Device, Released},
     facts::{dom0, guests},
@@ -29,11 +25,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         behind,
         ..
     } = memory;
-    let address = |word: &CStr| Address::parse(word.to_bytes());
-    if let Some(word) = words.iter().find(|word| address(word).is_err()) {
-        WrongUsage::not_an_address(word).tell(host);
-        return Exit::Usage;
-    }
+    let addresses = match read_addresses(words) {
+        Ok(addresses) => addresses,
+        Err(wrong) => {
+            wrong.tell(host);
+            return Exit::Usage;
+        }
+    };
     let is_dom0 = dom0::is_here(host);
     request.gather(host, embedded, None);
     // Whoever switches the seizure off wants devices back all the same.
@@ -41,14 +39,14 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     if is_idle(host, is_dom0, request) {
         return Exit::NotAsAsked;
     }
-    if alone::wait(host, TIMEOUT) == Alone::No {
+    let alone = alone::wait(host, TIMEOUT);
+    alone.tell(host);
+    if alone.is_refuted() {
         return Exit::NotAsAsked;
     }
     plan::survey(host, request, usage, devices, Extent::Whole);
     for device in devices.iter_mut() {
-        let is_named = words
-            .iter()
-            .any(|word| address(word) == Ok(device.address()));
+        let is_named = addresses.contains(&device.address());
         device.work.is_due = device.function.is_there && is_named;
     }
     guests::look(host, devices);
@@ -61,7 +59,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     for device in due.clone() {
         is_as_asked &= host.print(row(&report, device).bytes()).is_ok() && is_with_dom0(device);
     }
-    for address in words.iter().filter_map(|word| address(word).ok()) {
+    for &address in &addresses {
         if !due.clone().any(|device| device.address() == address) {
             forget(host, address);
             let mut line = Line::new();

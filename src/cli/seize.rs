@@ -2,17 +2,10 @@
 
 use core::ffi::CStr;
 
-use heapless::Vec;
-
-use super::{
-    Exit, Force, Memory, OPERANDS, WrongUsage,
-    alone::{self, Alone},
-    forbidden, is_idle,
-};
+use super::{Exit, Force, Memory, alone, forbidden, is_idle, read_addresses};
 use crate::{
     facts::{dom0, usage::Uses},
     host::{Console, Files, Host, Level, Workers},
-    pci::Address,
     pciback::Answer,
     plan,
     report::{
@@ -23,9 +16,6 @@ use crate::{
     say,
     seize::{give_to_pciback, hold::hold_requested, prove::prove_all, timeout},
 };
-
-/// Addresses on the command line.
-type Addresses = Vec<Address, OPERANDS>;
 
 /// Exists once `strict` has stopped this boot.
 pub const STOPPED: &[u8] = b"/run/pciseize/stopped";
@@ -43,14 +33,13 @@ pub struct Run<'a> {
 
 /// The story of the boot: is this dom0, what is asked for, take it, tell it.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run) -> Exit {
-    let mut only = Addresses::new();
-    for word in run.only {
-        let address = Address::parse(word.to_bytes()).ok();
-        if address.is_none_or(|address| only.push(address).is_err()) {
-            WrongUsage::not_an_address(word).tell(host);
+    let only = match read_addresses(run.only) {
+        Ok(addresses) => addresses,
+        Err(wrong) => {
+            wrong.tell(host);
             return Exit::Usage;
         }
-    }
+    };
     let is_dom0 = dom0::is_here(host);
     if is_dom0 {
         memory.request.gather(host, embedded, None);
@@ -85,12 +74,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     let alone = alone::wait(host, timeout(request));
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
     hold_requested(host, request, usage, devices, &only);
+    alone.tell(host);
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
     let told = request.problems.iter().len();
-    let pciback = match alone {
-        Alone::Yes => give_to_pciback(host, request, devices),
-        // The hold is safe, a bind beside another would not be.
-        Alone::No => Answer::Ready,
+    // The hold is safe, a bind beside another would not be.
+    let pciback = match alone.is_refuted() {
+        true => Answer::Ready,
+        false => give_to_pciback(host, request, devices),
     };
     tell_problems(request, told, &mut |level, line| host.say(level, line));
     let image = store::remember(host, devices);
