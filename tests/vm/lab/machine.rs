@@ -287,11 +287,13 @@ impl<'a> Machine<'a> {
             Some(_) => ("q35,sata=off", "moved"),
             None => ("q35", "ide"),
         };
+        // The processors take turns in one thread. In a thread each, one that resets a device moves
+        // the map of memory under the access of another, and QEMU 7.2 now and then dies of it.
         qemu.args([
             "-machine",
             machine,
             "-accel",
-            "tcg,thread=multi",
+            "tcg,thread=single",
             "-cpu",
             "qemu64",
         ]);
