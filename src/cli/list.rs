@@ -9,6 +9,7 @@ use crate::{
     put,
     report::{
         Kind, Report, json, list,
+        log::tell_problems,
         sink::{Out, Sink},
     },
     text::Line,
@@ -35,7 +36,15 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     if form == Form::Json {
         behind.look(host, devices);
     }
+    let told = request.problems.iter().len();
+    plan::note_untraced(request, usage);
+    let is_all_found = form != Form::Boot || usage.untraced().is_empty();
     let report = memory.report(Kind::List, false);
+    if form == Form::Boot {
+        tell_problems(report.request, told, &mut |level, line| {
+            host.say(level, line)
+        });
+    }
     let terminal = host.terminal();
     let out = &mut |bytes: &[u8]| host.print(bytes);
     let printed = match form {
@@ -43,7 +52,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         Form::Boot => print_boot_items(&report, out),
         Form::Text | Form::Warnings => print_rows(&report, terminal, out),
     };
-    Exit::of(printed.is_ok())
+    Exit::of(printed.is_ok() && is_all_found)
 }
 
 /// Prints an item for each function that the host boots from.

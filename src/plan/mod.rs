@@ -20,7 +20,7 @@ use crate::{
     facts::usage::Usage,
     host::{Errno, Files},
     pci::{Address, Place, bus},
-    request::{By, Candidate, Fault, Mistake, Origin, Request},
+    request::{By, Candidate, Fault, Mistake, Origin, Request, SourceId},
 };
 use decide::{Decision, decide};
 
@@ -109,6 +109,18 @@ pub fn survey<H: Files>(
             device.note_driver(bus::driver(host, device.address()));
         },
     );
+}
+
+/// Notes what this host needs and is on devices that were not found.
+pub fn note_untraced(request: &mut Request, usage: &Usage) {
+    for untraced in usage.untraced() {
+        let mistake = if untraced.point.is_empty() {
+            Mistake::NoMounts
+        } else {
+            Mistake::Untraced
+        };
+        request.note_notice(SourceId::MOUNTS, untraced.text.clone(), mistake);
+    }
 }
 
 /// Looks for the way to every device whose way is not known yet. The place of a virtual function is

@@ -31,6 +31,11 @@ impl Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceId(pub(super) u8);
 
+impl SourceId {
+    /// The table of mounts, which asks for nothing. There are fewer sources than numbers.
+    pub const MOUNTS: SourceId = SourceId(u8::MAX);
+}
+
 /// What an item asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {

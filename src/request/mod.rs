@@ -216,6 +216,15 @@ impl Request {
         self.problems.add(Problem::new(origin, text, fault));
     }
 
+    /// Notes something that is worth reading, and that nobody has written: `text` has no keep.
+    pub(crate) fn note_notice(&mut self, source: SourceId, text: Excerpt, mistake: Mistake) {
+        self.problems.add(Problem {
+            origin: Origin::whole(source),
+            text,
+            fault: Fault::Is(mistake),
+        });
+    }
+
     /// Notes what is wrong with a source as a whole. What was not read of it may be a keep.
     pub(crate) fn note_source_problem(&mut self, source: SourceId, fault: Fault) {
         self.lacks_keep = true;
@@ -236,6 +245,9 @@ impl Request {
 impl Request {
     /// The name of a source, for messages.
     pub fn source(&self, id: SourceId) -> &[u8] {
+        if id == SourceId::MOUNTS {
+            return b"/proc/self/mountinfo";
+        }
         self.sources
             .get(usize::from(id.0))
             .map_or(b"?", |name| name.as_slice())

@@ -57,6 +57,8 @@ impl Problem {
                     | Mistake::OtherName
                     | Mistake::GuardElsewhere
                     | Mistake::GuardNowhere
+                    | Mistake::Untraced
+                    | Mistake::NoMounts
             )
         )
     }
@@ -99,6 +101,14 @@ impl Mistake {
             Mistake::GuardNowhere => {
                 "nowhere on this machine; the host may boot from another disk, so no storage is \
                  taken; pciseize.force takes it; make the image anew if this is no surprise"
+            }
+            Mistake::Untraced => {
+                "the devices that hold it were not found, so no image protects them: keep them \
+                 with ! in the configuration"
+            }
+            Mistake::NoMounts => {
+                "cannot be read, so nobody knows what this host boots from, and no image protects \
+                 it: keep it with ! in the configuration"
             }
             Mistake::RefusedParameters => {
                 "xen-pciback refused these parameters and was loaded without them"

@@ -63,6 +63,10 @@ impl Machine {
         fs::create_dir(machine.path("/")).expect("its root");
         machine.write("/sys/hypervisor/properties/features", "00000f05\n");
         machine.write("/proc/cmdline", "root=/dev/sda1 ro quiet\n");
+        machine.write(
+            "/proc/self/mountinfo",
+            "1 1 0:2 / / rw - rootfs rootfs rw\n",
+        );
         machine.write("/proc/sys/kernel/osrelease", "6.1.0\n");
         fs::create_dir_all(machine.path("/etc/xen")).expect("a folder");
         for file in ["bind", "unbind", "irq_handlers"] {

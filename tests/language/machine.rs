@@ -180,6 +180,11 @@ fn build(drafts: Vec<Draft>) -> Vec<Function> {
 pub fn tree(functions: &[Function]) -> Tree {
     let mut tree = Tree::default();
     tree.file("/proc/cmdline", "quiet\n");
+    // The system is in memory.
+    tree.file(
+        "/proc/self/mountinfo",
+        "1 1 0:2 / / rw - rootfs rootfs rw\n",
+    );
     tree.file("/proc/sys/kernel/osrelease", "6.1.0-model\n");
     tree.file("/sys/hypervisor/properties/features", "00000f05\n");
     for function in functions {

@@ -278,6 +278,11 @@ impl Kernel {
     pub fn new() -> Kernel {
         let files = [
             ("/proc/cmdline", "quiet\n".to_owned()),
+            // The system is in memory.
+            (
+                "/proc/self/mountinfo",
+                "1 1 0:2 / / rw - rootfs rootfs rw\n".to_owned(),
+            ),
             ("/proc/sys/kernel/osrelease", "6.1.0-model\n".to_owned()),
             (
                 "/sys/hypervisor/properties/features",

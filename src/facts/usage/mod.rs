@@ -3,15 +3,19 @@
 //!
 //! | file | |
 //! | --- | --- |
+//! | [`mount`] | the table of mounts |
 //! | [`storage`] | file systems and swap, through whatever lies between them and a controller |
 //! | [`network`] | the default route, through whatever lies between it and a network card |
 //! | [`keyboard`] | keyboards |
 
 pub mod keyboard;
+pub mod mount;
 pub mod network;
 pub mod storage;
 
 use heapless::Vec;
+
+use storage::{Over, Untraced};
 
 use crate::{
     device::DEVICES,
@@ -43,11 +47,13 @@ pub enum Use {
     Display,
     /// A keyboard, where there is no other.
     Keyboard,
+    /// Perhaps the file system at `/`, whose disk was not found.
+    PerhapsRoot,
 }
 
 impl Use {
     /// Every use, in the order in which they are told.
-    pub const ALL: [Use; 8] = [
+    pub const ALL: [Use; 9] = [
         Use::Root,
         Use::Usr,
         Use::Boot,
@@ -56,6 +62,7 @@ impl Use {
         Use::Route,
         Use::Display,
         Use::Keyboard,
+        Use::PerhapsRoot,
     ];
 
     /// What is said of it. [`Use::Mount`] and [`Use::Route`] are followed by a name.
@@ -69,6 +76,7 @@ impl Use {
             Use::Route => "carries the default route of ",
             Use::Display => "is the boot display",
             Use::Keyboard => "has the last keyboard",
+            Use::PerhapsRoot => "may hold /, whose disk was not found",
         }
     }
 
@@ -80,14 +88,14 @@ impl Use {
 
 /// A set of uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Uses(u8);
+pub struct Uses(u16);
 
 impl Uses {
     /// No use.
     pub const NONE: Uses = Uses(0);
 
     /// Every use.
-    pub const ALL: Uses = Uses(u8::MAX);
+    pub const ALL: Uses = Uses((1 << Use::ALL.len()) - 1);
 
     /// Without these no system comes up.
     pub const TO_BOOT: Uses = Uses::NONE
@@ -96,7 +104,7 @@ impl Uses {
         .with(Use::Boot)
         .with(Use::Swap);
 
-    const fn bit(one: Use) -> u8 {
+    const fn bit(one: Use) -> u16 {
         match one {
             Use::Root => 1,
             Use::Usr => 1 << 1,
@@ -106,6 +114,7 @@ impl Uses {
             Use::Route => 1 << 5,
             Use::Display => 1 << 6,
             Use::Keyboard => 1 << 7,
+            Use::PerhapsRoot => 1 << 8,
         }
     }
 
@@ -149,11 +158,16 @@ struct Used {
     name: Excerpt,
 }
 
+/// Most things whose controllers are not found, and that are told one by one.
+const UNTRACED: usize = 16;
+
 /// What dom0 uses.
 #[derive(Debug)]
 pub struct Usage {
     /// As many as can be asked for.
     list: Vec<Used, DEVICES>,
+    /// What holds the system and was not found.
+    untraced: Vec<Untraced, UNTRACED>,
     /// Functions with keyboards behind them that stay with dom0; and one more for keyboards behind
     /// no function.
     keyboards: u8,
@@ -168,6 +182,7 @@ impl Usage {
     pub const fn new() -> Usage {
         Usage {
             list: Vec::new(),
+            untraced: Vec::new(),
             keyboards: 0,
             is_known: false,
             forbidden: Uses::NONE,
@@ -209,11 +224,63 @@ impl Usage {
         }
     }
 
-    /// Looks at a function itself: is it the boot display? What pciback has shows nothing any more.
+    /// Notes that the controllers of something are not found. `point`: where it is mounted.
+    fn add_untraced(&mut self, one: Use, point: &[u8], text: &[u8], over: Over) {
+        let untraced = Untraced {
+            one,
+            point: Excerpt::of(point),
+            text: Excerpt::of(text),
+            over,
+        };
+        // There is room for `/`, which is told in any case.
+        if let Err(untraced) = self.untraced.push(untraced)
+            && one == Use::Root
+            && let Some(last) = self.untraced.last_mut()
+        {
+            *last = untraced;
+        }
+    }
+
+    /// Forgets what was not found at a mount point: another file system is mounted over it.
+    fn forget_untraced(&mut self, point: &[u8]) {
+        let point = Excerpt::of(point);
+        self.untraced.retain(|untraced| untraced.point != point);
+    }
+
+    /// What the system needs and is on controllers that were not found.
+    pub fn untraced(&self) -> &[Untraced] {
+        &self.untraced
+    }
+
+    /// Looks at a function itself: is it the boot display, or may it hold `/`?
+    pub fn look_at<H: Files>(
+        &mut self,
+        host: &mut H,
+        address: Address,
+        identity: Option<Identity>,
+    ) {
+        self.look_for_display(host, address, identity);
+        if self.may_hold_root(identity) && !is_idle(host, address) {
+            self.add(address, Use::PerhapsRoot, b"");
+        }
+    }
+
+    /// Whether a function is of a kind that may hold `/`, where nobody knows what does.
+    fn may_hold_root(&self, identity: Option<Identity>) -> bool {
+        let roots = self.untraced.iter().filter(|one| one.one == Use::Root);
+        let Some(over) = roots.map(|one| one.over).max() else {
+            return false;
+        };
+        identity.is_none_or(|identity| {
+            identity.is_storage() || (identity.is_network() && over == Over::Network)
+        })
+    }
+
+    /// Looks whether a function is the boot display. What pciback has shows nothing any more.
     ///
     /// Functions of class 03 only have `boot_vga` (`drivers/pci/pci-sysfs.c`,
     /// `pci_dev_attrs_are_visible`).
-    pub fn look_at<H: Files>(
+    fn look_for_display<H: Files>(
         &mut self,
         host: &mut H,
         address: Address,
@@ -272,6 +339,12 @@ impl Default for Usage {
     fn default() -> Usage {
         Usage::new()
     }
+}
+
+/// Whether a function surely holds nothing: it has no driver, or pciback has it.
+fn is_idle<H: Files>(host: &mut H, address: Address) -> bool {
+    bus::driver(host, address)
+        .is_ok_and(|driver| driver.is_empty() || driver == pciback::NAME.as_bytes())
 }
 
 /// The last PCI function on the way that a link in `/sys` goes, or a path there: the one that
@@ -386,6 +459,10 @@ mod tests {
             host.function("pci0000:00/0000:03:00.0", "10de:1b80", "030000");
             host.driver("0000:03:00.0", driver);
             host.file("/sys/bus/pci/devices/0000:03:00.0/boot_vga", text);
+            host.file(
+                "/proc/self/mountinfo",
+                "1 1 0:2 / / rw - rootfs rootfs rw\n",
+            );
             let mut usage = boxed(Usage::new);
             if is_gathered {
                 usage.gather(&mut host, Uses::ALL);
@@ -395,5 +472,52 @@ mod tests {
             assert_eq!(usage.uses(at).has(Use::Display), is_used, "{text} {driver}");
             assert_eq!(usage.forbids(at), is_used, "{text} {driver}");
         }
+    }
+
+    /// Where nobody knows what holds `/`, it may be any storage that is driven, and if it may be on
+    /// the network, any card.
+    #[test]
+    fn knows_what_may_hold_a_root_that_was_not_found() {
+        let identity = |class| Identity {
+            ids: 0x10de_1b80_0000_0000,
+            class,
+        };
+        let mount = |kind: &str| std::format!("1 1 0:40 / / rw - {kind} x/y rw\n");
+        for (mounts, driver, class, may_hold) in [
+            (mount("tmpfs"), "nvme", Some(0x01_0802), false),
+            (mount("zfs"), "nvme", Some(0x01_0802), true),
+            (mount("zfs"), pciback::NAME, Some(0x01_0802), false),
+            (mount("zfs"), "", Some(0x01_0802), false),
+            (mount("zfs"), "igb", Some(0x02_0000), false),
+            (mount("zfs"), "igb", None, true),
+            (
+                mount("zfs") + &mount("tmpfs"),
+                "nvme",
+                Some(0x01_0802),
+                false,
+            ),
+            (mount("nfs"), "nvme", Some(0x01_0802), true),
+            (mount("nfs"), "igb", Some(0x02_0000), true),
+            (mount("fuse.x"), "igb", Some(0x02_0000), true),
+            (mount("fuse.x"), "xhci_hcd", Some(0x0c_0330), false),
+            ("".into(), "igb", Some(0x02_0000), true),
+        ] {
+            let mut host = Machine::new();
+            host.function("pci0000:00/0000:03:00.0", "10de:1b80", "010802");
+            if !driver.is_empty() {
+                host.driver("0000:03:00.0", driver);
+            }
+            host.file("/proc/self/mountinfo", &mounts);
+            let mut usage = boxed(Usage::new);
+            usage.gather(&mut host, Uses::ALL);
+            let at = address("03:00.0");
+            usage.look_at(&mut host, at, class.map(identity));
+            let uses = usage.uses(at);
+            assert_eq!(uses.has(Use::PerhapsRoot), may_hold, "{mounts}{driver}");
+            assert_eq!(usage.forbids(at), may_hold, "{mounts}{driver}");
+        }
+        let mut usage = boxed(Usage::new);
+        usage.gather(&mut Machine::new(), Uses::ALL);
+        assert!(usage.untraced()[0].point.is_empty(), "no table");
     }
 }

@@ -2,12 +2,9 @@
 
 use super::{LAYERS, Usage, Use, function_in};
 use crate::{
-    host::{
-        Files,
-        lines::{self, FILE_SIZE},
-    },
+    host::{Files, lines},
     put,
-    text::{Line, next_piece},
+    text::{Line, first_part, last_part, next_piece, number, split},
 };
 
 /// A table of routes, and the columns of a line that count, from 0.
@@ -16,73 +13,249 @@ struct Table {
     destination: usize,
     mask: usize,
     interface: usize,
+    /// Bits of an address.
+    width: u32,
 }
 
-/// The tables for IPv4 (`net/ipv4/fib_trie.c`, `fib_route_seq_show`) and for IPv6
-/// (`net/ipv6/route.c`, `rt6_info_route`).
-const TABLES: [Table; 2] = [
-    Table {
-        path: "/proc/net/route",
-        destination: 1,
-        mask: 7,
-        interface: 0,
-    },
-    Table {
-        path: "/proc/net/ipv6_route",
-        destination: 0,
-        mask: 1,
-        interface: 9,
-    },
-];
+/// For IPv4 (`net/ipv4/fib_trie.c`, `fib_route_seq_show`).
+const IPV4: Table = Table {
+    path: "/proc/net/route",
+    destination: 1,
+    mask: 7,
+    interface: 0,
+    width: 32,
+};
+
+/// For IPv6 (`net/ipv6/route.c`, `rt6_info_route`).
+const IPV6: Table = Table {
+    path: "/proc/net/ipv6_route",
+    destination: 0,
+    mask: 1,
+    interface: 9,
+    width: 128,
+};
 
 /// Looks for the cards that have a default route: one to no address with no mask.
 pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
-    for table in TABLES {
-        let _ = lines::each(host, table.path.as_bytes(), FILE_SIZE, &mut |host, line| {
-            let interface = column(line.text, table.interface);
-            let is_default = is_zero(column(line.text, table.destination))
-                && is_zero(column(line.text, table.mask));
-            // The kernel itself has a default route that leads nowhere (`ip6_null_entry`).
-            if is_default && interface != b"lo" {
-                add_cards_of(host, usage, interface);
+    for table in [IPV4, IPV6] {
+        each_route(host, &table, &mut |host, route| {
+            if route.length == 0 {
+                let mut cards = Cards {
+                    usage,
+                    one: Use::Route,
+                    name: route.interface,
+                };
+                cards.add_of(host, route.interface);
             }
         });
     }
 }
 
-/// A column of a line, counted from 0.
-fn column(line: &[u8], number: usize) -> &[u8] {
-    let mut at = 0;
-    let mut columns =
-        core::iter::from_fn(|| next_piece(line, &mut at, |byte| matches!(byte, b' ' | b'\t')));
-    columns.nth(number).unwrap_or_default()
+/// A route.
+struct Route<'l> {
+    /// Where it leads, in the lowest bits.
+    destination: u128,
+    /// How many bits of that count, from the highest.
+    length: u32,
+    interface: &'l [u8],
 }
 
-/// Whether a field has nothing but zeros, and some.
-fn is_zero(field: &[u8]) -> bool {
-    !field.is_empty() && field.iter().all(|&digit| digit == b'0')
-}
+impl Route<'_> {
+    /// Reads a line of a table.
+    fn of<'l>(table: &Table, line: &'l [u8]) -> Option<Route<'l>> {
+        let interface = column(line, table.interface);
+        let [destination, mask] = [table.destination, table.mask].map(|at| column(line, at));
+        let (destination, length) = if table.width == 32 {
+            let [destination, mask] = [destination, mask].map(|field| {
+                // The kernel shows the bytes of the address as a number of its own.
+                Some(u32::from_be_bytes(number(field, 16)?.to_ne_bytes()))
+            });
+            (destination?.into(), mask?.leading_ones())
+        } else {
+            let digits = destination.chunks_exact(8);
+            let value = digits
+                .map(|digits| number(digits, 16))
+                .try_fold(0, shifted_in);
+            (value?, number(mask, 16)?)
+        };
+        Some(Route {
+            destination,
+            length,
+            interface,
+        })
+    }
 
-/// Notes the cards that carry the default route of an interface.
-fn add_cards_of<H: Files>(host: &mut H, usage: &mut Usage, interface: &[u8]) {
-    let mut search = Search {
-        usage,
-        route: interface,
-    };
-    if !search.add_below(host, interface, LAYERS) {
-        // Open vSwitch does not say what is below each of its own interfaces: everything that is in
-        // one of its bridges may be.
-        search.add_below(host, b"ovs-system", LAYERS);
+    /// Whether it leads to an address.
+    fn leads_to(&self, server: &Server, width: u32) -> bool {
+        let differing = self.destination ^ server.address;
+        let rest = width.saturating_sub(self.length);
+        differing.checked_shr(rest).unwrap_or(0) == 0
     }
 }
 
-/// A search for the cards of one route.
-struct Search<'s> {
-    usage: &'s mut Usage,
-    route: &'s [u8],
+/// Calls `visit` with every route of a table that leads out of the machine.
+fn each_route<H: Files>(host: &mut H, table: &Table, visit: &mut dyn FnMut(&mut H, Route)) {
+    let _ = lines::each(
+        host,
+        table.path.as_bytes(),
+        ROUTES_SIZE,
+        &mut |host, line| {
+            // The kernel itself has a default route that leads nowhere (`ip6_null_entry`).
+            if let Some(route) =
+                Route::of(table, line.text).filter(|route| route.interface != b"lo")
+            {
+                visit(host, route);
+            }
+        },
+    );
 }
 
-impl Search<'_> {
+/// Most bytes of a table of routes that are read.
+const ROUTES_SIZE: u64 = 1 << 20;
+
+/// A number, and 32 bits more behind it.
+fn shifted_in(value: u128, bits: Option<u32>) -> Option<u128> {
+    Some(value << 32 | u128::from(bits?))
+}
+
+/// The address of a server.
+pub struct Server {
+    /// In the lowest bits.
+    address: u128,
+    is_ipv4: bool,
+}
+
+impl Server {
+    /// Reads an address of IPv4 or IPv6, as `10.0.0.1` or `fd00::1`, also `[fd00::1]`, and with an
+    /// interface: `fe80::1%eth0`. (Core's own parsers can panic.)
+    pub fn parse(text: &[u8]) -> Option<Server> {
+        let text = text.strip_prefix(b"[").unwrap_or(text);
+        let text = first_part(first_part(text, b'%'), b']');
+        if text.contains(&b'.') {
+            // An address of IPv4 may be written as one of IPv6: `::ffff:10.0.0.1`.
+            let address = parse_groups(last_part(text, b':'), &DOTTED)?;
+            return (address.count == 4).then_some(Server {
+                address: address.bits,
+                is_ipv4: true,
+            });
+        }
+        let (head, tail) = match text.windows(2).position(|two| two == b"::") {
+            Some(at) => (text.get(..at)?, text.get(at + 2..)),
+            None => (text, None),
+        };
+        let head = parse_groups(head, &COLONS)?;
+        let tail = parse_groups(tail.unwrap_or_default(), &COLONS)?;
+        // What `::` stands for is zeros. Without it there are none missing.
+        let missing = 8_u32.checked_sub(head.count + tail.count)?;
+        let has_gap = text.windows(2).any(|two| two == b"::");
+        let above = head.bits.checked_shl(16 * (8 - head.count)).unwrap_or(0);
+        (has_gap || missing == 0).then_some(Server {
+            address: above | tail.bits,
+            is_ipv4: false,
+        })
+    }
+}
+
+/// How the groups of an address are written.
+struct Spelling {
+    separator: u8,
+    radix: u32,
+    bits: u32,
+}
+
+const DOTTED: Spelling = Spelling {
+    separator: b'.',
+    radix: 10,
+    bits: 8,
+};
+
+const COLONS: Spelling = Spelling {
+    separator: b':',
+    radix: 16,
+    bits: 16,
+};
+
+/// Some groups of an address.
+#[derive(Default)]
+struct Groups {
+    bits: u128,
+    count: u32,
+}
+
+/// Reads up to eight groups. An empty text has none.
+fn parse_groups(text: &[u8], spelling: &Spelling) -> Option<Groups> {
+    let mut groups = Groups::default();
+    if text.is_empty() {
+        return Some(groups);
+    }
+    for group in split(text, spelling.separator) {
+        let value = number(group, spelling.radix).filter(|value| value >> spelling.bits == 0)?;
+        groups.bits = groups.bits << spelling.bits | u128::from(value);
+        groups.count += 1;
+        if groups.count > 8 {
+            return None;
+        }
+    }
+    Some(groups)
+}
+
+/// The cards that are used for something.
+pub struct Cards<'s> {
+    /// Where they are noted.
+    pub usage: &'s mut Usage,
+    /// What they are used for.
+    pub one: Use,
+    /// The name that goes with that.
+    pub name: &'s [u8],
+}
+
+impl Cards<'_> {
+    /// Notes the cards that carry the route to a server; without one, or where no route leads to
+    /// it, those of the default route. Gives back whether there is one.
+    pub fn add_to<H: Files>(&mut self, host: &mut H, server: Option<Server>) -> bool {
+        let Some(server) = server else {
+            let mut has_found = false;
+            for table in [IPV4, IPV6] {
+                has_found |= self.add_at(host, &table, &|route| route.length == 0);
+            }
+            return has_found;
+        };
+        let table = if server.is_ipv4 { IPV4 } else { IPV6 };
+        // The longest one wins. Of equals each may: they differ in what they cost.
+        let mut longest = None;
+        each_route(host, &table, &mut |_, route| {
+            if route.leads_to(&server, table.width) {
+                longest = longest.max(Some(route.length));
+            }
+        });
+        self.add_at(host, &table, &|route| {
+            Some(route.length) == longest && route.leads_to(&server, table.width)
+        })
+    }
+
+    /// Notes the cards of the routes that are wanted.
+    fn add_at<H: Files>(
+        &mut self,
+        host: &mut H,
+        table: &Table,
+        is_wanted: &dyn Fn(&Route) -> bool,
+    ) -> bool {
+        let mut has_found = false;
+        each_route(host, table, &mut |host, route| {
+            if is_wanted(&route) {
+                has_found |= self.add_of(host, route.interface);
+            }
+        });
+        has_found
+    }
+
+    /// Notes the cards of an interface.
+    fn add_of<H: Files>(&mut self, host: &mut H, interface: &[u8]) -> bool {
+        // Open vSwitch does not say what is below each of its own interfaces: everything that is in
+        // one of its bridges may be.
+        self.add_below(host, interface, LAYERS) || self.add_below(host, b"ovs-system", LAYERS)
+    }
+
     /// Notes the cards below an interface: `lower_` links lead to those (`net/core/dev.c`,
     /// `netdev_adjacent_sysfs_add`). Gives back whether there is one.
     fn add_below<H: Files>(&mut self, host: &mut H, interface: &[u8], layers: usize) -> bool {
@@ -94,7 +267,7 @@ impl Search<'_> {
             return false;
         };
         if let Some(address) = function_in(target) {
-            self.usage.add(address, Use::Route, self.route);
+            self.usage.add(address, self.one, self.name);
             return true;
         }
         let Some(layers) = layers.checked_sub(1) else {
@@ -108,6 +281,14 @@ impl Search<'_> {
         });
         has_found
     }
+}
+
+/// A column of a line, counted from 0.
+fn column(line: &[u8], number: usize) -> &[u8] {
+    let mut at = 0;
+    let mut columns =
+        core::iter::from_fn(|| next_piece(line, &mut at, |byte| matches!(byte, b' ' | b'\t')));
+    columns.nth(number).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -129,7 +310,34 @@ mod tests {
         for (number, text) in [(0, "eth0"), (1, "00000000"), (3, "0003"), (4, "")] {
             assert_eq!(column(line, number), text.as_bytes());
         }
-        assert!(is_zero(b"000") && !is_zero(b"") && !is_zero(b"0001"));
+    }
+
+    #[test]
+    fn reads_addresses() {
+        for (text, expected) in [
+            ("10.0.0.1", Some((0x0a00_0001, true))),
+            ("::ffff:10.0.0.1", Some((0x0a00_0001, true))),
+            ("fd00::1", Some((0xfd << 120 | 1, false))),
+            ("[fd00::1]", Some((0xfd << 120 | 1, false))),
+            ("fe80::1:2%eth0", Some((0xfe80 << 112 | 0x1_0002, false))),
+            (
+                "1:2:3:4:5:6:7:8",
+                Some((0x1_0002_0003_0004_0005_0006_0007_0008, false)),
+            ),
+            ("::", Some((0, false))),
+            ("fd00::", Some((0xfd << 120, false))),
+            ("10.0.0", None),
+            ("10.0.0.256", None),
+            ("1:2:3:4:5:6:7", None),
+            ("1:2:3:4:5:6:7:8:9", None),
+            ("10000::", None),
+            ("server", None),
+            ("", None),
+        ] {
+            let server = Server::parse(text.as_bytes());
+            let server = server.map(|server| (server.address, server.is_ipv4));
+            assert_eq!(server, expected, "{text}");
+        }
     }
 
     /// A machine with two cards, each with an interface.
@@ -200,6 +408,51 @@ mod tests {
             host.file("/proc/net/route", &format!("{HEAD}{ipv4}"));
             host.file("/proc/net/ipv6_route", &ipv6);
             assert_eq!(carried(&mut host), expected, "{ipv4}{ipv6}");
+        }
+    }
+
+    #[test]
+    fn finds_the_card_that_leads_to_a_server() {
+        let route = |interface: &str, destination: &str, mask: &str| {
+            format!("{interface}\t{destination}\t0\t0001\t0\t0\t0\t{mask}\n")
+        };
+        let mut host = machine();
+        let table = [
+            HEAD.into(),
+            route("eth0", "00000000", "00000000"),
+            route("eth0", "0000000A", "000000FF"),
+            route("eth1", "0001000A", "00FFFFFF"),
+        ];
+        host.file("/proc/net/route", &table.concat());
+        let zero = "0".repeat(32);
+        let route6 = |interface: &str, destination: &str, length: &str| {
+            format!("{destination} {length} {zero} 00 {zero} 00000400 1 0 00000001 {interface}\n")
+        };
+        let local = format!("fd00{}", "0".repeat(28));
+        let table = route6("lo", &zero, "00") + &route6("eth1", &local, "40");
+        host.file("/proc/net/ipv6_route", &table);
+        for (server, expected) in [
+            ("10.0.1.7", ["", "holds /"]),
+            ("10.0.2.7", ["holds /", ""]),
+            ("192.168.1.1", ["holds /", ""]),
+            ("fd00::7", ["", "holds /"]),
+            ("fd01::7", ["", ""]),
+            // Where it is not known, the default route.
+            ("server", ["holds /", ""]),
+        ] {
+            let mut usage = boxed(Usage::new);
+            let mut cards = Cards {
+                usage: &mut usage,
+                one: Use::Root,
+                name: b"",
+            };
+            let has_found = cards.add_to(&mut host, Server::parse(server.as_bytes()));
+            assert_eq!(has_found, expected != ["", ""], "{server}");
+            let uses = ["03:00.0", "04:00.0"].map(|at| {
+                let uses = usage.uses(Address::parse(at.as_bytes()).expect(at));
+                uses.iter().map(Use::text).next().unwrap_or_default()
+            });
+            assert_eq!(uses, expected, "{server}");
         }
     }
 

@@ -1,83 +1,106 @@
-//! File systems and swap, and the controllers beneath them: through partitions, device mapper (LVM,
-//! LUKS), RAID, and NVMe disks with more than one path.
+//! File systems and swap, and the controllers beneath them.
+//!
+//! The way leads through partitions, device mapper (LVM, LUKS, multipath), RAID, NVMe disks with
+//! more than one path, the members of btrfs, bcachefs and ZFS, the files of loop devices, and the
+//! folders beneath an overlay. What is on the network (NFS, iSCSI, NVMe over TCP) leads to the card
+//! of the route. A way that ends before a function is told: see [`Usage::untraced`].
 
-use super::{LAYERS, Usage, Use, function_in};
+use super::{
+    LAYERS, Usage, Use, function_in,
+    mount::{self, Mount, PathText},
+    network::{self, Server},
+};
 use crate::{
     host::{
         Files,
         lines::{self, FILE_SIZE},
     },
     put,
-    text::{Line, last_part, next_piece, split},
+    text::{Excerpt, Line, first_part, last_part, next_piece, split},
 };
 
-/// Most bytes of the table of mounts that are read: a host with many containers has thousands of
-/// lines.
-const MOUNTS_SIZE: u64 = 4 << 20;
+/// What came of the search for the controllers of a file system. Of several the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trace {
+    /// There is no controller: it is in memory, or on something that is no PCI function's.
+    Nothing,
+    /// All are found.
+    Found,
+    /// Not all are found.
+    Lost(Over),
+}
+
+/// What is between a file system and its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Over {
+    /// A storage controller.
+    Storage,
+    /// A storage controller or a network card.
+    Network,
+}
+
+/// What holds something and was not found.
+#[derive(Clone, Debug)]
+pub struct Untraced {
+    /// What it holds.
+    pub one: Use,
+    /// The mount point. Empty where the table of mounts cannot be read.
+    pub point: Excerpt,
+    /// What is told of it: the mount point, the kind of file system, and its source.
+    pub text: Excerpt,
+    /// What kind of function it may be.
+    pub over: Over,
+}
 
 /// Looks for the controllers beneath everything that is mounted or swapped to.
 pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
-    let _ = lines::each(
-        host,
-        b"/proc/self/mountinfo",
-        MOUNTS_SIZE,
-        &mut |host, line| {
-            if let Some(mount) = Mount::of(line.text) {
-                let mut search = Search {
-                    usage,
-                    one: mount.one,
-                    name: mount.point,
-                };
-                search.add_device(host, mount.device);
-            }
-        },
-    );
+    let mut has_root = false;
+    let read = lines::each(host, mount::TABLE, mount::TABLE_SIZE, &mut |host, line| {
+        if let Some(mount) = Mount::of(line.text) {
+            has_root |= mount.one == Use::Root;
+            add_mount(host, usage, &mount);
+        }
+    });
+    if read.is_err() {
+        usage.add_untraced(Use::Root, b"", b"", Over::Network);
+    } else if !has_root {
+        usage.add_untraced(Use::Root, b"/", b"/", Over::Network);
+    }
     let _ = lines::each(host, b"/proc/swaps", FILE_SIZE, &mut |host, line| {
         // The name comes first, see proc_swaps(5). That of a swap file is no device; the file
         // system that has the file is mounted.
         let is_blank = |byte| matches!(byte, b' ' | b'\t');
         let name = next_piece(line.text, &mut 0, is_blank).unwrap_or_default();
-        Search {
-            usage,
-            one: Use::Swap,
-            name: b"",
+        if !name.starts_with(b"/dev/") {
+            return;
         }
-        .add_device(host, name);
+        let mut search = Search::of(usage, Use::Swap, b"");
+        if let Trace::Lost(over) = search.add_device(host, name) {
+            let mut text = Line::new();
+            put!(&mut text, "swap ");
+            text.push(name);
+            usage.add_untraced(Use::Swap, name, text.bytes(), over);
+        }
     });
 }
 
-/// A line of the table of mounts, see proc_pid_mountinfo(5):
-/// `36 35 98:0 / /mnt rw,noatime shared:1 - ext3 /dev/sda1 rw`.
-#[derive(Debug, PartialEq, Eq)]
-struct Mount<'l> {
-    one: Use,
-    point: &'l [u8],
-    /// The number of its block device, or the name in `/dev`.
-    device: &'l [u8],
-}
-
-impl Mount<'_> {
-    fn of(line: &[u8]) -> Option<Mount<'_>> {
-        let mut fields = split(line, b' ');
-        let (number, point) = (fields.nth(2)?, fields.nth(1)?);
-        let one = match point {
-            b"/" => Use::Root,
-            b"/usr" => Use::Usr,
-            _ if split(point, b'/').nth(1) == Some(b"boot") => Use::Boot,
-            _ => Use::Mount,
-        };
-        // Btrfs reports an anonymous device number; use the mount source, the second field after
-        // `-`.
-        let is_anonymous = number.starts_with(b"0:");
-        let source = fields
-            .skip_while(|field| *field != b"-")
-            .nth(2)
-            .unwrap_or_default();
-        Some(Mount {
-            one,
-            point,
-            device: if is_anonymous { source } else { number },
-        })
+/// Notes the controllers of a mount, and where they are not found, that.
+fn add_mount<H: Files>(host: &mut H, usage: &mut Usage, mount: &Mount) {
+    let mut search = Search::of(usage, mount.one, mount.point);
+    let (trace, is_needed) = (search.add_mount(host, mount, LAYERS), search.is_needed());
+    if !is_needed {
+        return;
+    }
+    // Of two file systems at one place the later is seen.
+    usage.forget_untraced(mount.point);
+    if let Trace::Lost(over) = trace {
+        let mut text = Line::new();
+        text.push(mount.point);
+        for field in [mount.kind, mount.source] {
+            put!(&mut text, " ");
+            text.push(field);
+        }
+        usage.add_untraced(mount.one, mount.point, text.bytes(), over);
     }
 }
 
@@ -86,64 +109,357 @@ struct Search<'s> {
     usage: &'s mut Usage,
     one: Use,
     name: &'s [u8],
+    /// Whether the search has come through an overlay. One overlay on another is not looked at:
+    /// the folders of both would multiply.
+    is_in_overlay: bool,
 }
 
-impl Search<'_> {
-    /// Notes the controllers of a block device, by its name in `/dev` or its number. Anything else
-    /// has none.
-    fn add_device<H: Files>(&mut self, host: &mut H, device: &[u8]) {
+impl<'s> Search<'s> {
+    fn of(usage: &'s mut Usage, one: Use, name: &'s [u8]) -> Search<'s> {
+        Search {
+            usage,
+            one,
+            name,
+            is_in_overlay: false,
+        }
+    }
+
+    /// Whether the system needs it. Only then is everything read to find its controllers: a host
+    /// may have thousands of mounts for its containers.
+    fn is_needed(&self) -> bool {
+        super::Uses::TO_BOOT.has(self.one)
+    }
+
+    /// Notes the controllers of a file system.
+    fn add_mount<H: Files>(&mut self, host: &mut H, mount: &Mount, layers: usize) -> Trace {
+        if !mount.number.starts_with(b"0:") {
+            return self.add_device(host, mount.number);
+        }
+        match mount.kind {
+            b"btrfs" => self.add_btrfs(host, mount.source),
+            b"bcachefs" => self.add_bcachefs(host, mount.source),
+            _ if mount.source.starts_with(b"/dev/") => self.add_device(host, mount.source),
+            _ if !self.is_needed() => Trace::Nothing,
+            b"tmpfs" | b"ramfs" | b"rootfs" | b"devtmpfs" | b"efivarfs" => Trace::Nothing,
+            b"nfs" | b"nfs4" | b"cifs" | b"smb3" => {
+                let server = mount.values(b"addr").next();
+                self.add_server(host, server.and_then(Server::parse))
+            }
+            b"overlay" => self.add_overlay(host, mount, layers),
+            b"zfs" => self.add_pool(host, first_part(mount.source, b'/')),
+            // It is mounted once somebody looks.
+            b"autofs" => Trace::Lost(Over::Storage),
+            _ => Trace::Lost(Over::Network),
+        }
+    }
+
+    /// Notes the controllers of a block device, by its name in `/dev` or its number.
+    fn add_device<H: Files>(&mut self, host: &mut H, device: &[u8]) -> Trace {
         let mut path = Line::new();
         if device.starts_with(b"/dev/") {
-            // It may be a link, as in `/dev/mapper`.
-            let mut buffer = [0; 256];
-            let target = host.read_link(device, &mut buffer).unwrap_or(device);
             put!(&mut path, "/sys/class/block/");
-            path.push(last_part(target, b'/'));
+            path.push(&name_of(host, device));
         } else {
             put!(&mut path, "/sys/dev/block/");
             path.push(device);
         }
-        self.add_block(host, path.bytes(), LAYERS);
+        self.add_block(host, path.bytes(), LAYERS)
     }
 
     /// Notes the controllers of a block device, by its folder or link in `/sys`.
-    fn add_block<H: Files>(&mut self, host: &mut H, path: &[u8], layers: usize) {
+    fn add_block<H: Files>(&mut self, host: &mut H, path: &[u8], layers: usize) -> Trace {
         let mut buffer = [0; 512];
         let Ok(target) = host.read_link(path, &mut buffer) else {
-            return;
+            return Trace::Lost(Over::Storage);
         };
         if let Some(address) = function_in(target) {
-            return self.usage.add(address, self.one, self.name);
+            self.usage.add(address, self.one, self.name);
+            return Trace::Found;
         }
         let Some(layers) = layers.checked_sub(1) else {
-            return;
+            return Trace::Lost(Over::Storage);
         };
+        if let Some(session) = iscsi_session(target) {
+            return self.add_session(host, session);
+        }
+        if let Some(name) = folder_after(target, b"nvme-fabrics").and(folder_after(target, b"ctl"))
+        {
+            return self.add_fabric(host, name);
+        }
         let mut folder = Line::new();
         if let Some(name) = nvme_subsystem(target) {
             // The folder of the subsystem has links to its controllers beside the disk.
             put!(&mut folder, "/sys/class/nvme-subsystem/");
             folder.push(name);
-            return self.add_linked(host, folder.bytes(), 0);
+            return self.add_linked(host, folder.bytes(), b"nvme", layers);
+        }
+        if is_of_platform(target) {
+            return Trace::Nothing;
+        }
+        let disk = disk_of(target);
+        if disk.starts_with(b"zram") || disk.starts_with(b"ram") {
+            return Trace::Nothing;
+        }
+        if disk.starts_with(b"loop") {
+            return self.add_loop(host, path, layers);
         }
         // A partition has none of its own; its disk, the folder above, has.
+        let mut trace = Trace::Nothing;
         for slaves in ["/slaves", "/../slaves"] {
             folder.clear();
             folder.push(path);
             put!(&mut folder, "{}", slaves);
-            self.add_linked(host, folder.bytes(), layers);
+            trace = trace.max(self.add_linked(host, folder.bytes(), b"", layers));
+        }
+        match trace {
+            // A virtual disk that stands on none: nbd, rbd, a volume of ZFS.
+            Trace::Nothing => Trace::Lost(Over::Network),
+            trace => trace,
         }
     }
 
-    /// Notes the controllers of everything that a folder has links to.
-    fn add_linked<H: Files>(&mut self, host: &mut H, folder: &[u8], layers: usize) {
+    /// Notes the controllers of everything that a folder has links to, with names that begin so.
+    fn add_linked<H: Files>(
+        &mut self,
+        host: &mut H,
+        folder: &[u8],
+        beginning: &[u8],
+        layers: usize,
+    ) -> Trace {
+        let mut trace = Trace::Nothing;
         let _ = host.list(folder, &mut |host, entry| {
-            let mut path = Line::new();
-            path.push(folder);
-            put!(&mut path, "/");
-            path.push(entry);
-            self.add_block(host, path.bytes(), layers);
+            let path = within(folder, entry, "");
+            let is_link = host.read_link(path.bytes(), &mut [0; 512]).is_ok();
+            if entry.starts_with(beginning) && is_link {
+                trace = trace.max(self.add_block(host, path.bytes(), layers));
+            }
         });
+        trace
     }
+
+    /// Notes the controllers beneath the file of a loop device.
+    fn add_loop<H: Files>(&mut self, host: &mut H, path: &[u8], layers: usize) -> Trace {
+        if !self.is_needed() {
+            return Trace::Nothing;
+        }
+        for attribute in ["/loop/backing_file", "/../loop/backing_file"] {
+            let mut buffer = [0; mount::PATH_SIZE];
+            let path = within(path, b"", attribute);
+            if let Ok(file) = host.read(path.bytes(), 0, &mut buffer) {
+                return self.add_file(host, file.trim_ascii_end(), layers);
+            }
+        }
+        Trace::Lost(Over::Storage)
+    }
+
+    /// Notes the controllers of the file system that has a file.
+    fn add_file<H: Files>(&mut self, host: &mut H, path: &[u8], layers: usize) -> Trace {
+        let Some(layers) = layers.checked_sub(1).filter(|_| path.starts_with(b"/")) else {
+            return Trace::Lost(Over::Network);
+        };
+        let trace = mount::with_holder(host, path, |host, mount| {
+            if mount.kind == b"overlay" && self.is_in_overlay {
+                return Trace::Lost(Over::Network);
+            }
+            self.add_mount(host, &mount, layers)
+        });
+        trace.unwrap_or(Trace::Lost(Over::Network))
+    }
+
+    /// Notes the controllers beneath an overlay: those of every folder that it is made of.
+    fn add_overlay<H: Files>(&mut self, host: &mut H, mount: &Mount, layers: usize) -> Trace {
+        self.is_in_overlay = true;
+        let mut trace = Trace::Nothing;
+        for option in [b"lowerdir".as_slice(), b"datadir", b"upperdir"] {
+            for folder in mount.values(option).flat_map(|paths| split(paths, b':')) {
+                if !folder.is_empty() {
+                    trace = trace.max(self.add_file(host, folder, layers));
+                }
+            }
+        }
+        match trace {
+            // A path from before the change of the root leads nowhere now, and so into memory.
+            Trace::Nothing => Trace::Lost(Over::Network),
+            trace => trace,
+        }
+    }
+
+    /// Notes the controllers of every member of a btrfs file system. Its number is no disk's, and
+    /// its source is one of the members (`fs/btrfs/sysfs.c`, `btrfs_sysfs_add_device`).
+    fn add_btrfs<H: Files>(&mut self, host: &mut H, source: &[u8]) -> Trace {
+        let mut trace = self.add_device(host, source);
+        let name = name_of(host, source);
+        let _ = host.list(b"/sys/fs/btrfs", &mut |host, id| {
+            let folder = within(b"/sys/fs/btrfs", id, "/devices");
+            let member = within(folder.bytes(), &name, "");
+            if host.read_link(member.bytes(), &mut [0; 512]).is_ok() {
+                trace = trace.max(self.add_linked(host, folder.bytes(), b"", LAYERS));
+            }
+        });
+        trace
+    }
+
+    /// Notes the controllers of every member of a bcachefs file system. Its source is one member,
+    /// or all of them: `/dev/sda:/dev/sdb` (`fs/bcachefs/fs.c`, `bch2_show_devname`).
+    fn add_bcachefs<H: Files>(&mut self, host: &mut H, source: &[u8]) -> Trace {
+        let mut trace = Trace::Nothing;
+        for member in split(source, b':') {
+            trace = trace.max(self.add_device(host, member));
+        }
+        let name = name_of(host, first_part(source, b':'));
+        let _ = host.list(b"/sys/fs/bcachefs", &mut |host, id| {
+            let folder = within(b"/sys/fs/bcachefs", id, "");
+            let mut is_its_own = false;
+            let _ = each_member(host, folder.bytes(), &mut |host, member| {
+                let mut buffer = [0; 512];
+                let target = host.read_link(member, &mut buffer).unwrap_or_default();
+                is_its_own |= last_part(target, b'/') == name.as_slice();
+            });
+            if is_its_own {
+                let _ = each_member(host, folder.bytes(), &mut |host, member| {
+                    trace = trace.max(self.add_block(host, member, LAYERS));
+                });
+            }
+        });
+        trace
+    }
+
+    /// Notes the controllers of every member of a pool of ZFS. The kernel does not tell them, but
+    /// udev keeps what it has found on each block device (`60-persistent-storage.rules`).
+    fn add_pool<H: Files>(&mut self, host: &mut H, pool: &[u8]) -> Trace {
+        let mut trace = Trace::Nothing;
+        let _ = host.list(b"/run/udev/data", &mut |host, entry| {
+            let Some(number) = entry.strip_prefix(b"b") else {
+                return;
+            };
+            let (mut is_member, mut is_of_pool) = (false, false);
+            let path = within(b"/run/udev/data", entry, "");
+            let _ = lines::each(host, path.bytes(), FILE_SIZE, &mut |_, line| {
+                is_member |= line.text == b"E:ID_FS_TYPE=zfs_member";
+                is_of_pool |= line.text.strip_prefix(b"E:ID_FS_LABEL=") == Some(pool);
+            });
+            if is_member && is_of_pool {
+                trace = trace.max(self.add_device(host, number));
+            }
+        });
+        match trace {
+            Trace::Nothing => Trace::Lost(Over::Storage),
+            trace => trace,
+        }
+    }
+
+    /// Notes the cards that lead to the target of an iSCSI session, by each of its connections
+    /// (`drivers/scsi/scsi_transport_iscsi.c`).
+    fn add_session<H: Files>(&mut self, host: &mut H, session: &[u8]) -> Trace {
+        let mut trace = Trace::Nothing;
+        let _ = host.list(b"/sys/class/iscsi_connection", &mut |host, entry| {
+            let id = entry.strip_prefix(b"connection").unwrap_or_default();
+            if first_part(id, b':') == session {
+                let path = within(b"/sys/class/iscsi_connection", entry, "/address");
+                let mut buffer = [0; 64];
+                let address = host.read(path.bytes(), 0, &mut buffer).unwrap_or_default();
+                let server = Server::parse(address.trim_ascii_end());
+                trace = trace.max(self.add_server(host, server));
+            }
+        });
+        match trace {
+            Trace::Nothing => self.add_server(host, None),
+            trace => trace,
+        }
+    }
+
+    /// Notes the cards that lead to an NVMe controller over a network. Its address is
+    /// `traddr=10.0.0.1,trsvcid=4420` (`drivers/nvme/host/fabrics.c`, `nvmf_get_address`).
+    fn add_fabric<H: Files>(&mut self, host: &mut H, controller: &[u8]) -> Trace {
+        let path = within(b"/sys/class/nvme", controller, "/address");
+        let mut buffer = [0; 256];
+        let address = host.read(path.bytes(), 0, &mut buffer).unwrap_or_default();
+        let mut fields = split(address.trim_ascii_end(), b',');
+        let server = fields.find_map(|field| field.strip_prefix(b"traddr="));
+        match server.map(Server::parse) {
+            // Fibre Channel has no such address.
+            Some(None) => Trace::Lost(Over::Network),
+            server => self.add_server(host, server.flatten()),
+        }
+    }
+
+    /// Notes the cards that carry the route to a server, or where its address is not known, the
+    /// default route.
+    fn add_server<H: Files>(&mut self, host: &mut H, server: Option<Server>) -> Trace {
+        if !self.is_needed() {
+            return Trace::Nothing;
+        }
+        let mut cards = network::Cards {
+            usage: self.usage,
+            one: self.one,
+            name: self.name,
+        };
+        if cards.add_to(host, server) {
+            Trace::Found
+        } else {
+            Trace::Lost(Over::Network)
+        }
+    }
+}
+
+/// The name of a block device in `/sys`. In `/dev` it may be a link, as in `/dev/mapper`.
+fn name_of<H: Files>(host: &mut H, device: &[u8]) -> PathText {
+    let mut buffer = [0; 256];
+    let target = host.read_link(device, &mut buffer).unwrap_or(device);
+    PathText::from_slice(last_part(target, b'/')).unwrap_or_default()
+}
+
+/// Calls `visit` with the link to the disk of every member of a bcachefs file system
+/// (`fs/bcachefs/super.c`, `bch2_dev_sysfs_online`).
+fn each_member<H: Files>(
+    host: &mut H,
+    folder: &[u8],
+    visit: &mut dyn FnMut(&mut H, &[u8]),
+) -> Result<(), crate::host::Errno> {
+    host.list(folder, &mut |host, entry| {
+        if entry.starts_with(b"dev-") {
+            visit(host, within(folder, entry, "/block").bytes());
+        }
+    })
+}
+
+/// The path of something in a folder.
+fn within(folder: &[u8], entry: &[u8], attribute: &str) -> Line {
+    let mut path = Line::new();
+    path.push(folder);
+    if !entry.is_empty() {
+        put!(&mut path, "/");
+        path.push(entry);
+    }
+    put!(&mut path, "{}", attribute);
+    path
+}
+
+/// The folder on a way that follows the one with that name.
+fn folder_after<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
+    split(target, b'/')
+        .skip_while(|folder| *folder != name)
+        .nth(1)
+}
+
+/// Whether a disk on whose way there is no PCI function is one of the platform, like the eMMC of a
+/// small board: it stays with dom0 in any case.
+fn is_of_platform(target: &[u8]) -> bool {
+    split(target, b'/').any(|folder| matches!(folder, b"platform" | b"LNXSYSTM:00"))
+}
+
+/// The name of a virtual disk. A link from one to another is short: `../../dm-0`.
+fn disk_of(target: &[u8]) -> &[u8] {
+    let mut folders = split(target, b'/').filter(|folder| *folder != b"..");
+    folder_after(target, b"block")
+        .or(folders.next())
+        .unwrap_or_default()
+}
+
+/// The number of the iSCSI session that has a disk:
+/// `/sys/devices/platform/host3/session1/target3:0:0/3:0:0:0/block/sda`.
+fn iscsi_session(target: &[u8]) -> Option<&[u8]> {
+    split(target, b'/').find_map(|folder| folder.strip_prefix(b"session"))
 }
 
 /// The NVMe subsystem that a disk belongs to, if it belongs to one:
@@ -165,29 +481,6 @@ mod tests {
         host::testing::{Machine, boxed, shown},
         pci::Address,
     };
-
-    #[test]
-    fn reads_mounts() {
-        let line = |number: &str, point: &str| {
-            std::format!("36 35 {number} / {point} rw,noatime shared:1 - ext3 /dev/sda1 rw")
-        };
-        for (number, point, one, device) in [
-            ("8:1", "/", Use::Root, "8:1"),
-            ("8:1", "/usr", Use::Usr, "8:1"),
-            ("8:1", "/boot/efi", Use::Boot, "8:1"),
-            ("8:1", "/bootleg", Use::Mount, "8:1"),
-            ("0:21", "/mnt", Use::Mount, "/dev/sda1"),
-        ] {
-            let line = line(number, point);
-            let mount = Mount {
-                one,
-                point: point.as_bytes(),
-                device: device.as_bytes(),
-            };
-            assert_eq!(Mount::of(line.as_bytes()), Some(mount), "{line}");
-        }
-        assert_eq!(Mount::of(b"36 35 98:0"), None);
-    }
 
     #[test]
     fn finds_the_subsystem_of_a_disk() {
@@ -322,6 +615,20 @@ mod tests {
         host.link(&format!("{subsystem}/nvme0"), controller);
         let root = mount("259:0", "/", "/dev/nvme0n1");
         assert_eq!(used(&mut host, &root, ""), ["", "holds /"]);
+    }
+
+    /// A host with many containers has thousands of mounts.
+    #[test]
+    fn reads_a_long_table_once() {
+        let mut host = Machine::new();
+        add_block(&mut host, "8:0", "sda", SATA);
+        let overlay = "1 1 0:50 / /var/lib/c rw - overlay overlay rw,lowerdir=/a:/b\n";
+        let loops = "1 1 7:1 / /snap/x ro - squashfs /dev/loop1 ro\n";
+        add_block(&mut host, "7:1", "loop1", "virtual/block/loop1");
+        let table = mount("8:0", "/", "/dev/sda") + &[overlay, loops].concat().repeat(2500);
+        assert_eq!(used(&mut host, &table, ""), ["holds /", ""]);
+        let reads = host.calls_of("read");
+        assert_eq!(reads, ["/proc/self/mountinfo", "/proc/swaps"]);
     }
 
     /// The kernel has no such tree; a damaged one must not hold up the boot.

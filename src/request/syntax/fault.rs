@@ -45,6 +45,10 @@ pub enum Mistake {
     GuardElsewhere,
     /// A guard means no function, and its identity is nowhere. This is a notice.
     GuardNowhere,
+    /// It is not known from which disk a file system is. This is a notice.
+    Untraced,
+    /// The table of mounts cannot be read. This is a notice.
+    NoMounts,
     /// The module refused its parameters.
     RefusedParameters,
     /// The module was there before, and does not have these parameters.
