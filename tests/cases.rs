@@ -540,7 +540,7 @@ fn is_notice(problem: &Value) -> bool {
     message.starts_with("keeps nothing")
         || message.starts_with("passed over")
         || message.contains("the host may boot from")
-        || source == "/proc/self/mountinfo"
+        || ["/proc/self/mountinfo", "/proc/net/route"].contains(&source)
 }
 
 /// The fields of a device in the plan, in alphabetical order.

@@ -17,7 +17,7 @@ pub mod warnings;
 
 use crate::{
     device::{Device, Devices, Step, order::sort},
-    facts::usage::Usage,
+    facts::usage::{Usage, Use, Uses},
     host::{Errno, Files},
     pci::{Address, Place, bus},
     request::{By, Candidate, Fault, Mistake, Origin, Request, SourceId},
@@ -111,15 +111,17 @@ pub fn survey<H: Files>(
     );
 }
 
-/// Notes what this host needs and is on devices that were not found.
-pub fn note_untraced(request: &mut Request, usage: &Usage) {
-    for untraced in usage.untraced() {
-        let mistake = if untraced.point.is_empty() {
-            Mistake::NoMounts
+/// Notes what this host uses for one of `uses` and is on functions that were not found.
+pub fn note_untraced(request: &mut Request, usage: &Usage, uses: Uses) {
+    for untraced in usage.untraced().iter().filter(|one| uses.has(one.one)) {
+        let (source, mistake) = if untraced.one == Use::Route {
+            (SourceId::ROUTES, Mistake::UntracedRoute)
+        } else if untraced.point.is_empty() {
+            (SourceId::MOUNTS, Mistake::NoMounts)
         } else {
-            Mistake::Untraced
+            (SourceId::MOUNTS, Mistake::Untraced)
         };
-        request.note_notice(SourceId::MOUNTS, untraced.text.clone(), mistake);
+        request.note_notice(source, untraced.text.clone(), mistake);
     }
 }
 

@@ -206,6 +206,14 @@ fn add_way_past(report: &Report, address: Address, line: &mut Line) {
 /// Adds what a plan warns of.
 fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
     add_uses(report, device.address(), "; it ", line);
+    let mut before = "; its keyboard goes with it, and dom0 keeps ";
+    for name in report.usage.keyboards_left_by(device.address()) {
+        put!(line, "{}{}", before, name);
+        if name.is_empty() {
+            put!(line, "one without a name");
+        }
+        before = ", ";
+    }
     let Some(warnings) = warnings::of(report.warnings, device.address()) else {
         return;
     };

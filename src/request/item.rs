@@ -34,6 +34,9 @@ pub struct SourceId(pub(super) u8);
 impl SourceId {
     /// The table of mounts, which asks for nothing. There are fewer sources than numbers.
     pub const MOUNTS: SourceId = SourceId(u8::MAX);
+
+    /// The table of routes, which asks for nothing either.
+    pub const ROUTES: SourceId = SourceId(u8::MAX - 1);
 }
 
 /// What an item asks for.

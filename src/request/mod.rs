@@ -245,8 +245,10 @@ impl Request {
 impl Request {
     /// The name of a source, for messages.
     pub fn source(&self, id: SourceId) -> &[u8] {
-        if id == SourceId::MOUNTS {
-            return b"/proc/self/mountinfo";
+        match id {
+            SourceId::MOUNTS => return b"/proc/self/mountinfo",
+            SourceId::ROUTES => return b"/proc/net/route",
+            _ => {}
         }
         self.sources
             .get(usize::from(id.0))

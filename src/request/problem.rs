@@ -58,6 +58,7 @@ impl Problem {
                     | Mistake::GuardElsewhere
                     | Mistake::GuardNowhere
                     | Mistake::Untraced
+                    | Mistake::UntracedRoute
                     | Mistake::NoMounts
             )
         )
@@ -105,6 +106,10 @@ impl Mistake {
             Mistake::Untraced => {
                 "the devices that hold it were not found, so no image protects them: keep them \
                  with ! in the configuration"
+            }
+            Mistake::UntracedRoute => {
+                "the network card that carries this default route was not found: if dom0 needs it, \
+                 keep it with ! in the configuration"
             }
             Mistake::NoMounts => {
                 "cannot be read, so nobody knows what this host boots from, and no image protects \

@@ -7,6 +7,7 @@ use crate::{
         lines::{self, FILE_SIZE},
     },
     pci::Address,
+    text::Excerpt,
 };
 
 /// How the keys of a keyboard end: it has all of the first 31, which are escape, digits and letters
@@ -39,22 +40,35 @@ impl Parent {
 }
 
 /// Looks for keyboards in `/proc/bus/input/devices` (`drivers/input/input.c`,
-/// `input_devices_seq_show`). The path of a device comes before its keys.
+/// `input_devices_seq_show`). Name and path of a device come before its keys.
+///
+/// Not every one of them has somebody's hands on it: a security key types letters too, and so does
+/// what a management controller shows of a keyboard elsewhere. Therefore their names are told.
 pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
     let (mut parent, mut has_others) = (Parent::Virtual, false);
+    let mut name = Excerpt::default();
     let _ = lines::each(
         host,
         b"/proc/bus/input/devices",
         FILE_SIZE,
         &mut |_, line| {
+            if let Some(text) = line.text.strip_prefix(b"N: Name=") {
+                name = Excerpt::of(text.trim_ascii());
+            }
             if let Some(path) = line.text.strip_prefix(b"S: Sysfs=") {
                 parent = Parent::of(path);
             }
             let keys = line.text.strip_prefix(b"B: KEY=");
             if keys.is_some_and(|keys| keys.ends_with(KEYS)) {
                 match parent {
-                    Parent::Function(address) => usage.add(address, Use::Keyboard, b""),
-                    Parent::Other => has_others = true,
+                    Parent::Function(address) => {
+                        usage.add(address, Use::Keyboard, b"");
+                        usage.add_keyboard(Some(address), &name);
+                    }
+                    Parent::Other => {
+                        has_others = true;
+                        usage.add_keyboard(None, &name);
+                    }
                     Parent::Virtual => {}
                 }
             }
@@ -69,7 +83,7 @@ mod tests {
     use std::{format, string::String};
 
     use super::*;
-    use crate::host::testing::{Machine, boxed};
+    use crate::host::testing::{Machine, boxed, shown};
 
     const ONE: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-1/0003:046D:C31C.0001/input/input3";
     const OTHER: &str = "/devices/pci0000:00/0000:00:1a.0/usb2/input/input4";
@@ -87,6 +101,28 @@ mod tests {
             path,
             "1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe",
         )
+    }
+
+    #[test]
+    fn names_the_keyboards_that_are_left() {
+        let at = |text: &str| Address::parse(text.as_bytes()).expect(text);
+        let named = |input: String, name: &str| input.replace("\"x\"", name);
+        let mut host = Machine::new();
+        let inputs = [
+            named(keyboard(ONE), "\"A\""),
+            named(keyboard(OTHER), "\"Yubico\""),
+            named(keyboard(OTHER), "\"Yubico\""),
+            named(keyboard(PORT), "\"AT\""),
+            named(keyboard(PROGRAM), "\"Virtual\""),
+        ];
+        host.file("/proc/bus/input/devices", &inputs.concat());
+        let mut usage = boxed(Usage::new);
+        gather(&mut host, &mut usage);
+        assert_eq!(usage.keyboards_left_by(at("00:14.0")).count(), 0);
+        usage.give(at("00:14.0"));
+        let left = usage.keyboards_left_by(at("00:14.0")).map(shown);
+        assert!(left.eq(["\"Yubico\"", "\"AT\""].map(String::from)));
+        assert_eq!(usage.keyboards_left_by(at("00:1a.0")).count(), 0);
     }
 
     #[test]

@@ -161,6 +161,9 @@ struct Used {
 /// Most things whose controllers are not found, and that are told one by one.
 const UNTRACED: usize = 16;
 
+/// Most keyboards whose names are told.
+const KEYBOARDS: usize = 8;
+
 /// What dom0 uses.
 #[derive(Debug)]
 pub struct Usage {
@@ -171,6 +174,8 @@ pub struct Usage {
     /// Functions with keyboards behind them that stay with dom0; and one more for keyboards behind
     /// no function.
     keyboards: u8,
+    /// The first keyboards, each with the function that it hangs on, and its name.
+    keyboard_names: Vec<(Option<Address>, Excerpt), KEYBOARDS>,
     /// Whether it was looked for: in an initramfs nothing is in use yet.
     is_known: bool,
     /// What a function is not given away for.
@@ -184,6 +189,7 @@ impl Usage {
             list: Vec::new(),
             untraced: Vec::new(),
             keyboards: 0,
+            keyboard_names: Vec::new(),
             is_known: false,
             forbidden: Uses::NONE,
         }
@@ -241,15 +247,28 @@ impl Usage {
         }
     }
 
+    /// Notes that the card of a default route is not found.
+    fn add_untraced_route(&mut self, interface: &[u8]) {
+        // One for IPv4 and one for IPv6 are one.
+        self.forget_untraced(interface);
+        self.add_untraced(Use::Route, interface, interface, Over::Network);
+    }
+
     /// Forgets what was not found at a mount point: another file system is mounted over it.
     fn forget_untraced(&mut self, point: &[u8]) {
         let point = Excerpt::of(point);
         self.untraced.retain(|untraced| untraced.point != point);
     }
 
-    /// What the system needs and is on controllers that were not found.
+    /// What the system needs and is on functions that were not found.
     pub fn untraced(&self) -> &[Untraced] {
         &self.untraced
+    }
+
+    /// Whether all is found that the system boots from.
+    pub fn knows_what_boots(&self) -> bool {
+        let mut untraced = self.untraced.iter();
+        !untraced.any(|untraced| Uses::TO_BOOT.has(untraced.one))
     }
 
     /// Looks at a function itself: is it the boot display, or may it hold `/`?
@@ -315,6 +334,31 @@ impl Usage {
     /// Whether a function is not given away.
     pub fn forbids(&self, address: Address) -> bool {
         self.uses(address).meets(self.forbidden)
+    }
+
+    /// Notes a keyboard by its name.
+    fn add_keyboard(&mut self, function: Option<Address>, name: &Excerpt) {
+        let keyboard = (function, name.clone());
+        if !self.keyboard_names.contains(&keyboard) {
+            // There is no need for more: one that works is enough.
+            let _ = self.keyboard_names.push(keyboard);
+        }
+    }
+
+    /// The names of the keyboards that stay with dom0, if those of a function are given away.
+    pub fn keyboards_left_by(&self, given: Address) -> impl Iterator<Item = &Excerpt> {
+        let is_left = |function: Option<Address>| {
+            function.is_none_or(|at| {
+                self.find(at)
+                    .is_some_and(|used| used.uses.has(Use::Keyboard))
+            })
+        };
+        let names = self.keyboard_names.iter();
+        let has_given = names
+            .clone()
+            .any(|(function, _)| *function == Some(given) && !is_left(*function));
+        let left = names.filter(move |(function, _)| has_given && is_left(*function));
+        left.map(|(_, name)| name)
     }
 
     fn find(&self, address: Address) -> Option<&Used> {

@@ -45,7 +45,11 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
                     one: Use::Route,
                     name: route.interface,
                 };
-                cards.add_of(host, route.interface);
+                if !cards.add_of(host, route.interface)
+                    && !cards.add_of_pppoe(host, route.interface)
+                {
+                    usage.add_untraced_route(route.interface);
+                }
             }
         });
     }
@@ -254,6 +258,18 @@ impl Cards<'_> {
         // Open vSwitch does not say what is below each of its own interfaces: everything that is in
         // one of its bridges may be.
         self.add_below(host, interface, LAYERS) || self.add_below(host, b"ovs-system", LAYERS)
+    }
+
+    /// Notes the cards of every session of PPPoE. The kernel does not tell which session belongs to
+    /// which `ppp` interface (`drivers/net/ppp/pppoe.c`, `pppoe_seq_show`).
+    fn add_of_pppoe<H: Files>(&mut self, host: &mut H, interface: &[u8]) -> bool {
+        let mut has_found = false;
+        if interface.starts_with(b"ppp") {
+            let _ = lines::each(host, b"/proc/net/pppoe", ROUTES_SIZE, &mut |host, line| {
+                has_found |= self.add_of(host, column(line.text, 2));
+            });
+        }
+        has_found
     }
 
     /// Notes the cards below an interface: `lower_` links lead to those (`net/core/dev.c`,
@@ -480,6 +496,30 @@ mod tests {
         // The kernel's own route leads nowhere, so no card carries it.
         host.file("/proc/net/route", &route.replace("br0", "lo"));
         assert_eq!(carried(&mut host), ["", ""]);
+    }
+
+    #[test]
+    fn goes_below_pppoe_and_says_where_a_way_ends() {
+        let route = |interface: &str| {
+            format!("{HEAD}{interface}\t00000000\t0\t0003\t0\t0\t0\t00000000\n").repeat(2)
+        };
+        let mut host = machine();
+        let sessions =
+            "Id       Address              Device\n0000001A 52:54:00:12:34:56     eth1\n";
+        host.file("/proc/net/pppoe", sessions);
+        for interface in ["ppp0", "wg0"] {
+            add_virtual(&mut host, interface, &[]);
+        }
+        for (interface, cards, untraced) in
+            [("ppp0", ["", "ppp0"], None), ("wg0", ["", ""], Some("wg0"))]
+        {
+            host.file("/proc/net/route", &route(interface));
+            assert_eq!(carried(&mut host), cards, "{interface}");
+            let mut usage = boxed(Usage::new);
+            gather(&mut host, &mut usage);
+            let told = usage.untraced().iter().map(|one| shown(&one.text));
+            assert!(told.eq(untraced.map(String::from)), "{interface}");
+        }
     }
 
     #[test]

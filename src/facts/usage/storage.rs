@@ -44,9 +44,10 @@ pub enum Over {
 pub struct Untraced {
     /// What it holds.
     pub one: Use,
-    /// The mount point. Empty where the table of mounts cannot be read.
+    /// The mount point, or the interface of a route. Empty if the table of mounts cannot be read.
     pub point: Excerpt,
-    /// What is told of it: the mount point, the kind of file system, and its source.
+    /// What is told of it: the mount point, the kind of file system, and its source; or the
+    /// interface of a route.
     pub text: Excerpt,
     /// What kind of function it may be.
     pub over: Over,

@@ -47,6 +47,8 @@ pub enum Mistake {
     GuardNowhere,
     /// It is not known from which disk a file system is. This is a notice.
     Untraced,
+    /// It is not known which card carries a default route. This is a notice.
+    UntracedRoute,
     /// The table of mounts cannot be read. This is a notice.
     NoMounts,
     /// The module refused its parameters.
