@@ -2,7 +2,8 @@
 //!
 //! Everything that pciseize knows or does goes through them. The program implements them with
 //! system calls (`src/machine/`), the tests with a model of the kernel. The calls keep no state
-//! between them (no open files, no positions), so that a model needs none either.
+//! between them (no open files, no positions), so that a model needs none either. A file that must
+//! be read through one open is read in one call ([`Files::stream`]).
 //!
 //! A signature names the narrowest trait that serves: `H: Files` says that a function runs nothing
 //! and starts nothing.

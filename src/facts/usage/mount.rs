@@ -75,10 +75,12 @@ impl Mount<'_> {
 }
 
 /// Calls `then` with the mount that has the file at `path`: the last of those with the longest
-/// mount point. Gives back `None` where there is none, or the table cannot be read.
+/// mount point, those of the kind `other` left out. Gives back `None` where there is none, or the
+/// table cannot be read.
 pub fn with_holder<H: Files, T>(
     host: &mut H,
     path: &[u8],
+    other: &[u8],
     then: impl FnOnce(&mut H, Mount) -> T,
 ) -> Option<T> {
     let mut best: Vec<u8, LINE_SIZE> = Vec::new();
@@ -88,7 +90,8 @@ pub fn with_holder<H: Files, T>(
             return;
         };
         let point = unescaped(mount.point);
-        if holds(&point, path) && point.len() >= length {
+        let may_be_it = mount.kind != other && point.len() >= length;
+        if may_be_it && holds(&point, path) {
             length = point.len();
             best.clear();
             // As long as the longest line.
@@ -167,7 +170,8 @@ mod tests {
             .zip(points)
             .map(|(number, point)| std::format!("1 1 8:{number} / {point} rw - ext4 x rw"))
             .collect();
-        host.file("/proc/self/mountinfo", &table.join("\n"));
+        let other = "1 1 8:9 / /run rw - xfs x rw\n";
+        host.file("/proc/self/mountinfo", &(table.join("\n") + "\n" + other));
         for (path, number) in [
             ("/x", "8:0"),
             ("/run", "8:3"),
@@ -175,9 +179,14 @@ mod tests {
             ("/run/a b/x", "8:2"),
             ("/runx", "8:0"),
         ] {
-            let found = with_holder(&mut host, path.as_bytes(), |_, mount| text(mount.number));
+            let found = with_holder(&mut host, path.as_bytes(), b"xfs", |_, mount| {
+                text(mount.number)
+            });
             assert_eq!(found.as_deref(), Some(number), "{path}");
         }
-        assert_eq!(with_holder(&mut Machine::new(), b"/x", |_, _| ()), None);
+        assert_eq!(
+            with_holder(&mut Machine::new(), b"/x", b"", |_, _| ()),
+            None
+        );
     }
 }

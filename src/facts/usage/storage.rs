@@ -110,8 +110,8 @@ struct Search<'s> {
     usage: &'s mut Usage,
     one: Use,
     name: &'s [u8],
-    /// Whether the search has come through an overlay. One overlay on another is not looked at:
-    /// the folders of both would multiply.
+    /// Whether the search has come through an overlay. Then it passes over overlays: the folders of
+    /// two would multiply, and one over `/usr` may have that as a folder of its own.
     is_in_overlay: bool,
 }
 
@@ -258,10 +258,8 @@ impl<'s> Search<'s> {
         let Some(layers) = layers.checked_sub(1).filter(|_| path.starts_with(b"/")) else {
             return Trace::Lost(Over::Network);
         };
-        let trace = mount::with_holder(host, path, |host, mount| {
-            if mount.kind == b"overlay" && self.is_in_overlay {
-                return Trace::Lost(Over::Network);
-            }
+        let other: &[u8] = if self.is_in_overlay { b"overlay" } else { b"" };
+        let trace = mount::with_holder(host, path, other, |host, mount| {
             self.add_mount(host, &mount, layers)
         });
         trace.unwrap_or(Trace::Lost(Over::Network))
@@ -616,6 +614,17 @@ mod tests {
         host.link(&format!("{subsystem}/nvme0"), controller);
         let root = mount("259:0", "/", "/dev/nvme0n1");
         assert_eq!(used(&mut host, &root, ""), ["", "holds /"]);
+    }
+
+    /// An extension of the system puts an overlay over `/usr` that has the old one as a folder.
+    #[test]
+    fn goes_beneath_an_overlay_over_itself() {
+        let mut host = Machine::new();
+        add_block(&mut host, "8:0", "sda", SATA);
+        let mounts = mount("8:0", "/", "/dev/sda")
+            + "1 1 0:40 / /run rw - tmpfs tmpfs rw\n"
+            + "1 1 0:50 / /usr ro - overlay sysext ro,lowerdir=/run/extensions/usr:/usr\n";
+        assert_eq!(used(&mut host, &mounts, ""), ["holds /, holds /usr", ""]);
     }
 
     /// A host with many containers has thousands of mounts.
