@@ -3,8 +3,8 @@
 //! 1. The library's own parser reads the file that `PCISEIZE_CONFIG` names. A bad item fails the
 //!    build, with its place. The text then becomes the section `.pciseize`.
 //! 2. A release build for a glibc target is linked with GNU ld against the `libc.a` and the start
-//!    files of musl. There is no `.cargo/config.toml` for this: flags in it also reach build
-//!    scripts and macros, and break `cargo test`. Tests and clippy use the host's defaults.
+//!    files of musl. `.cargo/config.toml` is no place for this: flags in it reach build scripts and
+//!    macros too, and break `cargo test`. Tests and clippy use the host's defaults.
 
 // The modules of the library that the parser needs. Most of each is unused here.
 #![allow(dead_code, unused_imports)]
