@@ -315,7 +315,7 @@ const USELESS: [Useless; 4] = [
         said: "is missing or cannot be executed",
     },
     Useless {
-        script: Some(("#!/bin/sh\necho 8086:2922@0000:00:1f.2\nexit 1\n", 0o755)),
+        script: Some(("#!/bin/sh\necho 8086:2922@0000:00:1f.2\nexit 2\n", 0o755)),
         is_copied: true,
         said: "the controllers that this host boots from cannot be told",
     },

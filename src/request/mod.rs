@@ -31,7 +31,7 @@ use crate::{
     host::{Errno, PATH_SIZE},
     pci::Address,
     put,
-    text::Line,
+    text::{Excerpt, Line},
 };
 use digest::Digest;
 use index::Index;
@@ -222,6 +222,7 @@ impl Request {
             origin: Origin::whole(source),
             text,
             fault: Fault::Is(mistake),
+            more_items: 0,
         });
     }
 
