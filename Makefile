@@ -63,8 +63,9 @@ SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pc
 	dracut/50pciseize/*.sh.in fuzz/run initramfs-hooks/* \
 	tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
-	tests/vm/guest/passthrough tests/vm/guest/storm tests/vm/guest/test-init \
-	tests/vm/guest/together tests/vm/lab/make-initramfs tests/width.sh
+	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \
+	tests/vm/guest/test-init tests/vm/guest/together tests/vm/lab/make-initramfs \
+	tests/width.sh
 
 # The program with its symbols, and without the tripwires of static.ld.
 WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked

@@ -205,6 +205,49 @@ fn storage_stays_with_dom0_while_the_disk_of_the_image_is_gone() -> Result<()> {
     Ok(())
 }
 
+/// `/boot` is on a disk of another host, over NVMe/TCP: the card that leads there stays with dom0,
+/// and an image would keep it. With force it goes, and the disk is lost, which shows what dom0
+/// needed the card for. The script is `guest/remote-disk`.
+#[test]
+fn the_card_that_leads_to_boot_stays_with_dom0() -> Result<()> {
+    let product = Product::install()?;
+    let image = Image::stock(Generator::InitramfsTools).build()?;
+    let (card, other) = (NETWORK.listed, NETWORK.twin);
+    let seen = Machine::dom0(&image)
+        .installed(&product)
+        .with_cable()
+        .file(FILE, &format!("{card}\n"))
+        .file("lab/remote-disk", include_str!("guest/remote-disk"))
+        .script(&format!("exec bash /lab/remote-disk {card} {other}"))
+        .boot("needs-remote")?;
+    let output = seen.file("script.output").unwrap_or_default();
+    assert_eq!(seen.file("script.status"), Some("0\n"), "{output}");
+    let file = |name: &str| {
+        seen.file(name)
+            .with_context(|| format!("the script wrote no {name}"))
+    };
+    let boot = file("boot")?;
+    assert!(
+        boot.contains(&format!("8086:10d3@{card} # holds /boot\n")) && !boot.contains(other),
+        "{boot}"
+    );
+    assert_eq!(file("boot.status")?, "0\n");
+    let plan = file("plan")?;
+    assert!(plan.contains("it holds /boot"), "{plan}");
+    let refused = file("seize")?;
+    assert!(
+        refused.contains("refused") && refused.contains("it holds /boot"),
+        "{refused}"
+    );
+    assert_eq!(file("seize.status")?, "1\n");
+    assert_eq!(file("state")?, "live\n");
+    // The control: the same with force.
+    let forced = file("forced")?;
+    assert!(forced.contains(&format!("{card}  seized")), "{forced}");
+    assert_ne!(file("forced.state")?, "live\n");
+    Ok(())
+}
+
 /// If the configuration asks for a device that the host needs, the hook says so when the image is
 /// made for this host, and lists the problems of the configuration. (No boot: the host is made of
 /// files.)

@@ -64,10 +64,13 @@ pub const IOMMU_DEVICE: &str = "intel-iommu";
 /// QEMU's argument for the listed device of `NETWORK`.
 pub const NETWORK_DEVICE: &str = "e1000e,addr=4,romfile=";
 
+/// QEMU's argument for its twin.
+pub const NETWORK_TWIN: &str = "e1000e,addr=5,romfile=";
+
 /// QEMU's arguments for the pairs. No option ROMs: they only cost time.
 pub const DEVICES: [&str; 10] = [
     NETWORK_DEVICE,
-    "e1000e,addr=5,romfile=",
+    NETWORK_TWIN,
     "pcie-root-port,id=port1,addr=6,chassis=1",
     "pcie-root-port,id=port2,addr=7,chassis=2",
     "e1000e,bus=port1,romfile=",

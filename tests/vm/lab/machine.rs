@@ -44,7 +44,8 @@ pub struct Machine<'a> {
     has_xen: bool,
     devices: Vec<String>,
     drives: Vec<String>,
-    has_network: bool,
+    /// QEMU's networks and cables, as its `-netdev` takes them.
+    netdevs: Vec<&'static str>,
     processors: u32,
     /// The slot of the controller of the disks, if not that of the standard machine.
     disks_at: Option<String>,
@@ -67,7 +68,7 @@ impl<'a> Machine<'a> {
             has_xen: true,
             devices: board::DEVICES.map(str::to_owned).to_vec(),
             drives: Vec::new(),
-            has_network: false,
+            netdevs: Vec::new(),
             processors: 1,
             disks_at: None,
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
@@ -115,15 +116,32 @@ impl<'a> Machine<'a> {
     }
 
     /// Connects the listed device of `NETWORK` to a network inside QEMU. Only the gateway answers.
-    pub fn with_network(mut self) -> Self {
-        for device in self
-            .devices
-            .iter_mut()
-            .filter(|device| *device == board::NETWORK_DEVICE)
-        {
-            device.push_str(",netdev=network");
+    pub fn with_network(self) -> Self {
+        // QEMU sometimes offers a default route over IPv6, and dom0 would need the device that
+        // carries it.
+        self.connect(
+            board::NETWORK_DEVICE,
+            "network",
+            "user,id=network,restrict=on,ipv6=off",
+        )
+    }
+
+    /// Connects the two devices of `NETWORK` with each other.
+    pub fn with_cable(self) -> Self {
+        self.connect(board::NETWORK_DEVICE, "end", "hubport,id=end,hubid=0")
+            .connect(
+                board::NETWORK_TWIN,
+                "other-end",
+                "hubport,id=other-end,hubid=0",
+            )
+    }
+
+    fn connect(mut self, card: &str, id: &str, netdev: &'static str) -> Self {
+        for device in self.devices.iter_mut().filter(|device| *device == card) {
+            device.push_str(",netdev=");
+            device.push_str(id);
         }
-        self.has_network = true;
+        self.netdevs.push(netdev);
         self
     }
 
@@ -332,10 +350,8 @@ impl<'a> Machine<'a> {
         for drive in &self.drives {
             qemu.args(["-drive", drive]);
         }
-        if self.has_network {
-            // QEMU sometimes offers a default route over IPv6, and dom0 would need the device that
-            // carries it.
-            qemu.args(["-netdev", "user,id=network,restrict=on,ipv6=off"]);
+        for netdev in &self.netdevs {
+            qemu.args(["-netdev", netdev]);
         }
         for device in &self.devices {
             qemu.args(["-device", device]);
