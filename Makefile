@@ -174,10 +174,11 @@ bench:
 	$(CARGO) bench --quiet --locked --profile dev --bench seizure
 	docs/draw-times <target/bench/seizure.txt >target/bench/seizure.svg
 
-# The tests in virtual machines: real Xen, real kernels. Two at a time, for two processors.
+# The tests in virtual machines: real Xen, real kernels. Two at a time, for two processors. An error
+# ends with its reason, not with a trace of calls.
 check-vm:
 	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES)
-	$(CARGO) test --locked --test vm -- --test-threads=2 --nocapture
+	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm -- --test-threads=2 --nocapture
 
 # Names the packages that are missing, and `make requirements`; installs nothing.
 REQUIRE = @tests/requirements.sh

@@ -141,11 +141,14 @@ impl Console {
         self.lines.iter().any(|line| line.text.contains(text))
     }
 
-    /// An error text: the fate of the machine, and the last lines of its console.
+    /// An error text: the last lines of the console, and then the fate of the machine, so that it
+    /// stands at the end of a log that is cut at its beginning.
     pub fn last_words(&self, fate: &str) -> String {
         let tail = &self.lines[self.lines.len().saturating_sub(TAIL)..];
         let tail: Vec<&str> = tail.iter().map(|line| line.text.as_str()).collect();
         let (tail, open, whole) = (tail.join("\n"), &self.open, self.transcript.display());
-        format!("the machine {fate}; its console (whole in {whole}) ended so:\n{tail}\n{open}")
+        format!(
+            "the console ended so:\n{tail}\n{open}\nthe machine {fate} (whole console: {whole})"
+        )
     }
 }
