@@ -19,6 +19,12 @@ use crate::{
     text::{Excerpt, Line, first_part, last_part, next_piece, split},
 };
 
+/// The kinds of file systems that are in memory.
+const IN_MEMORY: [&[u8]; 5] = [b"tmpfs", b"ramfs", b"rootfs", b"devtmpfs", b"efivarfs"];
+
+/// The kinds of file systems that a server has.
+const OF_SERVER: [&[u8]; 4] = [b"nfs", b"nfs4", b"cifs", b"smb3"];
+
 /// What came of the search for the controllers of a file system. Of several the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trace {
@@ -26,8 +32,26 @@ pub enum Trace {
     Nothing,
     /// All are found.
     Found,
-    /// Not all are found.
-    Lost(Over),
+    /// Not all are found: a storage controller is missing.
+    LostStorage,
+    /// Not all are found: a storage controller or a network card is missing.
+    LostNetwork,
+}
+
+impl Trace {
+    /// What is between the file system and its disk, where that is not found.
+    fn lost(self) -> Option<Over> {
+        match self {
+            Trace::Nothing | Trace::Found => None,
+            Trace::LostStorage => Some(Over::Storage),
+            Trace::LostNetwork => Some(Over::Network),
+        }
+    }
+
+    /// The same, or another one where there is no controller.
+    fn or(self, other: Trace) -> Trace {
+        if self == Trace::Nothing { other } else { self }
+    }
 }
 
 /// What is between a file system and its disk.
@@ -76,7 +100,7 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
             return;
         }
         let mut search = Search::of(usage, Use::Swap, b"");
-        if let Trace::Lost(over) = search.add_device(host, name) {
+        if let Some(over) = search.add_device(host, name).lost() {
             let mut text = Line::new();
             put!(&mut text, "swap ");
             text.push(name);
@@ -94,7 +118,7 @@ fn add_mount<H: Files>(host: &mut H, usage: &mut Usage, mount: &Mount) {
     }
     // Of two file systems at one place the later is seen.
     usage.forget_untraced(mount.point);
-    if let Trace::Lost(over) = trace {
+    if let Some(over) = trace.lost() {
         let mut text = Line::new();
         text.push(mount.point);
         for field in [mount.kind, mount.source] {
@@ -136,21 +160,27 @@ impl<'s> Search<'s> {
         if !mount.number.starts_with(b"0:") {
             return self.add_device(host, mount.number);
         }
-        match mount.kind {
-            b"btrfs" => self.add_btrfs(host, mount.source),
-            b"bcachefs" => self.add_bcachefs(host, mount.source),
-            _ if mount.source.starts_with(b"/dev/") => self.add_device(host, mount.source),
-            _ if !self.is_needed() => Trace::Nothing,
-            b"tmpfs" | b"ramfs" | b"rootfs" | b"devtmpfs" | b"efivarfs" => Trace::Nothing,
-            b"nfs" | b"nfs4" | b"cifs" | b"smb3" => {
-                let server = mount.values(b"addr").next();
-                self.add_server(host, server.and_then(Server::parse))
-            }
-            b"overlay" => self.add_overlay(host, mount, layers),
-            b"zfs" => self.add_pool(host, first_part(mount.source, b'/')),
+        let kind = mount.kind;
+        if kind == b"btrfs" {
+            self.add_btrfs(host, mount.source)
+        } else if kind == b"bcachefs" {
+            self.add_bcachefs(host, mount.source)
+        } else if mount.source.starts_with(b"/dev/") {
+            self.add_device(host, mount.source)
+        } else if !self.is_needed() || IN_MEMORY.contains(&kind) {
+            Trace::Nothing
+        } else if OF_SERVER.contains(&kind) {
+            let server = mount.values(b"addr").next();
+            self.add_server(host, server.and_then(Server::parse))
+        } else if kind == b"overlay" {
+            self.add_overlay(host, mount, layers)
+        } else if kind == b"zfs" {
+            self.add_pool(host, first_part(mount.source, b'/'))
+        } else if kind == b"autofs" {
             // It is mounted once somebody looks.
-            b"autofs" => Trace::Lost(Over::Storage),
-            _ => Trace::Lost(Over::Network),
+            Trace::LostStorage
+        } else {
+            Trace::LostNetwork
         }
     }
 
@@ -171,14 +201,14 @@ impl<'s> Search<'s> {
     fn add_block<H: Files>(&mut self, host: &mut H, path: &[u8], layers: usize) -> Trace {
         let mut buffer = [0; 512];
         let Ok(target) = host.read_link(path, &mut buffer) else {
-            return Trace::Lost(Over::Storage);
+            return Trace::LostStorage;
         };
         if let Some(address) = function_in(target) {
             self.usage.add(address, self.one, self.name);
             return Trace::Found;
         }
         let Some(layers) = layers.checked_sub(1) else {
-            return Trace::Lost(Over::Storage);
+            return Trace::LostStorage;
         };
         if let Some(session) = iscsi_session(target) {
             return self.add_session(host, session);
@@ -212,11 +242,8 @@ impl<'s> Search<'s> {
             put!(&mut folder, "{}", slaves);
             trace = trace.max(self.add_linked(host, folder.bytes(), b"", layers));
         }
-        match trace {
-            // A virtual disk that stands on none: nbd, rbd, a volume of ZFS.
-            Trace::Nothing => Trace::Lost(Over::Network),
-            trace => trace,
-        }
+        // A virtual disk that stands on none: nbd, rbd, a volume of ZFS.
+        trace.or(Trace::LostNetwork)
     }
 
     /// Notes the controllers of everything that a folder has links to, with names that begin so.
@@ -250,19 +277,19 @@ impl<'s> Search<'s> {
                 return self.add_file(host, file.trim_ascii_end(), layers);
             }
         }
-        Trace::Lost(Over::Storage)
+        Trace::LostStorage
     }
 
     /// Notes the controllers of the file system that has a file.
     fn add_file<H: Files>(&mut self, host: &mut H, path: &[u8], layers: usize) -> Trace {
         let Some(layers) = layers.checked_sub(1).filter(|_| path.starts_with(b"/")) else {
-            return Trace::Lost(Over::Network);
+            return Trace::LostNetwork;
         };
         let other: &[u8] = if self.is_in_overlay { b"overlay" } else { b"" };
         let trace = mount::with_holder(host, path, other, |host, mount| {
             self.add_mount(host, &mount, layers)
         });
-        trace.unwrap_or(Trace::Lost(Over::Network))
+        trace.unwrap_or(Trace::LostNetwork)
     }
 
     /// Notes the controllers beneath an overlay: those of every folder that it is made of.
@@ -276,11 +303,8 @@ impl<'s> Search<'s> {
                 }
             }
         }
-        match trace {
-            // A path from before the change of the root leads nowhere now, and so into memory.
-            Trace::Nothing => Trace::Lost(Over::Network),
-            trace => trace,
-        }
+        // A path from before the change of the root leads nowhere now, and so into memory.
+        trace.or(Trace::LostNetwork)
     }
 
     /// Notes the controllers of every member of a btrfs file system. Its number is no disk's, and
@@ -341,10 +365,7 @@ impl<'s> Search<'s> {
                 trace = trace.max(self.add_device(host, number));
             }
         });
-        match trace {
-            Trace::Nothing => Trace::Lost(Over::Storage),
-            trace => trace,
-        }
+        trace.or(Trace::LostStorage)
     }
 
     /// Notes the cards that lead to the target of an iSCSI session, by each of its connections
@@ -377,7 +398,7 @@ impl<'s> Search<'s> {
         let server = fields.find_map(|field| field.strip_prefix(b"traddr="));
         match server.map(Server::parse) {
             // Fibre Channel has no such address.
-            Some(None) => Trace::Lost(Over::Network),
+            Some(None) => Trace::LostNetwork,
             server => self.add_server(host, server.flatten()),
         }
     }
@@ -396,7 +417,7 @@ impl<'s> Search<'s> {
         if cards.add_to(host, server) {
             Trace::Found
         } else {
-            Trace::Lost(Over::Network)
+            Trace::LostNetwork
         }
     }
 }
@@ -444,7 +465,7 @@ fn folder_after<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
 /// Whether a disk on whose way there is no PCI function is one of the platform, like the eMMC of a
 /// small board: it stays with dom0 in any case.
 fn is_of_platform(target: &[u8]) -> bool {
-    split(target, b'/').any(|folder| matches!(folder, b"platform" | b"LNXSYSTM:00"))
+    split(target, b'/').any(|folder| [b"platform".as_slice(), b"LNXSYSTM:00"].contains(&folder))
 }
 
 /// The name of a virtual disk. A link from one to another is short: `../../dm-0`.
