@@ -29,7 +29,7 @@ use crate::{
     report::{Kind, Report, Stage},
     request::Request,
     say,
-    text::{Escaped, Line, split_once},
+    text::{Escaped, Line, first_part},
 };
 pub use options::{Command, Form};
 use options::{
@@ -195,20 +195,16 @@ impl<'a> Invocation<'a> {
         let mut reading = Reading::default();
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
-            if reading.has_ended || !bytes.starts_with(b"-") {
-                self.read_word(&mut reading, word);
+            let wrong = if reading.has_ended || !bytes.starts_with(b"-") {
+                self.read_word(&mut reading, word)
             } else if bytes == b"--" {
                 reading.has_ended = true;
+                None
             } else if let Some((spec, attached)) = find_written_option(word) {
                 let value = match (spec.value, attached) {
                     (Some(_), None) => words.next(),
                     _ => attached,
                 };
-                match (spec.value, value) {
-                    (Some(_), None) => reading.note("a value is missing behind", Some(word)),
-                    (None, Some(_)) => reading.note("no value can stand in", Some(word)),
-                    _ => {}
-                }
                 reading.note_option(spec, word);
                 match spec.setting {
                     Setting::Command(command) => {
@@ -220,23 +216,30 @@ impl<'a> Invocation<'a> {
                     Setting::Form(form) => self.form = form,
                     Setting::Force => self.force = Force::Yes,
                 }
+                match (spec.value, value) {
+                    (Some(_), None) => Some("a value is missing behind"),
+                    (None, Some(_)) => Some("no value can stand in"),
+                    _ => None,
+                }
             } else {
-                reading.note("no such option", Some(word));
+                Some("no such option")
+            };
+            if let Some(message) = wrong {
+                reading.note(message, Some(word));
             }
         }
         self.finish(reading)
     }
 
-    /// Reads a word that is no option: the command, or what stands behind it.
-    fn read_word(&mut self, reading: &mut Reading<'a>, word: &'a CStr) {
+    /// Reads a word that is no option: the command, or what stands behind it. Gives back what is
+    /// wrong with it.
+    fn read_word(&mut self, reading: &mut Reading<'a>, word: &'a CStr) -> Option<&'static str> {
         if reading.command.is_none() {
             reading.command = find_command(word.to_bytes());
-            if reading.command.is_none() {
-                reading.note("no such command", Some(word));
-            }
-        } else if self.operands.push(word).is_err() {
-            reading.note("too many words, from", Some(word));
+            return reading.command.is_none().then_some("no such command");
         }
+        let taken = self.operands.push(word);
+        taken.is_err().then_some("too many words, from")
     }
 
     /// Checks that the command takes all that was written.
@@ -305,11 +308,11 @@ struct Reading<'a> {
 
 /// The option that a word writes, and the value in the same word: `--root=DIR`.
 fn find_written_option(word: &CStr) -> Option<(&'static OptionSpec, Option<&CStr>)> {
-    let Some((name, _)) = split_once(word.to_bytes(), b'=') else {
-        return Some((find_option(word.to_bytes())?, None));
-    };
-    let value = word.to_bytes_with_nul().get(name.len() + 1..)?;
-    Some((find_option(name)?, CStr::from_bytes_until_nul(value).ok()))
+    let name = first_part(word.to_bytes(), b'=');
+    // Without a value this is empty, and has not even a NUL.
+    let value = word.to_bytes_with_nul().get(name.len() + 1..);
+    let value = value.and_then(|value| CStr::from_bytes_until_nul(value).ok());
+    Some((find_option(name)?, value))
 }
 
 impl<'a> Reading<'a> {
