@@ -33,6 +33,14 @@ pub struct Warnings {
     pub behind_bridge: Others,
 }
 
+impl Warnings {
+    /// Whether there is nothing to be said.
+    fn is_empty(&self) -> bool {
+        let others = [&self.of_card, &self.behind_bridge];
+        self.virtual_functions == 0 && others.iter().all(|others| others.first.is_empty())
+    }
+}
+
 /// The warnings of a plan, each with the address of its device, in order.
 pub type WarningList = Vec<(Address, Warnings), DEVICES>;
 
@@ -45,7 +53,7 @@ pub fn look<H: Files>(host: &mut H, devices: &Devices, warnings: &mut WarningLis
         .filter(|device| device.action == Action::Seize)
     {
         let found = look_at(host, devices, device);
-        if found != Warnings::default() {
+        if !found.is_empty() {
             // There is room for a warning of every device.
             let _ = warnings.push((device.address(), found));
         }
@@ -122,7 +130,7 @@ fn find_others<H: Files>(
     without_slot: Option<u64>,
 ) -> Others {
     let start = devices.partition_point(|device| device.address().bits() < range.first);
-    let in_range = devices.iter().skip(start);
+    let in_range = devices.get(start..).unwrap_or_default().iter();
     let mut others = Others::default();
     for other in in_range.take_while(|other| other.address().bits() <= range.last) {
         let address = other.address();
