@@ -28,7 +28,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     request.gather(host, embedded, None);
     usage.gather(host, Uses::NONE);
     plan::survey(host, request, usage, devices, Extent::Whole);
-    plan::locate(host, devices.iter_mut());
+    plan::locate(host, devices, &|_| true);
     guests::look(host, devices);
     if form != Form::Boot {
         names.find(host, devices);

@@ -43,11 +43,11 @@ pub fn run<H: Host>(
     if request.switches.off {
         switch_off(devices);
     }
-    let is_told = |device: &&mut Device| match form {
+    let is_told = |device: &Device| match form {
         Form::Json => device.wish.item.is_some(),
         _ => device.action == Action::Seize,
     };
-    plan::locate(host, devices.iter_mut().filter(is_told));
+    plan::locate(host, devices, &is_told);
     warnings::look(host, devices, warnings);
     behind.look(host, devices);
 

@@ -125,11 +125,12 @@ pub fn note_untraced(request: &mut Request, usage: &Usage, uses: Uses) {
     }
 }
 
-/// Looks for the way to every device whose way is not known yet. The place of a virtual function is
-/// its address.
-pub fn locate<'d, H: Files>(host: &mut H, devices: impl Iterator<Item = &'d mut Device>) {
-    for device in devices.filter(|device| device.function.is_there) {
-        if device.function.place.is_none() {
+/// Looks for the way to every device that is wanted and whose way is not known yet. The place of a
+/// virtual function is its address.
+pub fn locate<H: Files>(host: &mut H, devices: &mut Devices, is_wanted: &dyn Fn(&Device) -> bool) {
+    for device in devices {
+        let function = &device.function;
+        if function.is_there && function.place.is_none() && is_wanted(device) {
             device.function.place = if bus::is_virtual(host, device.address()) {
                 Some(Place::at(device.address()))
             } else {
