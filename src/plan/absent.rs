@@ -1,13 +1,11 @@
 //! The items that mean no function: each becomes an entry of its own, or a notice.
 
-use super::add;
+use super::{add, note_item};
 use crate::{
     device::{Action, Device, Devices, Step, Wish},
     host::Errno,
     pci::{Address, address::GREATEST_SEGMENT},
-    put,
-    request::{Fault, Item, ItemId, Mistake, Request},
-    text::Line,
+    request::{Item, ItemId, Mistake, Request},
 };
 
 /// Stands for the address of what has none: the last that there could be.
@@ -34,7 +32,7 @@ pub fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(
         };
         if item.is_keep {
             if walked.is_ok() {
-                note_useless_keep(request, id);
+                note_item(request, id, Mistake::KeepsNothing);
             }
         } else if !request.is_said_before(id) {
             let address = item.selector.address();
@@ -73,16 +71,6 @@ fn may_be_in_a_segment(item: &Item) -> bool {
     item.selector
         .domain()
         .is_none_or(|domain| domain <= GREATEST_SEGMENT)
-}
-
-/// Notes that a keep means no function.
-fn note_useless_keep(request: &mut Request, id: ItemId) {
-    let Some(item) = request.items.get(usize::from(id)) else {
-        return;
-    };
-    let (mut text, origin) = (Line::new(), item.origin);
-    put!(&mut text, "{}", item);
-    request.note_problem(origin, text.bytes(), Fault::Is(Mistake::KeepsNothing));
 }
 
 #[cfg(test)]

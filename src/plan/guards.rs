@@ -5,12 +5,11 @@
 //! its place is protected by its identity, anywhere. If that is nowhere, nobody knows from which
 //! disk the host boots, and no storage is taken.
 
+use super::note_item;
 use crate::{
     host::Files,
     pci::bus,
-    put,
-    request::{By, Candidate, Cursor, Fault, ItemId, Mistake, Request},
-    text::Line,
+    request::{By, Candidate, Cursor, ItemId, Mistake, Request},
 };
 
 /// Looks for what every guard means, and notes which of them mean nothing. Before the walk that
@@ -47,8 +46,6 @@ fn note_lost(request: &mut Request, guard: ItemId) {
     if item.has_matched || item.stands_in_for.is_some() {
         return;
     }
-    let (mut text, origin) = (Line::new(), item.origin);
-    put!(&mut text, "{}", item);
     let stand_in = request.items.get(usize::from(guard) + 1);
     let is_elsewhere =
         stand_in.is_some_and(|item| item.stands_in_for == Some(guard) && item.has_matched);
@@ -58,5 +55,5 @@ fn note_lost(request: &mut Request, guard: ItemId) {
     } else {
         Mistake::GuardNowhere
     };
-    request.note_problem(origin, text.bytes(), Fault::Is(mistake));
+    note_item(request, guard, mistake);
 }

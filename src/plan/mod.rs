@@ -20,7 +20,9 @@ use crate::{
     facts::usage::{Usage, Use, Uses},
     host::{Errno, Files},
     pci::{Address, Place, bus},
-    request::{By, Candidate, Fault, Mistake, Origin, Request, SourceId},
+    put,
+    request::{By, Candidate, Fault, ItemId, Mistake, Origin, Request, SourceId},
+    text::Line,
 };
 use decide::{Decision, decide};
 
@@ -155,6 +157,15 @@ fn note_unreadable(request: &mut Request, address: Address, errno: Errno) {
     if let Some(item) = items.find(|item| !item.is_keep && may_mean(item.selector.by())) {
         let fault = Fault::UnreadableIdentity(errno);
         note(request, item.origin, address, fault);
+    }
+}
+
+/// Notes what is wrong with an item, by its text.
+fn note_item(request: &mut Request, id: ItemId, mistake: Mistake) {
+    if let Some(item) = request.items.get(usize::from(id)) {
+        let (mut text, origin) = (Line::new(), item.origin);
+        put!(&mut text, "{}", item);
+        request.note_problem(origin, text.bytes(), Fault::Is(mistake));
     }
 }
 
