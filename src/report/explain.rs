@@ -77,106 +77,79 @@ fn add_hold_failure(device: &Device, errno: Errno, line: &mut Line) {
 
 /// Adds the explanation of an outcome that was not requested.
 fn add_outcome(device: &Device, line: &mut Line) {
-    match device.outcome {
-        Outcome::Held => put!(
-            line,
-            "; no driver can take it, but pciback does not have it"
-        ),
-        Outcome::Unready => {
-            put!(
-                line,
-                "; pciback has it, but is not known to have initialised it"
-            );
+    let text = match device.outcome {
+        Outcome::Held => "no driver can take it, but pciback does not have it",
+        Outcome::Unready => "pciback has it, but is not known to have initialised it",
+        Outcome::Exposed => "nothing keeps a driver from taking it",
+        Outcome::Lost if device.state.driver.is_empty() => "its driver is not known",
+        Outcome::Lost => {
+            return put!(line, "; driver {} has it", Escaped(&device.state.driver));
         }
-        Outcome::Exposed => put!(line, "; nothing keeps a driver from taking it"),
-        Outcome::Lost if device.state.driver.is_empty() => {
-            put!(line, "; its driver is not known");
-        }
-        Outcome::Lost => put!(line, "; driver {} has it", Escaped(&device.state.driver)),
         Outcome::Seized
         | Outcome::Absent
         | Outcome::Mismatch
         | Outcome::Refused
         | Outcome::Kept
-        | Outcome::Assigned => {}
-    }
+        | Outcome::Assigned => return,
+    };
+    put!(line, "; {}", text);
 }
 
 /// Adds why a device is left alone.
 fn add_action(report: &Report, device: &Device, line: &mut Line) {
-    let item = |item| report.request.items.get(usize::from(item));
-    match device.action {
-        Action::Seize | Action::Unasked => {}
+    let text = match device.action {
+        Action::Seize | Action::Unasked => return,
         Action::Keep(keep) => {
-            if let Some(keep) = item(keep) {
-                put!(
-                    line,
-                    "; kept by {} at {}",
-                    keep,
-                    At(report.request, keep.origin)
-                );
+            if let Some(keep) = report.request.items.get(usize::from(keep)) {
+                let at = At(report.request, keep.origin);
+                put!(line, "; kept by {} at {}", keep, at);
             }
+            return;
         }
-        Action::RefuseBridge => put!(line, "; it is a bridge, and bridges stay with dom0"),
-        Action::RefuseDomain => put!(
-            line,
-            "; its domain is above ffff, which Xen cannot name \
+        Action::RefuseBridge => "it is a bridge, and bridges stay with dom0",
+        Action::RefuseDomain => {
+            "its domain is above ffff, which Xen cannot name \
              (behind Intel VMD: switch VMD off in the firmware)"
-        ),
-        Action::RefuseBoot => {
-            put!(line, "; this host boots from it; pciseize.force takes it");
         }
-        Action::RefuseInUse => put!(line, "; in use by dom0"),
+        Action::RefuseBoot => "this host boots from it; pciseize.force takes it",
+        Action::RefuseInUse => "in use by dom0",
         Action::Mismatch => {
             if let Some(expected) = device.item(report.request) {
                 put!(line, "; this is not {}", expected);
             }
+            return;
         }
         // The failure says why it was not found.
-        Action::Absent if device.work.failure.is_some() => {}
-        Action::Absent => {
-            put!(line, "; no such device");
-            if device
-                .item(report.request)
-                .is_some_and(|item| item.has_passed_over_virtual)
-            {
-                put!(
-                    line,
-                    "; a virtual function is there, which no path means: write its address"
-                );
-            }
+        Action::Absent if device.work.failure.is_some() => return,
+        Action::Absent if has_passed_over_virtual(report, device) => {
+            "no such device; a virtual function is there, which no path means: write its address"
         }
-        Action::Expect => put!(
-            line,
-            "; no such device; pciback takes whatever appears there, a bridge with all behind it"
-        ),
-        Action::Leave => {
-            put!(
-                line,
-                "; left alone: an item that cannot be read may be what keeps it"
-            );
+        Action::Absent => "no such device",
+        Action::Expect => {
+            "no such device; pciback takes whatever appears there, a bridge with all behind it"
         }
-        Action::LeaveUnread => put!(
-            line,
-            "; left alone: its identity or path cannot be read, and an item depends on it"
-        ),
-        Action::LeaveBoot => put!(
-            line,
-            "; left alone: its identity or path cannot be read, and this host may boot from it; \
+        Action::Leave => "left alone: an item that cannot be read may be what keeps it",
+        Action::LeaveUnread => {
+            "left alone: its identity or path cannot be read, and an item depends on it"
+        }
+        Action::LeaveBoot => {
+            "left alone: its identity or path cannot be read, and this host may boot from it; \
              pciseize.force takes it"
-        ),
-        Action::LeaveOff => put!(line, "; switched off: a boot leaves it alone"),
-        Action::LeaveUnlisted => {
-            put!(line, "; nobody can tell whether it is there");
         }
+        Action::LeaveOff => "switched off: a boot leaves it alone",
+        Action::LeaveUnlisted => "nobody can tell whether it is there",
         Action::LeaveStorage => {
-            put!(
-                line,
-                "; left alone: this host may boot from it, as not all was found that it boots \
-                 from; pciseize.force takes it"
-            );
+            "left alone: this host may boot from it, as not all was found that it boots from; \
+             pciseize.force takes it"
         }
-    }
+    };
+    put!(line, "; {}", text);
+}
+
+/// Whether the item that asks for a device would mean a virtual function, if paths did.
+fn has_passed_over_virtual(report: &Report, device: &Device) -> bool {
+    let item = device.item(report.request);
+    item.is_some_and(|item| item.has_passed_over_virtual)
 }
 
 /// Adds what a function is used for, with `before` in front of each use.
