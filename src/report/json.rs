@@ -208,8 +208,13 @@ fn add_member(line: &mut Line, name: &str, text: impl uDisplay) {
 
 /// Adds a member of an object, a string or `null`.
 fn add_optional(line: &mut Line, name: &str, text: Option<impl uDisplay>) {
-    put!(line, ",\"{}\":", name);
+    add_name(line, name);
     add_value(line, text);
+}
+
+/// Adds the name of a further member.
+fn add_name(line: &mut Line, name: &str) {
+    put!(line, ",\"{}\":", name);
 }
 
 /// Adds a string, or `null` where there is nothing.
