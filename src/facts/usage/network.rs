@@ -37,8 +37,8 @@ const IPV6: Table = Table {
 
 /// Looks for the cards that have a default route: one to no address with no mask.
 pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
-    for table in [IPV4, IPV6] {
-        each_route(host, &table, &mut |host, route| {
+    for table in [&IPV4, &IPV6] {
+        each_route(host, table, &mut |host, route| {
             if route.length == 0 {
                 let mut cards = Cards {
                     usage,
@@ -219,20 +219,20 @@ impl Cards<'_> {
     pub fn add_to<H: Files>(&mut self, host: &mut H, server: Option<Server>) -> bool {
         let Some(server) = server else {
             let mut has_found = false;
-            for table in [IPV4, IPV6] {
-                has_found |= self.add_at(host, &table, &|route| route.length == 0);
+            for table in [&IPV4, &IPV6] {
+                has_found |= self.add_at(host, table, &|route| route.length == 0);
             }
             return has_found;
         };
-        let table = if server.is_ipv4 { IPV4 } else { IPV6 };
+        let table = if server.is_ipv4 { &IPV4 } else { &IPV6 };
         // The longest one wins. Of equals each may: they differ in what they cost.
         let mut longest = None;
-        each_route(host, &table, &mut |_, route| {
+        each_route(host, table, &mut |_, route| {
             if route.leads_to(&server, table.width) {
                 longest = longest.max(Some(route.length));
             }
         });
-        self.add_at(host, &table, &|route| {
+        self.add_at(host, table, &|route| {
             Some(route.length) == longest && route.leads_to(&server, table.width)
         })
     }
