@@ -63,7 +63,8 @@ impl Outcome {
     /// The outcome with that word.
     pub fn from_word(word: &[u8]) -> Option<Outcome> {
         Outcome::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|outcome| outcome.word().as_bytes() == word)
     }
 

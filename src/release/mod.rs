@@ -43,16 +43,16 @@ impl Progress {
             Progress::In(step) => step.to_bits(),
             Progress::Failed(failure) => Failure::to_bits(Some(failure)),
             Progress::Done(released) => ENDS
-                .into_iter()
+                .iter()
                 .find(|(end, _)| *end == released)
-                .map_or(0, |(_, bits)| bits),
+                .map_or(0, |(_, bits)| *bits),
         }
     }
 
     /// What was posted.
     fn from_bits(bits: u32) -> Progress {
-        if let Some((released, _)) = ENDS.into_iter().find(|(_, end)| *end == bits) {
-            return Progress::Done(released);
+        if let Some((released, _)) = ENDS.iter().find(|(_, end)| *end == bits) {
+            return Progress::Done(*released);
         }
         if let Some(failure) = Failure::from_bits(bits) {
             return Progress::Failed(failure);

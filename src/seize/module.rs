@@ -103,14 +103,14 @@ fn load_file<H: Files + Programs>(host: &mut H, parameters: &[u8]) -> Answer {
         Ok(release) => release.trim_ascii_end(),
         Err(errno) => return Answer::NoRelease(errno),
     };
-    for folder in FOLDERS {
+    for folder in &FOLDERS {
         let mut place = Line::new();
         put!(&mut place, "{}", folder);
         place.push(release);
-        for part in ADDED {
+        for part in &ADDED {
             // Mostly nothing was added: one look for the folder, not one for each file.
             if is_there(host, &place, part.folder)
-                && let Some(answer) = load_from(host, &place, &part, parameters)
+                && let Some(answer) = load_from(host, &place, part, parameters)
             {
                 return answer;
             }
@@ -139,11 +139,11 @@ fn load_from<H: Files + Programs>(
 ) -> Option<Answer> {
     let mut path = Line::new();
     for file in part.files {
-        for (ending, compression) in ENDINGS {
+        for (ending, compression) in &ENDINGS {
             path.clear();
             path.push(place.bytes());
             put!(&mut path, "{}{}{}", part.folder, file, ending);
-            match host.load_module(path.bytes(), parameters, compression) {
+            match host.load_module(path.bytes(), parameters, *compression) {
                 Err(NotLoaded::NotOpened(Errno::ENOENT | Errno::ENOTDIR)) => {}
                 loaded => return Some(answer_to(host, loaded)),
             }

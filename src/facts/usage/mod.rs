@@ -145,7 +145,7 @@ impl Uses {
 
     /// Each of them, in the order of [`Use::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Use> {
-        Use::ALL.into_iter().filter(move |&one| self.has(one))
+        Use::ALL.iter().copied().filter(move |&one| self.has(one))
     }
 }
 
