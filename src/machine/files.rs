@@ -23,6 +23,9 @@ use super::{
     syscall::{self, own},
 };
 
+/// What is done with a folder and a name in it.
+type Act<'a> = dyn FnMut(BorrowedFd, &CStr) -> Result<(), Errno> + 'a;
+
 impl Machine {
     /// Opens a file without waiting for anything: a fifo in the place of a configuration has no
     /// content, and that is all.
@@ -43,11 +46,7 @@ impl Machine {
     ///
     /// Below `--root` the folder is opened first, so that no link leads out of the root: the calls
     /// that change a folder know no such limit themselves.
-    fn in_folder<T>(
-        &self,
-        path: Path,
-        act: impl FnOnce(BorrowedFd, &CStr) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
+    fn in_folder(&self, path: Path, act: &mut Act) -> Result<(), Errno> {
         let mut buffer = Buffer::new();
         match self.base {
             Base::Root | Base::NewRoot => act(AT_FDCWD, buffer.spell(path)?),
@@ -151,8 +150,10 @@ impl Files for Machine {
     }
 
     fn read_link<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        let length = self.in_folder(path, |folder, name| {
-            syscall::read_link(folder, name, buffer)
+        let mut length = 0;
+        self.in_folder(path, &mut |folder, name| {
+            length = syscall::read_link(folder, name, buffer)?;
+            Ok(())
         })?;
         if length < buffer.len() {
             Ok(buffer.get(..length).unwrap_or_default())
@@ -180,11 +181,13 @@ impl Files for Machine {
     }
 
     fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
-        self.in_folder(path, |folder, name| {
-            match mkdirat(folder, name, Mode::from_bits_retain(0o755)) {
-                Ok(()) | Err(Number::EEXIST) => Ok(()),
-                Err(errno) => Err(own(errno)),
-            }
+        self.in_folder(path, &mut |folder, name| match mkdirat(
+            folder,
+            name,
+            Mode::from_bits_retain(0o755),
+        ) {
+            Ok(()) | Err(Number::EEXIST) => Ok(()),
+            Err(errno) => Err(own(errno)),
         })
     }
 
@@ -194,15 +197,15 @@ impl Files for Machine {
     }
 
     fn rename(&mut self, from: Path, to: Path) -> Result<(), Errno> {
-        self.in_folder(from, |old_folder, old| {
-            self.in_folder(to, |new_folder, new| {
+        self.in_folder(from, &mut |old_folder, old| {
+            self.in_folder(to, &mut |new_folder, new| {
                 renameat(old_folder, old, new_folder, new).map_err(own)
             })
         })
     }
 
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
-        self.in_folder(path, |folder, name| {
+        self.in_folder(path, &mut |folder, name| {
             unlinkat(folder, name, UnlinkatFlags::NoRemoveDir).map_err(own)
         })
     }
