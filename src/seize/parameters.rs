@@ -53,8 +53,8 @@ pub fn note_others<H: Files>(host: &mut H, request: &mut Request) {
         line.push(parameter.text);
     }
     for (line, mistake) in [
-        (others, Mistake::OtherParameters),
-        (unknown, Mistake::UnknownParameters),
+        (&others, Mistake::OtherParameters),
+        (&unknown, Mistake::UnknownParameters),
     ] {
         if !line.bytes().is_empty() {
             // Not all of them stand where the last one does.
