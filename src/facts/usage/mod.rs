@@ -232,19 +232,16 @@ impl Usage {
 
     /// Notes that the controllers of something are not found. `point`: where it is mounted.
     fn add_untraced(&mut self, one: Use, point: &[u8], text: &[u8], over: Over) {
-        let untraced = Untraced {
+        if self.untraced.is_full() && one == Use::Root {
+            // There is room for `/`, which is told in any case.
+            self.untraced.pop();
+        }
+        let _ = self.untraced.push(Untraced {
             one,
             point: Excerpt::of(point),
             text: Excerpt::of(text),
             over,
-        };
-        // There is room for `/`, which is told in any case.
-        if let Err(untraced) = self.untraced.push(untraced)
-            && one == Use::Root
-            && let Some(last) = self.untraced.last_mut()
-        {
-            *last = untraced;
-        }
+        });
     }
 
     /// Notes that the card of a default route is not found.

@@ -53,15 +53,16 @@ impl Mount<'_> {
             _ if split(point, b'/').nth(1) == Some(b"boot") => Use::Boot,
             _ => Use::Mount,
         };
-        let mut fields = fields.skip_while(|field| *field != b"-");
-        let kind = fields.nth(1).unwrap_or_default();
+        // Here the optional fields end.
+        let _ = fields.find(|field| *field == b"-");
+        let mut next = || fields.next().unwrap_or_default();
         Some(Mount {
             one,
             point,
             number,
-            kind,
-            source: fields.next().unwrap_or_default(),
-            options: fields.next().unwrap_or_default(),
+            kind: next(),
+            source: next(),
+            options: next(),
         })
     }
 
