@@ -457,9 +457,9 @@ fn within(folder: &[u8], entry: &[u8], attribute: &str) -> Line {
 
 /// The folder on a way that follows the one with that name.
 fn folder_after<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-    split(target, b'/')
-        .skip_while(|folder| *folder != name)
-        .nth(1)
+    let mut folders = split(target, b'/');
+    folders.find(|folder| *folder == name)?;
+    folders.next()
 }
 
 /// Whether a disk on whose way there is no PCI function is one of the platform, like the eMMC of a
@@ -486,8 +486,9 @@ fn iscsi_session(target: &[u8]) -> Option<&[u8]> {
 /// `/sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1` (`drivers/nvme/host/core.c`,
 /// `nvme_init_subsystem`).
 fn nvme_subsystem(target: &[u8]) -> Option<&[u8]> {
-    let mut folders = split(target, b'/').skip_while(|folder| *folder != b"nvme-subsystem");
-    let name = folders.nth(1)?;
+    let mut folders = split(target, b'/');
+    folders.find(|folder| *folder == b"nvme-subsystem")?;
+    let name = folders.next()?;
     folders.next().map(|_| name)
 }
 
