@@ -72,9 +72,19 @@ impl Line {
     /// assert_eq!(line.bytes(), br#""a \"b\"""#);
     /// ```
     pub fn quote(&mut self, value: impl uDisplay) {
+        self.begin_string();
+        put!(self, "{}", value);
+        self.end_string();
+    }
+
+    /// Begins a JSON string.
+    fn begin_string(&mut self) {
         self.push(b"\"");
         self.quoting = Quoting::On;
-        put!(self, "{}", value);
+    }
+
+    /// Ends a JSON string.
+    fn end_string(&mut self) {
         self.quoting = Quoting::Off;
         self.push(b"\"");
     }
