@@ -70,7 +70,7 @@ impl Mount<'_> {
     pub fn values<'m>(&'m self, option: &'m [u8]) -> impl Iterator<Item = &'m [u8]> {
         split(self.options, b',').filter_map(move |text| {
             let value = text.strip_prefix(option)?;
-            value.strip_prefix(b"=").or(value.strip_prefix(b"+="))
+            value.strip_prefix(b"+").unwrap_or(value).strip_prefix(b"=")
         })
     }
 }

@@ -297,8 +297,8 @@ impl<'s> Search<'s> {
         self.is_in_overlay = true;
         let mut trace = Trace::Nothing;
         for option in [b"lowerdir".as_slice(), b"datadir", b"upperdir"] {
-            for folder in mount.values(option).flat_map(|paths| split(paths, b':')) {
-                if !folder.is_empty() {
+            for paths in mount.values(option) {
+                for folder in split(paths, b':').filter(|folder| !folder.is_empty()) {
                     trace = trace.max(self.add_file(host, folder, layers));
                 }
             }
