@@ -11,10 +11,10 @@ const XENFEAT_DOM0: u32 = 1 << 11;
 /// and unlike `/sys/hypervisor/type` tells dom0 from a guest.
 pub fn is_here<H: Files>(host: &mut H) -> bool {
     let mut buffer = [0; 16];
-    let Ok(text) = host.read(b"/sys/hypervisor/properties/features", 0, &mut buffer) else {
+    let Ok(text) = host.read_value(b"/sys/hypervisor/properties/features", &mut buffer) else {
         return false;
     };
-    number(text.trim_ascii_end(), 16).is_some_and(|features| features & XENFEAT_DOM0 != 0)
+    number(text, 16).is_some_and(|features| features & XENFEAT_DOM0 != 0)
 }
 
 #[cfg(test)]

@@ -29,6 +29,11 @@ pub trait Files {
         buffer: &'b mut [u8],
     ) -> Result<&'b [u8], Errno>;
 
+    /// Reads a value at `path`, as far as `buffer` holds it, without the blanks at its end.
+    fn read_value<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        Ok(self.read(path, 0, buffer)?.trim_ascii_end())
+    }
+
     /// Reads the file at `path` from its start through one open, and calls `visit` with one piece
     /// after the other until the file ends or `visit` breaks off (`pread(2)`).
     ///

@@ -44,19 +44,32 @@ pub fn attribute(address: Address, name: &str) -> Attribute {
     path
 }
 
+/// Reads an attribute of the function, as far as `buffer` holds it, without the blanks at its end.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read<'b, H: Files>(
+    host: &mut H,
+    address: Address,
+    name: &str,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], Errno> {
+    host.read_value(&attribute(address, name), buffer)
+}
+
 /// What the function is.
 ///
 /// # Errors
 /// Why `modalias` cannot be read; `EINVAL` for a text that is not the kernel's.
 pub fn identity<H: Files>(host: &mut H, address: Address) -> Result<Identity, Errno> {
     let mut buffer = [0; MODALIAS_SIZE];
-    let text = host.read(&attribute(address, "/modalias"), 0, &mut buffer)?;
+    let text = read(host, address, "/modalias", &mut buffer)?;
     Identity::from_modalias(text).ok_or(Errno::EINVAL)
 }
 
 /// Whether the function is still there, as far as anybody can tell.
 pub fn is_there<H: Files>(host: &mut H, address: Address) -> bool {
-    host.read(&attribute(address, "/modalias"), 0, &mut [0]) != Err(Errno::ENOENT)
+    read(host, address, "/modalias", &mut [0]) != Err(Errno::ENOENT)
 }
 
 /// The driver that the function has now. A function without a driver is no error.
@@ -83,8 +96,7 @@ pub fn has_driver<H: Files>(host: &mut H, address: Address, wanted: &[u8]) -> bo
 /// `enable_show`, which takes no lock). `None`: nobody can tell.
 pub fn is_enabled<H: Files>(host: &mut H, address: Address) -> Option<bool> {
     let mut buffer = [0; 12];
-    let count = host.read(&attribute(address, "/enable"), 0, &mut buffer);
-    let count = count.ok()?.trim_ascii_end();
+    let count = read(host, address, "/enable", &mut buffer).ok()?;
     let is_count = !count.is_empty() && count.iter().all(u8::is_ascii_digit);
     is_count.then_some(count != b"0")
 }

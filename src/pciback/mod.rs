@@ -48,8 +48,7 @@ pub fn parameter<'b, H: Files>(
     let mut path = Line::new();
     put!(&mut path, "/sys/module/xen_pciback/parameters/");
     path.push(name);
-    let value = host.read(path.bytes(), 0, buffer)?;
-    Ok(value.trim_ascii_end())
+    host.read_value(path.bytes(), buffer)
 }
 
 /// Whether the driver has initialised a device: it then lists it in `irq_handlers`, in a line that
@@ -76,10 +75,8 @@ pub fn has_initialised<H: Files>(host: &mut H, address: Address) -> Option<bool>
 /// Why it cannot be read.
 pub fn has_our_override<H: Files>(host: &mut H, address: Address) -> Result<bool, Errno> {
     let mut buffer = [0; 16];
-    let name = host.read(&bus::attribute(address, "/driver_override"), 0, &mut buffer)?;
-    Ok([HOLD, NAME]
-        .iter()
-        .any(|own| is_word(name.trim_ascii_end(), own.as_bytes())))
+    let name = bus::read(host, address, "/driver_override", &mut buffer)?;
+    Ok([HOLD, NAME].iter().any(|own| is_word(name, own.as_bytes())))
 }
 
 /// Writes the override of a device: the name of the one driver that may have it.

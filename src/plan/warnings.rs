@@ -101,17 +101,16 @@ fn look_at<H: Files>(host: &mut H, devices: &Devices, device: &Device) -> Warnin
 /// How many virtual functions were asked of a device (`drivers/pci/iov.c`, `sriov_numvfs_show`).
 fn count_virtual_functions<H: Files>(host: &mut H, address: Address) -> u32 {
     let mut buffer = [0; 8];
-    let read = host.read(&bus::attribute(address, "/sriov_numvfs"), 0, &mut buffer);
+    let read = bus::read(host, address, "/sriov_numvfs", &mut buffer);
     read.ok()
-        .and_then(|text| number(text.trim_ascii_end(), 10))
+        .and_then(|text| number(text, 10))
         .unwrap_or_default()
 }
 
 /// Whether a function is on a bus of conventional PCI. A link of PCI Express has a speed
 /// (`drivers/pci/pci-sysfs.c`, `pcie_dev_attrs_are_visible`).
 fn is_conventional<H: Files>(host: &mut H, address: Address) -> bool {
-    let attribute = bus::attribute(address, "/max_link_speed");
-    host.read(&attribute, 0, &mut [0]) == Err(Errno::ENOENT)
+    bus::read(host, address, "/max_link_speed", &mut [0]) == Err(Errno::ENOENT)
 }
 
 /// Addresses from one to another, by [`Address::bits`].

@@ -212,8 +212,8 @@ fn load_driver<H: Files + Programs>(host: &mut H, address: Address) {
         return;
     }
     let mut buffer = [0; MODALIAS_SIZE];
-    if let Ok(modalias) = host.read(&bus::attribute(address, "/modalias"), 0, &mut buffer) {
-        run_modprobe(host, &[modalias.trim_ascii_end()]);
+    if let Ok(modalias) = bus::read(host, address, "/modalias", &mut buffer) {
+        run_modprobe(host, &[modalias]);
     }
 }
 

@@ -99,8 +99,8 @@ fn ask_modprobe<H: Programs>(host: &mut H, parameters: &[u8]) {
 /// Gives the file of the module to the kernel.
 fn load_file<H: Files + Programs>(host: &mut H, parameters: &[u8]) -> Answer {
     let mut buffer = [0; 128];
-    let release = match host.read(b"/proc/sys/kernel/osrelease", 0, &mut buffer) {
-        Ok(release) => release.trim_ascii_end(),
+    let release = match host.read_value(b"/proc/sys/kernel/osrelease", &mut buffer) {
+        Ok(release) => release,
         Err(errno) => return Answer::NoRelease(errno),
     };
     for folder in &FOLDERS {

@@ -306,7 +306,7 @@ impl Usage {
             return;
         }
         let mut buffer = [0; 2];
-        let read = host.read(&bus::attribute(address, "/boot_vga"), 0, &mut buffer);
+        let read = bus::read(host, address, "/boot_vga", &mut buffer);
         let is_first = read.is_ok_and(|text| text.starts_with(b"1"));
         if is_first && !bus::has_driver(host, address, pciback::NAME.as_bytes()) {
             self.add(address, Use::Display, b"");

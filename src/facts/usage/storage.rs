@@ -273,8 +273,8 @@ impl<'s> Search<'s> {
         for attribute in ["/loop/backing_file", "/../loop/backing_file"] {
             let mut buffer = [0; mount::PATH_SIZE];
             let path = within(path, b"", attribute);
-            if let Ok(file) = host.read(path.bytes(), 0, &mut buffer) {
-                return self.add_file(host, file.trim_ascii_end(), layers);
+            if let Ok(file) = host.read_value(path.bytes(), &mut buffer) {
+                return self.add_file(host, file, layers);
             }
         }
         Trace::LostStorage
@@ -377,8 +377,10 @@ impl<'s> Search<'s> {
             if first_part(id, b':') == session {
                 let path = within(b"/sys/class/iscsi_connection", entry, "/address");
                 let mut buffer = [0; 64];
-                let address = host.read(path.bytes(), 0, &mut buffer).unwrap_or_default();
-                let server = Server::parse(address.trim_ascii_end());
+                let address = host
+                    .read_value(path.bytes(), &mut buffer)
+                    .unwrap_or_default();
+                let server = Server::parse(address);
                 trace = trace.max(self.add_server(host, server));
             }
         });
@@ -393,8 +395,10 @@ impl<'s> Search<'s> {
     fn add_fabric<H: Files>(&mut self, host: &mut H, controller: &[u8]) -> Trace {
         let path = within(b"/sys/class/nvme", controller, "/address");
         let mut buffer = [0; 256];
-        let address = host.read(path.bytes(), 0, &mut buffer).unwrap_or_default();
-        let mut fields = split(address.trim_ascii_end(), b',');
+        let address = host
+            .read_value(path.bytes(), &mut buffer)
+            .unwrap_or_default();
+        let mut fields = split(address, b',');
         let server = fields.find_map(|field| field.strip_prefix(b"traddr="));
         match server.map(Server::parse) {
             // Fibre Channel has no such address.
