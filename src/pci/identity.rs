@@ -84,9 +84,15 @@ impl Identity {
         Class(self.class)
     }
 
-    /// Whether the function is a storage controller: base class 01.
+    /// Whether the function is a storage controller: base class 01, and those for SD cards (0805)
+    /// and Fibre Channel (0c04).
     pub const fn is_storage(self) -> bool {
-        self.class >> 16 == 1
+        self.class >> 16 == 1 || matches!(self.class >> 8, 0x0805 | 0x0c04)
+    }
+
+    /// Whether the function is a USB controller: class 0c03.
+    pub const fn is_usb(self) -> bool {
+        self.class >> 8 == 0x0c03
     }
 
     /// Whether the function is a network card: base class 02.

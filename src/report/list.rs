@@ -96,11 +96,9 @@ pub fn add_row(
 /// What a function is and where, as an item for the image to know what the host boots from.
 pub fn boot_item(report: &Report, device: &Device) -> Line {
     let mut line = Line::new();
-    put!(
-        &mut line,
-        "{}@",
-        device.function.identity.unwrap_or_default().model()
-    );
+    if let Some(identity) = device.function.identity {
+        put!(&mut line, "{}@", identity.model());
+    }
     add_path(device, &mut line);
     put!(&mut line, " #");
     add_uses(report, device.address(), " ", &mut line);

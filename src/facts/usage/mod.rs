@@ -205,6 +205,17 @@ impl Usage {
         keyboard::gather(host, self);
     }
 
+    /// Notes that a function is used, and for a virtual one the physical one: without that it ends.
+    fn add_function<H: Files>(&mut self, host: &mut H, address: Address, one: Use, name: &[u8]) {
+        self.add(address, one, name);
+        let mut buffer = [0; 512];
+        if let Ok(target) = host.read_link(&bus::attribute(address, "/physfn"), &mut buffer)
+            && let Some(physical) = function_in(target)
+        {
+            self.add(physical, one, name);
+        }
+    }
+
     /// Notes that a function is used. `name`: of the file system or the network interface.
     fn add(&mut self, address: Address, one: Use, name: &[u8]) {
         let known = self.list.iter().position(|used| used.address == address);
@@ -281,14 +292,21 @@ impl Usage {
         }
     }
 
-    /// Whether a function is of a kind that may hold `/`, where nobody knows what does.
-    fn may_hold_root(&self, identity: Option<Identity>) -> bool {
+    /// What kind of function may hold `/`, where nobody knows what does.
+    pub fn root_may_be_over(&self) -> Option<Over> {
         let roots = self.untraced.iter().filter(|one| one.one == Use::Root);
-        let Some(over) = roots.map(|one| one.over).max() else {
+        roots.map(|one| one.over).max()
+    }
+
+    /// Whether a function is of a kind that may hold `/`.
+    fn may_hold_root(&self, identity: Option<Identity>) -> bool {
+        let Some(over) = self.root_may_be_over() else {
             return false;
         };
         identity.is_none_or(|identity| {
-            identity.is_storage() || (identity.is_network() && over == Over::Network)
+            identity.is_storage()
+                || identity.is_usb()
+                || (identity.is_network() && over == Over::Network)
         })
     }
 
@@ -540,7 +558,9 @@ mod tests {
             (mount("nfs"), "nvme", Some(0x01_0802), true),
             (mount("nfs"), "igb", Some(0x02_0000), true),
             (mount("fuse.x"), "igb", Some(0x02_0000), true),
-            (mount("fuse.x"), "xhci_hcd", Some(0x0c_0330), false),
+            (mount("fuse.x"), "xhci_hcd", Some(0x0c_0330), true),
+            (mount("zfs"), "sdhci-pci", Some(0x08_0501), true),
+            (mount("fuse.x"), "snd_hda_intel", Some(0x04_0300), false),
             ("".into(), "igb", Some(0x02_0000), true),
         ] {
             let mut host = Machine::new();

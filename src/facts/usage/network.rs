@@ -2,7 +2,7 @@
 
 use super::{LAYERS, Usage, Use, function_in};
 use crate::{
-    host::{Files, lines},
+    host::{Errno, Files, lines},
     put,
     text::{Line, first_part, last_part, next_piece, number, split},
 };
@@ -38,7 +38,7 @@ const IPV6: Table = Table {
 /// Looks for the cards that have a default route: one to no address with no mask.
 pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
     for table in [&IPV4, &IPV6] {
-        each_route(host, table, &mut |host, route| {
+        let read = each_route(host, table, &mut |host, route| {
             if route.length == 0 {
                 let mut cards = Cards {
                     usage,
@@ -52,6 +52,10 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
                 }
             }
         });
+        // A kernel without IPv6 has no such table.
+        if read.is_err_and(|errno| errno != Errno::ENOENT) {
+            usage.add_untraced_route(table.path.as_bytes());
+        }
     }
 }
 
@@ -98,20 +102,27 @@ impl Route<'_> {
 }
 
 /// Calls `visit` with every route of a table that leads out of the machine.
-fn each_route<H: Files>(host: &mut H, table: &Table, visit: &mut dyn FnMut(&mut H, Route)) {
-    let _ = lines::each(
+///
+/// # Errors
+/// Why the table cannot be read to its end.
+fn each_route<H: Files>(
+    host: &mut H,
+    table: &Table,
+    visit: &mut dyn FnMut(&mut H, Route),
+) -> Result<(), Errno> {
+    lines::each(
         host,
         table.path.as_bytes(),
         ROUTES_SIZE,
         &mut |host, line| {
-            // The kernel itself has a default route that leads nowhere (`ip6_null_entry`).
-            if let Some(route) =
-                Route::of(table, line.text).filter(|route| route.interface != b"lo")
-            {
+            // The kernel itself has a default route that leads nowhere (`ip6_null_entry`). One that
+            // forbids has no interface in the table of IPv4.
+            let leads_out = |route: &Route| !matches!(route.interface, b"lo" | b"*");
+            if let Some(route) = Route::of(table, line.text).filter(leads_out) {
                 visit(host, route);
             }
         },
-    );
+    )
 }
 
 /// Most bytes of a table of routes that are read.
@@ -227,7 +238,7 @@ impl Cards<'_> {
         let table = if server.is_ipv4 { &IPV4 } else { &IPV6 };
         // The longest one wins. Of equals each may: they differ in what they cost.
         let mut longest = None;
-        each_route(host, table, &mut |_, route| {
+        let _ = each_route(host, table, &mut |_, route| {
             if route.leads_to(&server, table.width) {
                 longest = longest.max(Some(route.length));
             }
@@ -245,7 +256,7 @@ impl Cards<'_> {
         is_wanted: &dyn Fn(&Route) -> bool,
     ) -> bool {
         let mut has_found = false;
-        each_route(host, table, &mut |host, route| {
+        let _ = each_route(host, table, &mut |host, route| {
             if is_wanted(&route) {
                 has_found |= self.add_of(host, route.interface);
             }
@@ -283,7 +294,11 @@ impl Cards<'_> {
             return false;
         };
         if let Some(address) = function_in(target) {
-            self.usage.add(address, self.one, self.name);
+            self.usage.add_function(host, address, self.one, self.name);
+            return true;
+        }
+        // Another domain has the card: the interface is an end of Xen's own connection to it.
+        if split(target, b'/').any(|folder| folder.starts_with(b"vif-")) {
             return true;
         }
         let Some(layers) = layers.checked_sub(1) else {

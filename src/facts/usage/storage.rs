@@ -83,7 +83,7 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
     let read = lines::each(host, mount::TABLE, mount::TABLE_SIZE, &mut |host, line| {
         if let Some(mount) = Mount::of(line.text) {
             has_root |= mount.one == Use::Root;
-            add_mount(host, usage, &mount);
+            add_mount(host, usage, &mount, line.is_whole);
         }
     });
     if read.is_err() {
@@ -92,15 +92,19 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
         usage.add_untraced(Use::Root, b"/", b"/", Over::Network);
     }
     let _ = lines::each(host, b"/proc/swaps", FILE_SIZE, &mut |host, line| {
-        // The name comes first, see proc_swaps(5). That of a swap file is no device; the file
-        // system that has the file is mounted.
+        // The name comes first, see proc_swaps(5): that of a device or a file.
         let is_blank = |byte| matches!(byte, b' ' | b'\t');
         let name = next_piece(line.text, &mut 0, is_blank).unwrap_or_default();
-        if !name.starts_with(b"/dev/") {
+        if !name.starts_with(b"/") {
             return;
         }
         let mut search = Search::of(usage, Use::Swap, b"");
-        if let Some(over) = search.add_device(host, name).lost() {
+        let trace = if name.starts_with(b"/dev/") {
+            search.add_device(host, name)
+        } else {
+            search.add_file(host, name, LAYERS)
+        };
+        if let Some(over) = trace.lost() {
             let mut text = Line::new();
             put!(&mut text, "swap ");
             text.push(name);
@@ -109,12 +113,19 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
     });
 }
 
-/// Notes the controllers of a mount, and where they are not found, that.
-fn add_mount<H: Files>(host: &mut H, usage: &mut Usage, mount: &Mount) {
+/// Notes the controllers of a mount, and where they are not found, that. `is_whole`: whether its
+/// line was short enough to be read.
+fn add_mount<H: Files>(host: &mut H, usage: &mut Usage, mount: &Mount, is_whole: bool) {
     let mut search = Search::of(usage, mount.one, mount.point);
-    let (trace, is_needed) = (search.add_mount(host, mount, LAYERS), search.is_needed());
-    if !is_needed {
+    let mut trace = search.add_mount(host, mount, LAYERS);
+    if !search.is_needed() {
         return;
+    }
+    if mount.one == Use::Root && trace == Trace::Nothing {
+        trace = search.add_first_program(host);
+    }
+    if !is_whole {
+        trace = trace.max(Trace::LostNetwork);
     }
     // Of two file systems at one place the later is seen.
     usage.forget_untraced(mount.point);
@@ -158,7 +169,14 @@ impl<'s> Search<'s> {
     /// Notes the controllers of a file system.
     fn add_mount<H: Files>(&mut self, host: &mut H, mount: &Mount, layers: usize) -> Trace {
         if !mount.number.starts_with(b"0:") {
-            return self.add_device(host, mount.number);
+            let mut trace = self.add_device(host, mount.number);
+            // XFS may have its log on another disk, and its files on a third.
+            for option in [b"logdev".as_slice(), b"rtdev"] {
+                for device in mount.values(option) {
+                    trace = trace.max(self.add_device(host, device));
+                }
+            }
+            return trace;
         }
         let kind = mount.kind;
         if kind == b"btrfs" {
@@ -167,11 +185,11 @@ impl<'s> Search<'s> {
             self.add_bcachefs(host, mount.source)
         } else if mount.source.starts_with(b"/dev/") {
             self.add_device(host, mount.source)
-        } else if !self.is_needed() || IN_MEMORY.contains(&kind) {
-            Trace::Nothing
         } else if OF_SERVER.contains(&kind) {
             let server = mount.values(b"addr").next();
             self.add_server(host, server.and_then(Server::parse))
+        } else if !self.is_needed() || IN_MEMORY.contains(&kind) {
+            Trace::Nothing
         } else if kind == b"overlay" {
             self.add_overlay(host, mount, layers)
         } else if kind == b"zfs" {
@@ -204,7 +222,7 @@ impl<'s> Search<'s> {
             return Trace::LostStorage;
         };
         if let Some(address) = function_in(target) {
-            self.usage.add(address, self.one, self.name);
+            self.usage.add_function(host, address, self.one, self.name);
             return Trace::Found;
         }
         let Some(layers) = layers.checked_sub(1) else {
@@ -222,7 +240,8 @@ impl<'s> Search<'s> {
             // The folder of the subsystem has links to its controllers beside the disk.
             put!(&mut folder, "/sys/class/nvme-subsystem/");
             folder.push(name);
-            return self.add_linked(host, folder.bytes(), b"nvme", layers);
+            let trace = self.add_linked(host, folder.bytes(), b"nvme", layers);
+            return trace.or(Trace::LostStorage);
         }
         if is_of_platform(target) {
             return Trace::Nothing;
@@ -292,6 +311,16 @@ impl<'s> Search<'s> {
         trace.unwrap_or(Trace::LostNetwork)
     }
 
+    /// Notes the controllers of the file system that has the first program, where `/` is in memory
+    /// and the system is mounted below it.
+    fn add_first_program<H: Files>(&mut self, host: &mut H) -> Trace {
+        let mut buffer = [0; mount::PATH_SIZE];
+        match host.read_link(b"/proc/1/exe", &mut buffer) {
+            Ok(path) => self.add_file(host, path, LAYERS),
+            Err(_) => Trace::Nothing,
+        }
+    }
+
     /// Notes the controllers beneath an overlay: those of every folder that it is made of.
     fn add_overlay<H: Files>(&mut self, host: &mut H, mount: &Mount, layers: usize) -> Trace {
         self.is_in_overlay = true;
@@ -312,14 +341,17 @@ impl<'s> Search<'s> {
     fn add_btrfs<H: Files>(&mut self, host: &mut H, source: &[u8]) -> Trace {
         let mut trace = self.add_device(host, source);
         let name = name_of(host, source);
-        let _ = host.list(b"/sys/fs/btrfs", &mut |host, id| {
+        let listed = host.list(b"/sys/fs/btrfs", &mut |host, id| {
             let folder = within(b"/sys/fs/btrfs", id, "/devices");
             let member = within(folder.bytes(), &name, "");
             if host.read_link(member.bytes(), &mut [0; 512]).is_ok() {
                 trace = trace.max(self.add_linked(host, folder.bytes(), b"", LAYERS));
             }
         });
-        trace
+        match listed {
+            Ok(()) => trace,
+            Err(_) => trace.max(Trace::LostStorage),
+        }
     }
 
     /// Notes the controllers of every member of a bcachefs file system. Its source is one member,
@@ -410,9 +442,6 @@ impl<'s> Search<'s> {
     /// Notes the cards that carry the route to a server, or where its address is not known, the
     /// default route.
     fn add_server<H: Files>(&mut self, host: &mut H, server: Option<Server>) -> Trace {
-        if !self.is_needed() {
-            return Trace::Nothing;
-        }
         let mut cards = network::Cards {
             usage: self.usage,
             one: self.one,
@@ -467,9 +496,10 @@ fn folder_after<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
 }
 
 /// Whether a disk on whose way there is no PCI function is one of the platform, like the eMMC of a
-/// small board: it stays with dom0 in any case.
+/// small board: it stays with dom0 in any case. One of USB over a network (`vhci_hcd`) seems so.
 fn is_of_platform(target: &[u8]) -> bool {
-    split(target, b'/').any(|folder| [b"platform".as_slice(), b"LNXSYSTM:00"].contains(&folder))
+    let has = |name: &[u8]| split(target, b'/').any(|folder| folder == name);
+    (has(b"platform") || has(b"LNXSYSTM:00")) && !has(b"vhci_hcd.0")
 }
 
 /// The name of a virtual disk. A link from one to another is short: `../../dm-0`.
