@@ -43,7 +43,9 @@ fn note_lost(request: &mut Request, guard: ItemId) {
     let Some(item) = request.items.get(usize::from(guard)) else {
         return;
     };
-    if item.has_matched || item.stands_in_for.is_some() {
+    // Nobody has seen a device of a class: it stands for what was not found.
+    let is_class = item.selector.by() == By::Class;
+    if item.has_matched || item.stands_in_for.is_some() || is_class {
         return;
     }
     let stand_in = request.items.get(usize::from(guard) + 1);

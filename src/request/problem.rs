@@ -104,16 +104,15 @@ impl Mistake {
                  taken; pciseize.force takes it; make the image anew if this is no surprise"
             }
             Mistake::Untraced => {
-                "the devices that hold it were not found, so no image protects them: keep them \
-                 with ! in the configuration"
+                "the devices that hold it were not found: keep them with ! in the configuration"
             }
             Mistake::UntracedRoute => {
                 "the network card that carries this default route was not found: if dom0 needs it, \
                  keep it with ! in the configuration"
             }
             Mistake::NoMounts => {
-                "cannot be read, so nobody knows what this host boots from, and no image protects \
-                 it: keep it with ! in the configuration"
+                "cannot be read, so nobody knows what this host boots from: keep it with ! in the \
+                 configuration"
             }
             Mistake::RefusedParameters => {
                 "xen-pciback refused these parameters and was loaded without them"
