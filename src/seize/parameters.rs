@@ -4,17 +4,18 @@
 //! other parameters or with none, and a driver that is built in knows only those of the kernel's
 //! command line.
 
+use heapless::Vec;
+
 use crate::{
     host::Files,
-    pciback, put,
+    pciback,
     request::{
-        Fault, Mistake, Origin, Problem, Request,
+        Fault, Mistake, Origin, PARAMETERS_SIZE, Problem, Request,
         syntax::{
             parameter::{Parameter, Parameters, is_same_name},
             value::parse_truth,
         },
     },
-    text::Line,
 };
 
 /// Parameters that every module takes and none shows (`kernel/module/main.c`,
@@ -32,9 +33,13 @@ enum State {
     Unknown,
 }
 
+/// Some parameters, with a blank between two.
+type Texts = Vec<u8, PARAMETERS_SIZE>;
+
 /// Notes the parameters that pciback, which is there, does not have.
 pub fn note_others<H: Files>(host: &mut H, request: &mut Request) {
-    let (mut others, mut unknown) = (Line::new(), Line::new());
+    // Each is a part of all parameters, and so has room.
+    let (mut others, mut unknown) = (Texts::new(), Texts::new());
     let all = Parameters::new(&request.module_parameters);
     for (number, parameter) in all.enumerate() {
         // Of a parameter that is given twice the later one counts.
@@ -42,27 +47,27 @@ pub fn note_others<H: Files>(host: &mut H, request: &mut Request) {
         if later.any(|later| is_same_name(later.name, parameter.name)) {
             continue;
         }
-        let line = match state(host, &parameter) {
+        let texts = match state(host, &parameter) {
             State::Same => continue,
             State::Other => &mut others,
             State::Unknown => &mut unknown,
         };
-        if !line.bytes().is_empty() {
-            put!(line, " ");
+        if !texts.is_empty() {
+            let _ = texts.push(b' ');
         }
-        line.push(parameter.text);
+        let _ = texts.extend_from_slice(parameter.text);
     }
-    for (line, mistake) in [
+    for (texts, mistake) in [
         (&others, Mistake::OtherParameters),
         (&unknown, Mistake::UnknownParameters),
     ] {
-        if !line.bytes().is_empty() {
+        if !texts.is_empty() {
             // Not all of them stand where the last one does.
             let origin = Origin {
                 column: 0,
                 ..request.module_parameters_at
             };
-            note(request, origin, line.bytes(), mistake);
+            note(request, origin, texts, mistake);
         }
     }
 }
