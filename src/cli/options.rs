@@ -247,10 +247,10 @@ const HELP_COLUMN: usize = 18;
 /// The first of `out`.
 pub fn print_help<'o>(out: &'o mut Out<'o>) -> Result<(), Errno> {
     let mut sink = Sink::new(out);
-    put!(&mut sink.line, "Usage: pciseize [--root DIR] COMMAND\n\n");
     put!(
         &mut sink.line,
-        "Takes PCI devices away from a Xen dom0, for guests to have them.\n\n"
+        "Usage: pciseize [--root DIR] COMMAND\n\n\
+         Takes PCI devices away from a Xen dom0, for guests to have them.\n\n"
     );
     for spec in &COMMANDS {
         add_command(&mut sink.line, spec);
@@ -258,21 +258,11 @@ pub fn print_help<'o>(out: &'o mut Out<'o>) -> Result<(), Errno> {
     }
     put!(
         &mut sink.line,
-        "\n  --root DIR      put DIR in front of every path that is read or written\n"
+        "\n  --root DIR      put DIR in front of every path that is read or written\n  \
+         --help, --version; a value may stand behind '=', and '--' ends the options\n\n\
+         Devices are asked for in /etc/xen/pciback.conf: see pciback.conf(5).\n\n\
+         Exit status: 0 all is as asked, 1 not so, 2 wrong usage, 3 as 1 and 'strict'.\n"
     );
-    put!(
-        &mut sink.line,
-        "  --help, --version; a value may stand behind '=', and '--' ends the options\n\n"
-    );
-    put!(
-        &mut sink.line,
-        "Devices are asked for in /etc/xen/pciback.conf: see pciback.conf(5).\n\n"
-    );
-    put!(
-        &mut sink.line,
-        "Exit status: 0 all is as asked, 1 not so, 2 wrong usage, "
-    );
-    put!(&mut sink.line, "3 as 1 and 'strict'.\n");
     sink.end()
 }
 

@@ -276,8 +276,7 @@ impl<'s> Search<'s> {
         let mut trace = Trace::Nothing;
         let _ = host.list(folder, &mut |host, entry| {
             let path = within(folder, entry, "");
-            let is_link = host.read_link(path.bytes(), &mut [0; 512]).is_ok();
-            if entry.starts_with(beginning) && is_link {
+            if entry.starts_with(beginning) && is_link(host, &path) {
                 trace = trace.max(self.add_block(host, path.bytes(), layers));
             }
         });
@@ -344,7 +343,7 @@ impl<'s> Search<'s> {
         let listed = host.list(b"/sys/fs/btrfs", &mut |host, id| {
             let folder = within(b"/sys/fs/btrfs", id, "/devices");
             let member = within(folder.bytes(), &name, "");
-            if host.read_link(member.bytes(), &mut [0; 512]).is_ok() {
+            if is_link(host, &member) {
                 trace = trace.max(self.add_linked(host, folder.bytes(), b"", LAYERS));
             }
         });
@@ -460,6 +459,11 @@ fn name_of<H: Files>(host: &mut H, device: &[u8]) -> PathText {
     let mut buffer = [0; 256];
     let target = host.read_link(device, &mut buffer).unwrap_or(device);
     PathText::from_slice(last_part(target, b'/')).unwrap_or_default()
+}
+
+/// Whether something is a link.
+fn is_link<H: Files>(host: &mut H, path: &Line) -> bool {
+    host.read_link(path.bytes(), &mut [0; 512]).is_ok()
 }
 
 /// Calls `visit` with the link to the disk of every member of a bcachefs file system
