@@ -72,13 +72,12 @@ impl Route<'_> {
     /// Reads a line of a table.
     fn of<'l>(table: &Table, line: &'l [u8]) -> Option<Route<'l>> {
         let interface = column(line, table.interface);
-        let [destination, mask] = [table.destination, table.mask].map(|at| column(line, at));
+        let destination = column(line, table.destination);
+        let mask = column(line, table.mask);
         let (destination, length) = if table.width == 32 {
-            let [destination, mask] = [destination, mask].map(|field| {
-                // The kernel shows the bytes of the address as a number of its own.
-                Some(u32::from_be_bytes(number(field, 16)?.to_ne_bytes()))
-            });
-            (destination?.into(), mask?.leading_ones())
+            // The kernel shows the bytes of the address as a number of its own.
+            let bits = |field| Some(u32::from_be_bytes(number(field, 16)?.to_ne_bytes()));
+            (bits(destination)?.into(), bits(mask)?.leading_ones())
         } else {
             let digits = destination.chunks_exact(8);
             let value = digits
@@ -159,10 +158,10 @@ impl Server {
             None => (text, None),
         };
         let head = parse_groups(head, &COLONS)?;
+        let has_gap = tail.is_some();
         let tail = parse_groups(tail.unwrap_or_default(), &COLONS)?;
         // What `::` stands for is zeros. Without it there are none missing.
         let missing = 8_u32.checked_sub(head.count + tail.count)?;
-        let has_gap = text.windows(2).any(|two| two == b"::");
         let above = head.bits.checked_shl(16 * (8 - head.count)).unwrap_or(0);
         (has_gap || missing == 0).then_some(Server {
             address: above | tail.bits,
