@@ -4,7 +4,7 @@ use super::{LAYERS, Usage, Use, function_in};
 use crate::{
     host::{Errno, Files, lines},
     put,
-    text::{Line, first_part, last_part, next_piece, number, split},
+    text::{Line, first_part, last_part, number, pieces, split},
 };
 
 /// A table of routes, and the columns of a line that count, from 0.
@@ -314,11 +314,9 @@ impl Cards<'_> {
 }
 
 /// A column of a line, counted from 0.
-fn column(line: &[u8], number: usize) -> &[u8] {
-    let mut at = 0;
-    let mut columns =
-        core::iter::from_fn(|| next_piece(line, &mut at, |byte| matches!(byte, b' ' | b'\t')));
-    columns.nth(number).unwrap_or_default()
+pub fn column(line: &[u8], number: usize) -> &[u8] {
+    let mut columns = pieces(line, |byte| matches!(byte, b' ' | b'\t'));
+    columns.nth(number).map_or(b"", |piece| piece.text)
 }
 
 #[cfg(test)]

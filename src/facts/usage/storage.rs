@@ -16,7 +16,7 @@ use crate::{
         lines::{self, FILE_SIZE},
     },
     put,
-    text::{Excerpt, Line, first_part, last_part, next_piece, split},
+    text::{Excerpt, Line, first_part, last_part, split},
 };
 
 /// The kinds of file systems that are in memory.
@@ -93,8 +93,7 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
     }
     let _ = lines::each(host, b"/proc/swaps", FILE_SIZE, &mut |host, line| {
         // The name comes first, see proc_swaps(5): that of a device or a file.
-        let is_blank = |byte| matches!(byte, b' ' | b'\t');
-        let name = next_piece(line.text, &mut 0, is_blank).unwrap_or_default();
+        let name = network::column(line.text, 0);
         if !name.starts_with(b"/") {
             return;
         }
