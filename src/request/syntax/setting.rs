@@ -14,7 +14,10 @@ use super::{
     fault::{Fault, Mistake},
     value::{parse_seconds, parse_truth},
 };
-use crate::{show, text::find_word};
+use crate::{
+    show,
+    text::{find_word, is_word},
+};
 
 /// A switch and its value.
 ///
@@ -38,21 +41,14 @@ pub enum Setting {
     Timeout(u32),
 }
 
-#[derive(Clone, Copy)]
-enum Name {
-    Off,
-    Strict,
-    Debug,
-    Force,
-    Timeout,
-}
+/// A setting that is on or off.
+type Switch = fn(bool) -> Setting;
 
-const NAMES: [(&str, Name); 5] = [
-    ("off", Name::Off),
-    ("strict", Name::Strict),
-    ("debug", Name::Debug),
-    ("force", Name::Force),
-    ("timeout", Name::Timeout),
+const SWITCHES: [(&str, Switch); 4] = [
+    ("off", Setting::Off),
+    ("strict", Setting::Strict),
+    ("debug", Setting::Debug),
+    ("force", Setting::Force),
 ];
 
 impl Setting {
@@ -61,27 +57,25 @@ impl Setting {
     /// # Errors
     /// [`Mistake::UnknownName`], or what is wrong with the value.
     pub fn parse(name: &[u8], value: Option<&[u8]>) -> Result<Setting, Fault> {
-        match find_word(&NAMES, name).ok_or(Fault::Is(Mistake::UnknownName))? {
-            Name::Off => parse_truth(value).map(Setting::Off),
-            Name::Strict => parse_truth(value).map(Setting::Strict),
-            Name::Debug => parse_truth(value).map(Setting::Debug),
-            Name::Force => parse_truth(value).map(Setting::Force),
-            Name::Timeout => parse_seconds(value).map(Setting::Timeout),
+        if is_word(name, b"timeout") {
+            return parse_seconds(value).map(Setting::Timeout);
         }
+        let setting = find_word(&SWITCHES, name).ok_or(Fault::Is(Mistake::UnknownName))?;
+        parse_truth(value).map(setting)
     }
 }
 
 /// As a line of the configuration file.
 impl uDisplay for Setting {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
-        let word = |on| if on { "yes" } else { "no" };
-        match *self {
-            Setting::Off(on) => show!(f, "off = {}", word(on)),
-            Setting::Strict(on) => show!(f, "strict = {}", word(on)),
-            Setting::Debug(on) => show!(f, "debug = {}", word(on)),
-            Setting::Force(on) => show!(f, "force = {}", word(on)),
-            Setting::Timeout(seconds) => show!(f, "timeout = {}", seconds),
-        }
+        let (name, on) = match *self {
+            Setting::Off(on) => ("off", on),
+            Setting::Strict(on) => ("strict", on),
+            Setting::Debug(on) => ("debug", on),
+            Setting::Force(on) => ("force", on),
+            Setting::Timeout(seconds) => return show!(f, "timeout = {}", seconds),
+        };
+        show!(f, "{} = {}", name, if on { "yes" } else { "no" })
     }
 }
 
