@@ -9,22 +9,18 @@
 //! Words are read in upper or lower case.
 
 use super::fault::{Fault, Mistake};
-use crate::text::{find_word, number};
+use crate::text::{is_word, number};
 
 /// The longest timeout, in seconds.
 pub const LONGEST_TIMEOUT: u32 = 3600;
 
-const TRUTHS: [(&str, bool); 10] = [
-    ("1", true),
-    ("y", true),
-    ("yes", true),
-    ("on", true),
-    ("true", true),
-    ("0", false),
-    ("n", false),
-    ("no", false),
-    ("off", false),
-    ("false", false),
+/// Each word for a yes, and the word for a no that goes with it.
+const TRUTHS: [(&str, &str); 5] = [
+    ("1", "0"),
+    ("y", "n"),
+    ("yes", "no"),
+    ("on", "off"),
+    ("true", "false"),
 ];
 
 /// Reads a yes or a no. `None`, a switch without a value, is a yes.
@@ -39,10 +35,16 @@ const TRUTHS: [(&str, bool); 10] = [
 /// # Errors
 /// [`Mistake::NoTruth`] for any other text.
 pub fn parse_truth(value: Option<&[u8]>) -> Result<bool, Fault> {
-    match value {
-        None => Ok(true),
-        Some(value) => find_word(&TRUTHS, value).ok_or(Fault::Is(Mistake::NoTruth)),
+    let Some(value) = value else { return Ok(true) };
+    for (yes, no) in &TRUTHS {
+        if is_word(value, yes.as_bytes()) {
+            return Ok(true);
+        }
+        if is_word(value, no.as_bytes()) {
+            return Ok(false);
+        }
     }
+    Err(Fault::Is(Mistake::NoTruth))
 }
 
 /// Reads a number of seconds, 1 to [`LONGEST_TIMEOUT`].
