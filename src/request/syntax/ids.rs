@@ -58,7 +58,9 @@ impl Ids {
         let mut ids = Ids::ANY;
         let mut count = 0;
         for field in split(fields, b':') {
-            ids.append(parse_id(field, width)?);
+            let id = parse_id(field, width).ok_or(no_ids)?;
+            ids.bits = ids.bits << 16 | id.bits;
+            ids.mask = ids.mask << 16 | id.mask;
             count += 1;
         }
         match count {
@@ -69,16 +71,6 @@ impl Ids {
             4 => Ok(ids),
             _ => Err(no_ids),
         }
-    }
-
-    /// Adds an id behind the others. `None`: any.
-    const fn append(&mut self, id: Option<u16>) {
-        let (bits, mask) = match id {
-            Some(id) => (id, u16::MAX),
-            None => (0, 0),
-        };
-        self.bits = self.bits << 16 | bits as u64;
-        self.mask = self.mask << 16 | mask as u64;
     }
 
     /// Whether a function with this identity is meant.
@@ -112,19 +104,19 @@ impl Ids {
     }
 }
 
-/// Reads one id. `None`: any.
-fn parse_id(text: &[u8], width: Width) -> Result<Option<u16>, Fault> {
-    let no_ids = Fault::Is(Mistake::NoSelector);
+/// Reads one id, into the lowest bits.
+fn parse_id(text: &[u8], width: Width) -> Option<Ids> {
     if text == b"*" {
-        return Ok(None);
+        return Some(Ids::ANY);
     }
     if width == Width::FourDigits && text.len() != 4 {
-        return Err(no_ids);
+        return None;
     }
-    let id = number(text, 16)
-        .and_then(|id| u16::try_from(id).ok())
-        .ok_or(no_ids)?;
-    Ok((width == Width::FourDigits || id != 0).then_some(id))
+    let bits = number(text, 16).filter(|&id| id <= 0xffff)?.into();
+    if width == Width::Any && bits == 0 {
+        return Some(Ids::ANY);
+    }
+    Some(Ids { bits, mask: 0xffff })
 }
 
 /// The subsystem is shown only if it counts.
