@@ -54,7 +54,9 @@ impl Digest {
 
 impl uDisplay for Digest {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
-        show!(f, "{:016x}", self.value())
+        // ufmt compiles its digits again for every width of number.
+        let (high, low) = ((self.value() >> 32) as u32, self.value() as u32);
+        show!(f, "{:08x}{:08x}", high, low)
     }
 }
 
