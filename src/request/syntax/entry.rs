@@ -44,16 +44,17 @@ impl<'t> Entry<'t> {
     /// setting has a parser of its own.
     pub fn parse(line: &'t [u8]) -> Option<Entry<'t>> {
         let spoken = first_part(line, b'#');
-        let text = spoken.trim_ascii();
+        let start = spoken.trim_ascii_start();
+        let at = spoken.len() - start.len();
+        let text = start.trim_ascii_end();
         if text.is_empty() {
             return None;
         }
-        let at = spoken.len() - spoken.trim_ascii_start().len();
         let content = match split_once(text, b'=') {
             // A keep with a `=` in it is a bad item. As a setting it would be lost as a keep.
             Some((name, value)) if !text.starts_with(b"!") => Content::Setting {
-                name: name.trim_ascii(),
-                value: value.trim_ascii(),
+                name: name.trim_ascii_end(),
+                value: value.trim_ascii_start(),
             },
             _ => Content::Item,
         };
