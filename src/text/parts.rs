@@ -58,6 +58,11 @@ pub fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((before, rest.get(1..)?))
 }
 
+/// Whether a byte stands in a text. Core's `contains` links a search for long texts.
+pub fn has_byte(text: &[u8], byte: u8) -> bool {
+    split_once(text, byte).is_some()
+}
+
 /// A piece of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece<'t> {

@@ -25,7 +25,7 @@ use crate::{
         place::{Steps, parse_step},
     },
     show,
-    text::{split, split_once},
+    text::{has_byte, number, split, split_once},
 };
 
 /// What a selector tells functions apart by.
@@ -102,16 +102,20 @@ impl Selector {
     /// The first thing that is wrong, seen from the left. No blank is allowed.
     pub fn parse(text: &[u8]) -> Result<Selector, Fault> {
         if let Some(class) = text.strip_prefix(b"class:") {
-            return Class::parse(class).map(|class| Target::Class(class).into());
+            return Ok(Target::Class(Class::parse(class)?).into());
         }
-        if let Some((ids, place)) = split_once(text, b'@') {
+        let (expected, text) = match split_once(text, b'@') {
+            Some((ids, place)) => (Some(Ids::parse(ids)?), place),
+            None => (None, text),
+        };
+        if is_place(text) {
             return Ok(Selector {
-                expected: Ids::parse(ids)?,
-                target: parse_place(place)?,
+                target: parse_place(text)?,
+                expected: expected.unwrap_or(Ids::ANY),
             });
         }
-        if is_place(text) {
-            return parse_place(text).map(Selector::from);
+        if expected.is_some() {
+            return Err(Fault::Address(address::Fault::Form));
         }
         let ids = Ids::parse(text)?;
         if !ids.has_vendor() {
@@ -168,11 +172,13 @@ impl Selector {
         matches!(self.target, Target::Address(_)) && self.expected.is_any()
     }
 
-    /// The identity that is expected at a place, as a selector of its own. `None` where none is, or
-    /// one without a vendor.
+    /// The selector of what is expected at a place, wherever it is. `None` where nothing is, or
+    /// something without a vendor.
     pub fn expected_anywhere(&self) -> Option<Selector> {
-        let is_known = !self.expected.is_any() && self.expected.has_vendor();
-        is_known.then(|| Target::Identity(self.expected).into())
+        // Any ids are without a vendor too.
+        self.expected
+            .has_vendor()
+            .then(|| Target::Identity(self.expected).into())
     }
 
     /// Whether the selector names one place: an address without `*`, or a path.
@@ -194,12 +200,9 @@ impl Selector {
     /// Whether the selector means the place of the function, or with no place in it, the function.
     pub fn is_at(&self, candidate: &Candidate) -> bool {
         match &self.target {
-            Target::Address(pattern) => pattern.matches(candidate.address),
+            // Paths may share a key.
             Target::Path(path) => candidate.place == Some(path),
-            Target::Identity(ids) => candidate.identity.is_some_and(|own| ids.matches(own)),
-            Target::Class(class) => candidate
-                .identity
-                .is_some_and(|own| class.matches(own.class)),
+            _ => self.shape().key(candidate) == Some(self.key()),
         }
     }
 
@@ -247,17 +250,13 @@ impl From<Target> for Selector {
 
 /// Reads a pattern or a path.
 fn parse_place(text: &[u8]) -> Result<Target, Fault> {
-    let no_address = Fault::Address(address::Fault::Form);
-    if !is_place(text) {
-        return Err(no_address);
-    }
     let mut parts = split(text, b'/');
     let first = Pattern::parse(parts.next().unwrap_or_default())?;
     let mut steps = Steps::new();
     for part in parts {
         let step = parse_step(part)?;
         // A path has no `*`.
-        first.address().ok_or(no_address)?;
+        first.address().ok_or(address::Fault::Form)?;
         steps.push(step).map_err(|_| Fault::Is(Mistake::DeepPath))?;
     }
     match first.address() {
@@ -268,20 +267,20 @@ fn parse_place(text: &[u8]) -> Result<Target, Fault> {
 
 /// Whether the text is to be read as an address or a path, not as ids.
 fn is_place(text: &[u8]) -> bool {
-    if split_once(text, b'.').is_some() {
+    if has_byte(text, b'.') {
         return true;
     }
-    let is_hex = |field: &[u8]| field.iter().all(u8::is_ascii_hexdigit);
-    let is_short = |field: &[u8]| matches!(field.len(), 1 | 2) && is_hex(field);
-    let mut fields = split(text, b':');
-    match (fields.next(), fields.next(), fields.next(), fields.next()) {
-        (Some(bus), Some(device), None, _) => is_short(bus) && is_short(device),
-        (Some(domain), Some(bus), Some(device), None) => {
-            // A shorter domain is a bus, and a colon stands where the dot belongs: `02:00:0`.
-            domain.len() >= 4 && is_hex(domain) && is_short(bus) && is_short(device)
-        }
-        _ => false,
-    }
+    let is_short = |field: &[u8]| field.len() <= 2 && number(field, 16).is_some();
+    let Some((first, rest)) = split_once(text, b':') else {
+        return false;
+    };
+    let (domain, bus, device) = match split_once(rest, b':') {
+        Some((bus, device)) => (first, bus, device),
+        None => (b"0000".as_slice(), first, rest),
+    };
+    // A shorter domain is a bus, and a colon stands where the dot belongs: `02:00:0`.
+    let is_domain = domain.len() >= 4 && domain.iter().all(u8::is_ascii_hexdigit);
+    is_domain && is_short(bus) && is_short(device)
 }
 
 /// A way to compare functions with selectors. Selectors of one shape differ only in their key.
