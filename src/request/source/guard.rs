@@ -26,24 +26,20 @@ pub(in crate::request) fn read<H: Files>(request: &mut Request, host: &mut H) {
         return;
     };
     let result = lines::each(host, FILE.as_bytes(), FILE_SIZE, &mut |_, line| {
-        if let Some(entry) = Entry::parse(line.text) {
-            let origin = Origin {
-                source,
-                line: line.number,
-                column: entry.at as u32 + 1,
-            };
-            let selector = Selector::parse(entry.text);
-            let anywhere = match &selector {
-                Ok(selector) => selector.expected_anywhere(),
-                Err(_) => {
-                    request.lacks_guard = true;
-                    None
-                }
-            };
-            request.add_selector(origin, entry.text, Intent::Seize, selector);
-            if let Some(anywhere) = anywhere {
-                request.add_stand_in(origin, entry.text, anywhere);
-            }
+        let Some(entry) = Entry::parse(line.text) else {
+            return;
+        };
+        let origin = Origin {
+            source,
+            line: line.number,
+            column: entry.at as u32 + 1,
+        };
+        let selector = Selector::parse(entry.text);
+        request.lacks_guard |= selector.is_err();
+        let anywhere = selector.as_ref().ok().and_then(Selector::expected_anywhere);
+        request.add_selector(origin, entry.text, Intent::Seize, selector);
+        if let Some(anywhere) = anywhere {
+            request.add_stand_in(origin, entry.text, anywhere);
         }
     });
     if let Err(errno) = result {
