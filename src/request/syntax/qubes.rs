@@ -36,11 +36,8 @@ pub fn parse(text: &[u8]) -> Result<Selector, Fault> {
 /// Spells a path as [`Selector`] reads it. `None` for a path that it cannot name.
 fn respell(text: &[u8], spelled: &mut Line) -> Option<()> {
     let mut steps = split(text, b'-');
-    let mut separator = "";
-    for field in split(steps.next()?, b'_') {
-        put!(spelled, "{}", separator);
-        spelled.push(field);
-        separator = ":";
+    for &byte in steps.next()? {
+        spelled.push(&[if byte == b'_' { b':' } else { byte }]);
     }
     for step in steps {
         let (bus, step) = split_once(step, b'_')?;
