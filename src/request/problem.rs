@@ -219,31 +219,37 @@ fn show_hint<W: uWrite + ?Sized>(
     if let Some(item) = shown_by_lspci(text) {
         return show!(f, "; did you mean {}?", item);
     }
-    let mut items = items_within(text).peekable();
-    if items.peek().is_none() {
-        if let Some(setting) = likely_setting(text) {
-            return show!(f, "; did you mean the setting {}?", setting);
-        }
-        return match likely_address(text) {
-            Some(selector) if may_be_keep(text) => show!(f, "; did you mean !{}?", selector),
-            Some(selector) => show!(f, "; did you mean {}?", selector),
-            None => Ok(()),
-        };
-    }
     // A bad keep must not become something to seize: every item in it is kept, unless the text says
     // which.
     let is_told = items_within(text).any(|item| item.is_keep());
     let keeps_all = text.starts_with(b"!") || may_be_keep(text) && !is_told;
-    let mut separator = "; did you mean ";
-    for item in items {
-        let item = if keeps_all { item.keeping() } else { item };
-        show!(f, "{}{}", separator, item)?;
-        separator = " and ";
+    let mut is_first = true;
+    for item in items_within(text) {
+        let separator = if is_first { "; did you mean " } else { " and " };
+        let sign = if keeps_all && !item.is_keep() {
+            "!"
+        } else {
+            ""
+        };
+        show!(f, "{}{}{}", separator, sign, item)?;
+        is_first = false;
     }
-    if problem.more_items > 0 {
-        show!(f, " and {} more", problem.more_items)?;
+    if !is_first {
+        if problem.more_items > 0 {
+            show!(f, " and {} more", problem.more_items)?;
+        }
+        return f.write_char('?');
     }
-    f.write_char('?')
+    if let Some(setting) = likely_setting(text) {
+        return show!(f, "; did you mean the setting {}?", setting);
+    }
+    match likely_address(text) {
+        Some(selector) => {
+            let sign = if keeps_all { "!" } else { "" };
+            show!(f, "; did you mean {}{}?", sign, selector)
+        }
+        None => Ok(()),
+    }
 }
 
 /// A place in a source: `/etc/xen/pciback.conf:7:1`.

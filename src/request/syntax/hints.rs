@@ -4,18 +4,18 @@
 //! A hint means no more than was written. What was one item is one item in the hint, and what was
 //! to be kept is kept.
 
-use heapless::Vec;
 use ufmt::{Formatter, uDisplay, uWrite};
 
 use super::{
+    fault::Fault,
     qubes,
     selector::{By, Selector},
     setting::Setting,
 };
 use crate::{
-    pci::{Address, address::Field},
+    pci::Address,
     put, show,
-    text::{Escaped, Line, Pieces, find_word, last_part, number, pieces, split, split_once},
+    text::{Escaped, Line, Pieces, find_word, has_byte, last_part, pieces, split, split_once},
 };
 
 /// Words with which people ask for a device to be kept.
@@ -39,7 +39,7 @@ const KEEP_WORDS: [(&str, ()); 6] = [
 /// ```
 pub fn may_be_keep(text: &[u8]) -> bool {
     let has_sign = || items_within(text).any(|item| item.is_keep);
-    split_once(text, b'!').is_some() || has_keep_word(text) || has_sign()
+    has_byte(text, b'!') || has_keep_word(text) || has_sign()
 }
 
 /// Whether a word asks for a keep: `keep`, `except`.
@@ -85,46 +85,49 @@ impl<'t> Likely<'t> {
             [b'!' | b'-' | b'~' | b'^', rest @ ..] => (true, rest),
             word => (false, word),
         };
-        let item = |ids, (text, form)| Likely {
+        Some(Likely {
             is_keep,
-            ids,
-            text,
-            form,
-            is_whole: true,
-        };
-        // The wrong way round.
-        if let Some((place, ids)) = split_once(word, b'@')
-            && is_address(place)
-            && is_identity(ids)
-        {
-            return Some(item(Some(ids), (place, Form::Plain)));
-        }
-        find_form(word).map(|found| item(None, found))
-    }
-
-    /// The item that two make, of which one is ids and the other a place.
-    fn joined(self, other: Likely<'t>) -> Option<Likely<'t>> {
-        let (ids, place) = match self.is_ids() {
-            true => (self, other),
-            false => (other, self),
-        };
-        (ids.is_ids() && place.is_place()).then_some(Likely {
-            is_keep: self.is_keep,
-            ids: Some(ids.text),
-            is_whole: true,
-            ..place
+            ..find_item(word)?
         })
     }
 
-    fn selector(&self) -> Option<Selector> {
+    /// An item that is written this way.
+    const fn written(text: &'t [u8], form: Form) -> Likely<'t> {
+        Likely {
+            is_keep: false,
+            ids: None,
+            text,
+            form,
+            is_whole: true,
+        }
+    }
+
+    /// The item that a place and these ids make. `None` if it is no place, or they are no ids.
+    fn with_ids(self, ids: &Likely<'t>) -> Option<Likely<'t>> {
+        (self.is_place() && ids.is_ids()).then_some(Likely {
+            ids: Some(ids.text),
+            is_whole: true,
+            ..self
+        })
+    }
+
+    /// What `text` means.
+    fn selector(&self) -> Result<Selector, Fault> {
         let mut line = Line::new();
         match self.form {
-            Form::Plain => return Selector::parse(self.text).ok(),
-            Form::Qubes => return qubes::parse(self.text).ok(),
+            Form::Plain => return Selector::parse(self.text),
+            Form::Qubes => return qubes::parse(self.text),
             Form::Hex => add_without_hex(self.text, &mut line),
             Form::Buses => add_without_buses(self.text, &mut line),
         }
-        Selector::parse(line.bytes()).ok()
+        Selector::parse(line.bytes())
+    }
+
+    /// Whether `text` means no more than was meant: `03:00,0` has `03:00` in it, which means every
+    /// function.
+    fn is_exact(&self) -> bool {
+        self.selector()
+            .is_ok_and(|selector| selector.by() != By::Address || self.has(b'.'))
     }
 
     /// Whether it is ids, with no place. No other item has neither a dot nor a word in front.
@@ -138,20 +141,12 @@ impl<'t> Likely<'t> {
     }
 
     fn has(&self, byte: u8) -> bool {
-        self.text.contains(&byte)
+        has_byte(self.text, byte)
     }
 
     /// Whether it keeps what it means.
     pub const fn is_keep(&self) -> bool {
         self.is_keep
-    }
-
-    /// The item, which keeps what the other means.
-    pub const fn keeping(self) -> Likely<'t> {
-        Likely {
-            is_keep: true,
-            ..self
-        }
     }
 }
 
@@ -162,48 +157,48 @@ impl uDisplay for Likely<'_> {
             show!(f, "{}@", Escaped(ids))?;
         }
         match (self.form, self.selector()) {
-            (Form::Plain, _) | (_, None) => show!(f, "{}", Escaped(self.text)),
-            (_, Some(selector)) => show!(f, "{}", selector),
+            (Form::Plain, _) | (_, Err(_)) => show!(f, "{}", Escaped(self.text)),
+            (_, Ok(selector)) => show!(f, "{}", selector),
         }
     }
 }
 
-/// The item in a word, and how it is written.
-fn find_form(word: &[u8]) -> Option<(&[u8], Form)> {
-    if is_exact(word) {
-        return Some((word, Form::Plain));
+/// The item in a word.
+fn find_item(word: &[u8]) -> Option<Likely<'_>> {
+    let plain = |text| Likely::written(text, Form::Plain);
+    if plain(word).is_exact() {
+        return Some(plain(word));
     }
-    // xl: an address, and the slot in the guest. lshw: `pci@`, and an address.
     if let Some((before, after)) = split_once(word, b'@') {
+        // The wrong way round.
+        if is_address(before) && is_identity(after) {
+            return Some(Likely {
+                ids: Some(after),
+                ..plain(before)
+            });
+        }
+        // xl: an address, and the slot in the guest. lshw: `pci@`, and an address.
         let text = if before == b"pci" { after } else { before };
-        return is_address(text).then_some((text, Form::Plain));
+        return is_address(text).then_some(plain(text));
     }
     if let Some(text) = word.strip_suffix(b":").filter(|text| is_address(text)) {
-        return Some((text, Form::Plain));
+        return Some(plain(text));
     }
     if split(word, b':').any(|field| field.starts_with(b"0x")) {
-        let mut line = Line::new();
-        add_without_hex(word, &mut line);
-        return is_exact(line.bytes()).then_some((word, Form::Hex));
+        let item = Likely::written(word, Form::Hex);
+        return item.is_exact().then_some(item);
     }
     // A path in sysfs: what is at its end. Below a device's folder are its attributes.
     if word.starts_with(b"/") {
         let device = split(word, b'/').filter(|part| is_address(part)).last();
-        return Some((device?, Form::Plain));
+        return device.map(plain);
     }
-    if split_once(word, b'/').is_some() && split(word, b'/').all(is_address) {
-        return Some((word, Form::Buses));
+    if split(word, b'/').all(is_address) {
+        return Some(Likely::written(word, Form::Buses));
     }
     let qubes = word.strip_prefix(b"dom0:").unwrap_or(word);
-    let is_qubes = split_once(qubes, b'_').is_some() && qubes::parse(qubes).is_ok();
-    is_qubes.then_some((qubes, Form::Qubes))
-}
-
-/// Whether a text is a selector that means no more than was meant: `03:00,0` has `03:00` in it,
-/// which means every function.
-fn is_exact(text: &[u8]) -> bool {
-    let has_function = |by| by != By::Address || split_once(text, b'.').is_some();
-    Selector::parse(text).is_ok_and(|selector| has_function(selector.by()))
+    let item = Likely::written(qubes, Form::Qubes);
+    (item.has(b'_') && item.selector().is_ok()).then_some(item)
 }
 
 fn is_identity(text: &[u8]) -> bool {
@@ -275,12 +270,15 @@ impl<'t> Items<'t> {
             return None;
         }
         self.keeps_rest |= has_keep_word(word);
-        let start = word.strip_prefix(b"@");
-        let joins = core::mem::take(&mut self.joins_next) || start.is_some();
-        let word = start.unwrap_or(word);
-        let end = word.strip_suffix(b"@");
-        self.joins_next = end.is_some() || word.is_empty();
-        let word = end.unwrap_or(word);
+        let (word, joins) = match word {
+            [b'@', rest @ ..] => (rest, true),
+            word => (word, self.joins_next),
+        };
+        let (word, joins_next) = match word {
+            [rest @ .., b'@'] => (rest, true),
+            word => (word, word.is_empty()),
+        };
+        self.joins_next = joins_next;
         if word.is_empty() {
             if let Some(before) = &mut self.held {
                 before.is_whole = false;
@@ -290,12 +288,21 @@ impl<'t> Items<'t> {
         let keeps = core::mem::take(&mut self.keeps_next) || self.keeps_rest;
         let mut item = Likely::parse(word)?;
         item.is_keep |= keeps;
-        item.is_whole = end.is_none();
+        item.is_whole = !joins_next;
         if joins && let Some(before) = self.held.take() {
-            self.held = before.joined(item);
+            let joined = before.with_ids(&item).or_else(|| item.with_ids(&before));
+            self.held = joined.map(|item| Likely {
+                is_keep: before.is_keep,
+                ..item
+            });
             return None;
         }
-        self.held.replace(item).filter(|before| before.is_whole)
+        self.hold(Some(item))
+    }
+
+    /// Holds the next item, and gives out the one before it.
+    fn hold(&mut self, next: Option<Likely<'t>>) -> Option<Likely<'t>> {
+        core::mem::replace(&mut self.held, next).filter(|before| before.is_whole)
     }
 }
 
@@ -309,7 +316,7 @@ impl<'t> Iterator for Items<'t> {
                 return item;
             }
         }
-        self.held.take().filter(|item| item.is_whole)
+        self.hold(None)
     }
 }
 
@@ -319,14 +326,9 @@ pub fn shown_by_lspci(text: &[u8]) -> Option<Likely<'_>> {
     let (place, ids) = (items.next()?, items.next()?);
     let after = text.strip_prefix(place.text)?;
     let is_row = after.first().is_some_and(u8::is_ascii_whitespace)
-        && place.is_place()
-        && ids.is_ids()
         && !ids.is_keep
         && items.next().is_none();
-    is_row.then_some(Likely {
-        ids: Some(ids.text),
-        ..place
-    })
+    place.with_ids(&ids).filter(|_| is_row)
 }
 
 /// The setting that a bad item probably means: a name alone, or as on the kernel's command line.
@@ -369,34 +371,29 @@ pub fn likely_address(text: &[u8]) -> Option<Selector> {
         .text;
     // As libvirt names a device.
     let word = word.strip_prefix(b"pci_").unwrap_or(word);
-    let may_stand =
-        |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'_' | b'-');
     // A SCSI address ends in a colon.
-    if !word.last()?.is_ascii_hexdigit() || !word.iter().all(may_stand) {
+    if !word.last()?.is_ascii_hexdigit() {
         return None;
     }
-    let mut fields: Vec<u32, 4> = Vec::new();
-    for digits in pieces(word, |byte| !byte.is_ascii_hexdigit()) {
+    let mut line = Line::new();
+    let mut fields = 0;
+    for digits in pieces(word, |byte| matches!(byte, b':' | b'.' | b'_' | b'-')) {
         // A domain has at least four digits. Anything shorter in front is a bus, or of a SCSI
         // address, which then has a number too many.
-        if fields.is_empty() && digits.text.len() < 4 {
-            fields.push(0).ok()?;
+        if fields == 0 && digits.text.len() < 4 {
+            line.push(b"0");
+            fields = 1;
         }
-        fields.push(number(digits.text, 16)?).ok()?;
+        line.push(match fields {
+            0 => b"",
+            3 => b".",
+            _ => b":",
+        });
+        line.push(digits.text);
+        fields += 1;
     }
-    let &[domain, bus, device, function] = fields.as_slice() else {
-        return None;
-    };
-    let is_in_range = bus <= Field::Bus.greatest()
-        && device <= Field::Device.greatest()
-        && function <= Field::Function.greatest();
-    let (bus, device, function) = (bus as u8, device as u8, function as u8);
-    is_in_range.then_some(Selector::at(Address {
-        domain,
-        bus,
-        device,
-        function,
-    }))
+    let address = Address::parse(line.bytes()).ok()?;
+    (fields == 4).then_some(Selector::at(address))
 }
 
 #[cfg(test)]
