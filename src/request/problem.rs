@@ -67,6 +67,8 @@ impl Problem {
 
 impl Mistake {
     /// What is wrong, and what was expected. A test compares the numbers with the constants.
+    // 224 bytes less of the program: a table. In its caller each text would be code.
+    #[inline(never)]
     const fn message(self) -> &'static str {
         match self {
             Mistake::NoSelector => {
