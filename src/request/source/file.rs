@@ -4,7 +4,7 @@
 //! Each line is one entry: see [`Entry`]. The file of the original init script, one long address a
 //! line, works unchanged.
 
-use super::folder;
+use super::folder::{self, Folders};
 use crate::{
     host::lines::{self, FILE_SIZE, TextLine},
     host::{Errno, Files, Path},
@@ -45,22 +45,17 @@ pub(in crate::request) fn read_all<H: Files>(request: &mut Request, host: &mut H
 /// Notes the first file of the folder that is no drop-in by its name, and may have been meant as
 /// one. What begins with a dot or ends in `~` is an editor's.
 fn note_other_name<H: Files>(request: &mut Request, host: &mut H) {
-    let mut first: Option<folder::FileName> = None;
-    let _ = host.list(DROP_INS.as_bytes(), &mut |_, name| {
-        let is_drop_in = name.ends_with(b".conf");
+    let mut files = Folders::new(&[DROP_INS], |name| {
         let is_of_editor = name.starts_with(b".") || name.ends_with(b"~");
-        let is_nearer = first.as_ref().is_none_or(|first| name < first.as_slice());
-        if !is_drop_in && !is_of_editor && is_nearer {
-            first = folder::FileName::from_slice(name).ok();
-        }
+        !is_of_editor && !name.ends_with(b".conf")
     });
-    if let Some(name) = first
+    if files.next(host).is_some()
         && let Some(source) = request.add_source(DROP_INS.as_bytes())
     {
         let fault = Fault::Is(Mistake::OtherName);
         request
             .problems
-            .add(Problem::new(Origin::whole(source), &name, fault));
+            .add(Problem::new(Origin::whole(source), &files.name, fault));
     }
 }
 
