@@ -12,7 +12,7 @@
 
 use super::{
     folder,
-    list::{Passage, Spelling, add_items, is_cut_off, looks_like_items, note_comma, note_cut_off},
+    list::{Passage, Spelling, add_items, is_cut_off, looks_like_items, note_cut_off},
 };
 use crate::{
     host::{Errno, Files, Path},
@@ -138,18 +138,15 @@ pub fn apply(request: &mut Request, source: SourceId, line: &[u8]) {
     // How the last list was written. `None`: nothing of ours was read yet.
     let mut before = None;
     let mut end = 0;
-    let mut parameters = Parameters::new(text);
-    while let Some(parameter) = parameters.next() {
-        end = parameters.at();
+    for parameter in Parameters::new(text) {
+        end = parameter.end();
         match (meaning(&parameter), before) {
             (Some(meaning), _) => {
                 apply_parameter(request, &passage, &parameter, meaning);
-                if let Meaning::Items(spelling) = meaning {
-                    let next = Parameters::starting_at(text, parameters.at()).next();
-                    note_comma(request, &passage, &parameter, spelling, next);
-                    before = Some(spelling);
-                }
-                before = before.or(Some(Spelling::Plain));
+                before = match meaning {
+                    Meaning::Items(spelling) => Some(spelling),
+                    _ => before.or(Some(Spelling::Plain)),
+                };
             }
             (None, Some(spelling)) if is_cut_off(&parameter) => {
                 note_cut_off(request, &passage, &parameter, spelling);
@@ -171,8 +168,7 @@ fn note_behind_end(request: &mut Request, passage: &Passage, end: usize) {
     for parameter in parameters {
         if let Some(meaning) = meaning(&parameter) {
             request.lacks_keep |= matches!(meaning, Meaning::Items(Spelling::QubesKeeps));
-            let origin = passage.origin_of(parameter.name_at);
-            request.note_problem(origin, parameter.text, Fault::Is(Mistake::BehindEnd));
+            passage.note(request, &parameter, Fault::Is(Mistake::BehindEnd));
         }
     }
 }
@@ -235,15 +231,14 @@ fn apply_parameter(
                 request.add_selector(origin, parameter.name, Intent::Seize, usb);
             }
             Ok(false) => {}
-            Err(fault) => request.note_problem(origin, parameter.text, fault),
+            Err(fault) => passage.note(request, parameter, fault),
         },
         Meaning::Module => {
             request.add_parameter(origin, last_part(parameter.name, b'.'), value);
         }
         Meaning::Unknown => {
             request.lacks_keep |= parameter.name.ends_with(b"dom0_usb");
-            let fault = Fault::Is(Mistake::UnknownParameter);
-            request.note_problem(origin, parameter.text, fault);
+            passage.note(request, parameter, Fault::Is(Mistake::UnknownParameter));
         }
         Meaning::Switch(name) => {
             request.set(origin, parameter.text, Setting::parse(name, value));

@@ -17,7 +17,7 @@ use crate::{
         Fault, Intent, Mistake, Origin, Request, Selector,
         syntax::{
             hints::is_keep_word,
-            parameter::{Parameter, is_space},
+            parameter::{Parameter, Parameters, is_space},
             qubes,
         },
     },
@@ -41,6 +41,11 @@ impl Passage<'_> {
             column: last_part(before, b'\n').len() as u32 + 1,
         }
     }
+
+    /// Notes what is wrong with a parameter.
+    pub fn note(&self, request: &mut Request, parameter: &Parameter, fault: Fault) {
+        request.note_problem(self.origin_of(parameter.name_at), parameter.text, fault);
+    }
 }
 
 /// How the items of a list are written.
@@ -54,76 +59,65 @@ pub(super) enum Spelling {
     QubesKeeps,
 }
 
-/// Adds the items of a list. An empty list is a problem.
+/// Adds the items of a list. An empty list is a problem, and so is a comma at its end.
 pub(super) fn add_items(
     request: &mut Request,
     passage: &Passage,
     parameter: &Parameter,
     spelling: Spelling,
 ) {
-    let value_at = parameter.value.map_or(0, |value| value.at);
+    let value = parameter.value.unwrap_or_default();
     let mut is_empty = true;
     // After a `!` that a separator parts from its item.
     let mut keeps_next = false;
     // After a word that asks for a keep.
     let mut keeps_word = false;
-    for piece in pieces(parameter.value_text().unwrap_or_default(), is_separator) {
+    for piece in pieces(value.text, is_separator) {
         let text = piece.text;
         if text == b"!" {
             keeps_next = true;
             continue;
         }
         is_empty = false;
-        let origin = passage.origin_of(value_at + piece.at);
+        let origin = passage.origin_of(value.at + piece.at);
         // A bad item. But what follows is not to be seized.
         if is_keep_word(text) {
             request.note_problem(origin, text, Fault::Is(Mistake::NoSelector));
             keeps_word = true;
             continue;
         }
-        match spelling {
+        let (intent, selector) = match spelling {
             Spelling::Plain if core::mem::take(&mut keeps_next) | keeps_word => {
-                request.add_selector(origin, text, Intent::Keep, Selector::parse(text));
+                (Intent::Keep, Selector::parse(text))
             }
-            Spelling::Plain => request.add_item(origin, text),
-            Spelling::Qubes => {
-                let intent = if keeps_word {
-                    Intent::Keep
-                } else {
-                    Intent::Seize
-                };
-                request.add_selector(origin, text, intent, qubes::parse(text));
+            Spelling::Plain => {
+                request.add_item(origin, text);
+                continue;
             }
-            Spelling::QubesKeeps => {
-                request.add_selector(origin, text, Intent::Keep, qubes::parse(text));
-            }
-        }
+            Spelling::Qubes if !keeps_word => (Intent::Seize, qubes::parse(text)),
+            Spelling::Qubes | Spelling::QubesKeeps => (Intent::Keep, qubes::parse(text)),
+        };
+        request.add_selector(origin, text, intent, selector);
     }
     if is_empty || keeps_next {
         request.lacks_keep |= keeps_next || spelling == Spelling::QubesKeeps;
-        let origin = passage.origin_of(parameter.name_at);
-        request.note_problem(origin, parameter.text, Fault::Is(Mistake::NoItem));
+        passage.note(request, parameter, Fault::Is(Mistake::NoItem));
+    }
+    // Of a list with nothing in it the comma is no further fault.
+    if !is_empty || keeps_next {
+        note_comma(request, passage, parameter, spelling);
     }
 }
 
-/// Notes a comma at the end of a list, unless the list is empty or what the comma announces is
-/// known: both are told. `next`: the parameter that follows.
-pub(super) fn note_comma(
-    request: &mut Request,
-    passage: &Passage,
-    list: &Parameter,
-    spelling: Spelling,
-    next: Option<Parameter>,
-) {
-    let is_empty = pieces(list.value_text().unwrap_or_default(), is_separator)
-        .next()
-        .is_none();
-    let is_told = is_empty || next.is_some_and(|next| is_cut_off(&next));
+/// Notes a comma at the end of a list, unless what the comma announces is known: that is told.
+fn note_comma(request: &mut Request, passage: &Passage, list: &Parameter, spelling: Spelling) {
+    let mut rest = Parameters::starting_at(passage.text, list.end());
+    let is_told = rest.next().is_some_and(|next| is_cut_off(&next));
     if is_told || !list.text.ends_with(b",") {
         return;
     }
     request.lacks_keep |= spelling == Spelling::QubesKeeps;
-    let origin = passage.origin_of(list.name_at + list.text.len() - 1);
+    let origin = passage.origin_of(list.end() - 1);
     request.note_problem(origin, b",", Fault::Is(Mistake::Comma));
 }
 
@@ -135,8 +129,7 @@ pub(super) fn note_cut_off(
     spelling: Spelling,
 ) {
     request.lacks_keep |= spelling == Spelling::QubesKeeps;
-    let origin = passage.origin_of(parameter.name_at);
-    request.note_problem(origin, parameter.text, Fault::Is(Mistake::CutOff));
+    passage.note(request, parameter, Fault::Is(Mistake::CutOff));
 }
 
 /// Whether a parameter is none, but looks like items that blanks have cut off a list.
@@ -157,7 +150,7 @@ pub(super) fn looks_like_items(text: &[u8]) -> bool {
         [b'-' | b'~' | b'^', selector @ ..] => selector,
         selector => selector,
     };
-    Selector::parse(selector).is_ok() || qubes::parse(selector).is_ok()
+    qubes::parse(selector).is_ok()
 }
 
 fn is_separator(byte: u8) -> bool {
@@ -170,7 +163,7 @@ mod tests {
     use std::{boxed::Box, string::String, vec::Vec};
 
     use super::*;
-    use crate::{put, request::syntax::parameter::Parameters, text::Line};
+    use crate::{put, text::Line};
 
     fn read(line: &str, spelling: Spelling) -> (Vec<String>, u32, bool) {
         let mut request = Box::new(Request::new());

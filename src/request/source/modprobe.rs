@@ -10,7 +10,7 @@
 
 use super::{
     folder,
-    list::{Passage, Spelling, add_items, is_cut_off, looks_like_items, note_comma, note_cut_off},
+    list::{Passage, Spelling, add_items, is_cut_off, looks_like_items, note_cut_off},
 };
 use crate::{
     host::lines::{self, FILE_SIZE, TextLine},
@@ -35,10 +35,12 @@ const FOLDERS: [&str; 5] = [
 const OF_THIS_BOOT: &[u8] = b"/run/";
 
 /// Modules that an image of initramfs-tools loads: the file on the host, and its copy in an image.
-const IMAGE_MODULES: [&str; 2] = ["/etc/initramfs-tools/modules", "/conf/modules"];
-
-/// Modules that the host loads later.
-const HOST_MODULES: &str = "/etc/modules";
+/// Then those that the host loads later.
+const MODULES: [&str; 3] = [
+    "/etc/initramfs-tools/modules",
+    "/conf/modules",
+    "/etc/modules",
+];
 
 /// The folder with more of them.
 const MODULES_FOLDER: &str = "/etc/modules-load.d";
@@ -57,7 +59,7 @@ pub(in crate::request) fn read_all<H: Files>(request: &mut Request, host: &mut H
     folder::each(request, host, &FOLDERS, &mut |request, host, path| {
         read_file(request, host, path, Form::Modprobe);
     });
-    for path in IMAGE_MODULES.iter().chain([&HOST_MODULES]) {
+    for path in &MODULES {
         read_file(request, host, path.as_bytes(), Form::Modules);
     }
     folder::each(
@@ -163,14 +165,12 @@ const OTHER_COMMANDS: [(&str, ()); 6] = [
 /// Reads a line.
 fn read_line(text: &[u8], form: Form) -> Line<'_> {
     let mut options = Parameters::new(text);
-    let (first, second) = match (form, options.next()) {
-        (_, None) => return Line::Other,
-        (Form::Modules, Some(first)) => (b"options".as_slice(), first.text),
-        (Form::Modprobe, Some(first)) => {
-            let second = options.next().map(|second| second.text);
-            (first.text, second.unwrap_or_default())
-        }
+    let mut next = || options.next().map_or(b"".as_slice(), |word| word.text);
+    let first = match form {
+        Form::Modules => b"options",
+        Form::Modprobe => next(),
     };
+    let second = next();
     let is_options = first == b"options";
     if is_options && is_module(second) {
         return Line::Options(options);
@@ -178,11 +178,13 @@ fn read_line(text: &[u8], form: Form) -> Line<'_> {
     if first.starts_with(b"#") || second.starts_with(b"#") {
         return Line::Other;
     }
-    // An `install` line may have options. pciseize loads the module itself, and runs none.
-    let is_install = first == b"install" && is_module(second) && has_list(text);
-    let is_other = find_word(&OTHER_COMMANDS, first).is_some();
-    let may_be_options = names_module(second) || !is_options && names_module(first);
-    if is_install || !is_other && may_be_options {
+    let may_be_options = if find_word(&OTHER_COMMANDS, first).is_some() {
+        // An `install` line may have options. pciseize loads the module itself, and runs none.
+        first == b"install" && is_module(second) && has_list(text)
+    } else {
+        names_module(second) || !is_options && names_module(first)
+    };
+    if may_be_options {
         Line::Slip(Mistake::NoOptions)
     } else {
         Line::Other
@@ -207,18 +209,15 @@ fn has_list(text: &[u8]) -> bool {
 }
 
 /// Applies the options: devices to hide become items, the others are for the module.
-fn apply(request: &mut Request, passage: &Passage, mut options: Parameters) {
-    while let Some(parameter) = options.next() {
+fn apply(request: &mut Request, passage: &Passage, options: Parameters) {
+    for parameter in options {
         if is_hide(&parameter) {
             add_items(request, passage, &parameter, Spelling::Plain);
-            let next = Parameters::starting_at(passage.text, options.at()).next();
-            note_comma(request, passage, &parameter, Spelling::Plain, next);
         } else if is_cut_off(&parameter) {
             note_cut_off(request, passage, &parameter, Spelling::Plain);
         } else if parameter.value_text().is_some_and(looks_like_items) {
             // The kernel passes over a parameter that a module does not have.
-            let origin = passage.origin_of(parameter.name_at);
-            request.note_problem(origin, parameter.text, Fault::Is(Mistake::NoOptions));
+            passage.note(request, &parameter, Fault::Is(Mistake::NoOptions));
         } else {
             let origin = passage.origin_of(parameter.name_at);
             request.add_parameter(origin, parameter.name, parameter.value_text());

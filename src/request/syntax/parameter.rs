@@ -24,7 +24,7 @@ pub struct Parameter<'t> {
 }
 
 /// The value of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Value<'t> {
     /// The text behind the first `=`, without the quotes around it.
     pub text: &'t [u8],
@@ -142,6 +142,11 @@ impl<'t> Parameter<'t> {
             name_at: at,
             value: Some(value),
         })
+    }
+
+    /// Where the parameter ends in the line.
+    pub const fn end(&self) -> usize {
+        self.name_at + self.text.len()
     }
 
     /// The text of the value, if there is a value.
