@@ -24,7 +24,7 @@ use crate::{
             value::parse_truth,
         },
     },
-    text::{last_part, without_mark},
+    text::{is_word, last_part, without_mark},
 };
 
 /// Where the kernel shows its command line.
@@ -46,27 +46,29 @@ type Buffer = [u8; CMDLINE_SIZE + 1];
 
 /// What a parameter means.
 #[derive(Clone, Copy)]
-enum Meaning<'t> {
+enum Meaning {
     Items(Spelling),
     AllUsb,
     Module,
-    /// The switch of this name.
-    Switch(&'t [u8]),
+    Switch,
     /// It is none, but its name begins like one of these.
     Unknown,
 }
 
-/// How the names of parameters begin. A name that goes on in a way of its own is a slip.
-const BEGINNINGS: [&str; 5] = [
+/// How the names of parameters begin, with `-` and with `_`. A name that goes on in a way of its
+/// own is a slip.
+const BEGINNINGS: [&str; 7] = [
     "pciseize",
     "xen_pciback",
+    "xen-pciback",
     "pciback",
     "rd.qubes.hide",
     "rd.qubes.dom0_usb",
+    "rd.qubes.dom0-usb",
 ];
 
 /// The parameters, but for the switches.
-const PARAMETERS: [(&str, Meaning<'static>); 10] = [
+const PARAMETERS: [(&str, Meaning); 10] = [
     ("pciseize.hide", Meaning::Items(Spelling::Plain)),
     ("xen_pciback.hide", Meaning::Items(Spelling::Plain)),
     ("pciback.hide", Meaning::Items(Spelling::Plain)),
@@ -78,6 +80,9 @@ const PARAMETERS: [(&str, Meaning<'static>); 10] = [
     ("pciback.passthrough", Meaning::Module),
     ("pciback.permissive", Meaning::Module),
 ];
+
+/// How the name of a switch begins.
+const SWITCHES: &[u8] = b"pciseize.";
 
 /// Reads the kernel's command line.
 pub(in crate::request) fn read_kernel<H: Files>(
@@ -174,14 +179,14 @@ fn note_behind_end(request: &mut Request, passage: &Passage, end: usize) {
 }
 
 /// What a parameter means, if it is for pciseize.
-fn meaning<'t>(parameter: &Parameter<'t>) -> Option<Meaning<'t>> {
+fn meaning(parameter: &Parameter) -> Option<Meaning> {
     let name = parameter.name;
     let mut known = PARAMETERS.iter();
     if let Some(&(_, meaning)) = known.find(|(known, _)| is_same_name(known.as_bytes(), name)) {
         return Some(meaning);
     }
-    if let Some(name) = name.strip_prefix(b"pciseize.") {
-        return Some(Meaning::Switch(name));
+    if name.starts_with(SWITCHES) {
+        return Some(Meaning::Switch);
     }
     let rest = BEGINNINGS
         .iter()
@@ -205,14 +210,8 @@ fn meaning<'t>(parameter: &Parameter<'t>) -> Option<Meaning<'t>> {
 /// for a longer word.
 fn rest_of_name<'t>(beginning: &[u8], name: &'t [u8]) -> Option<&'t [u8]> {
     let (start, rest) = name.split_at_checked(beginning.len())?;
-    let folded = |byte: u8| match byte.to_ascii_lowercase() {
-        b'-' => b'_',
-        byte => byte,
-    };
-    let mut pairs = start.iter().zip(beginning);
-    let is_it = pairs.all(|(&one, &other)| folded(one) == other);
     let is_longer = rest.first().is_some_and(u8::is_ascii_alphanumeric);
-    (is_it && !is_longer).then_some(rest)
+    (is_word(start, beginning) && !is_longer).then_some(rest)
 }
 
 fn apply_parameter(
@@ -240,7 +239,8 @@ fn apply_parameter(
             request.lacks_keep |= parameter.name.ends_with(b"dom0_usb");
             passage.note(request, parameter, Fault::Is(Mistake::UnknownParameter));
         }
-        Meaning::Switch(name) => {
+        Meaning::Switch => {
+            let name = parameter.name.strip_prefix(SWITCHES).unwrap_or_default();
             request.set(origin, parameter.text, Setting::parse(name, value));
         }
     }

@@ -92,11 +92,15 @@ pub fn read<H: Files>(request: &mut Request, host: &mut H, path: Path, missing: 
     }
 }
 
-/// Applies one line. A carriage return within it ends what is read: on an old Mac it ends the line,
-/// and to every other reader what follows is part of the same item or comment.
+/// The text of a line, and what follows a carriage return within it. That is not read: on an old
+/// Mac it is the next line, and to every other reader part of the same item or comment.
+pub(super) fn split_at_return(line: &[u8]) -> (&[u8], &[u8]) {
+    split_once(line.trim_ascii_end(), b'\r').unwrap_or((line, b""))
+}
+
+/// Applies one line.
 pub fn apply_line(request: &mut Request, source: SourceId, number: u32, line: &[u8]) {
-    let line = line.trim_ascii_end();
-    let (text, rest) = split_once(line, b'\r').unwrap_or((line, b""));
+    let (text, rest) = split_at_return(line);
     let at = |column| Origin {
         source,
         line: number,

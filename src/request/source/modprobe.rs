@@ -9,6 +9,7 @@
 //! to hide become items; the other parameters are handed to the module. See modprobe.d(5).
 
 use super::{
+    file::split_at_return,
     folder,
     list::{Passage, Spelling, add_items, is_cut_off, looks_like_items, note_cut_off},
 };
@@ -19,7 +20,7 @@ use crate::{
         Fault, Mistake, Origin, Request,
         syntax::parameter::{Parameter, Parameters, is_same_name},
     },
-    text::{find_word, last_part, pieces, split_once},
+    text::{find_word, last_part, pieces},
 };
 
 /// The folders, the one that wins first: see modprobe.d(5).
@@ -92,7 +93,7 @@ fn read_file<H: Files>(request: &mut Request, host: &mut H, path: Path, form: Fo
         let goes_on = form == Form::Modprobe && text.ends_with(b"\\");
         let was_continued = core::mem::replace(&mut is_continued, goes_on);
         let whole = text;
-        let (text, rest) = split_once(text.trim_ascii_end(), b'\r').unwrap_or((text, b""));
+        let (text, rest) = split_at_return(text);
         let found = if names_module(rest) {
             Line::Slip(Mistake::Return)
         } else {
