@@ -37,6 +37,8 @@ enum Quoting {
 
 impl Line {
     /// An empty line.
+    // 240 bytes less of the program: some 40 callers would each have a copy.
+    #[inline(never)]
     pub const fn new() -> Line {
         Line {
             bytes: Vec::new(),
