@@ -4,7 +4,7 @@ use super::{LAYERS, Usage, Use, function_in};
 use crate::{
     host::{Errno, Files, lines},
     put,
-    text::{Line, first_part, last_part, number, pieces, split},
+    text::{Line, first_part, has_byte, last_part, number, pieces, split},
 };
 
 /// A table of routes, and the columns of a line that count, from 0.
@@ -145,7 +145,7 @@ impl Server {
     pub fn parse(text: &[u8]) -> Option<Server> {
         let text = text.strip_prefix(b"[").unwrap_or(text);
         let text = first_part(first_part(text, b'%'), b']');
-        if text.contains(&b'.') {
+        if has_byte(text, b'.') {
             // An address of IPv4 may be written as one of IPv6: `::ffff:10.0.0.1`.
             let address = parse_groups(last_part(text, b':'), &DOTTED)?;
             return (address.count == 4).then_some(Server {

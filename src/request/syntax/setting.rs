@@ -44,6 +44,7 @@ pub enum Setting {
 /// A setting that is on or off.
 type Switch = fn(bool) -> Setting;
 
+/// All of them, by their names.
 const SWITCHES: [(&str, Switch); 4] = [
     ("off", Setting::Off),
     ("strict", Setting::Strict),
