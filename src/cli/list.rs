@@ -40,7 +40,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         behind.look(host, devices);
     }
     let told = request.problems.iter().len();
-    plan::note_untraced(request, usage, Uses::TO_BOOT);
+    plan::note_untraced(request, usage);
     let is_all_found = form != Form::Boot || usage.knows_what_boots();
     let report = memory.report(Kind::List, false);
     if form == Form::Boot {

@@ -38,7 +38,7 @@ pub fn run<H: Host>(
     request.gather(host, embedded, invocation.cmdline.map(CStr::to_bytes));
     // A boot seizes devices even if the host uses them now; only boot-critical ones are refused.
     usage.gather(host, forbidden(request, Uses::TO_BOOT));
-    plan::note_untraced(request, usage, Uses::ALL);
+    plan::note_untraced(request, usage);
     plan::survey(host, request, usage, devices, Extent::Whole);
     if request.switches.off {
         switch_off(devices);

@@ -70,7 +70,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     // In an initramfs nothing is in use yet: what must not be taken is in the request.
     if run.stage == Stage::Host {
         usage.gather(host, forbidden(request, Uses::ALL));
-        plan::note_untraced(request, usage, Uses::ALL);
+        plan::note_untraced(request, usage);
     }
     let alone = alone::wait(host, timeout(request));
     // The hold comes before every word: a console may be slow, and a terminal may stand still.

@@ -17,7 +17,7 @@ pub mod warnings;
 
 use crate::{
     device::{Device, Devices, Step, order::sort},
-    facts::usage::{Usage, Use, Uses},
+    facts::usage::{Usage, Use},
     host::{Errno, Files},
     pci::{Address, Place, bus},
     put,
@@ -113,9 +113,9 @@ pub fn survey<H: Files>(
     );
 }
 
-/// Notes what this host uses for one of `uses` and is on functions that were not found.
-pub fn note_untraced(request: &mut Request, usage: &Usage, uses: Uses) {
-    for untraced in usage.untraced().iter().filter(|one| uses.has(one.one)) {
+/// Notes what this host needs and is on functions that were not found.
+pub fn note_untraced(request: &mut Request, usage: &Usage) {
+    for untraced in usage.untraced() {
         let (source, mistake) = if untraced.one == Use::Route {
             (SourceId::ROUTES, Mistake::UntracedRoute)
         } else if untraced.point.is_empty() {
