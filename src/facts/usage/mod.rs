@@ -203,6 +203,18 @@ impl Usage {
         storage::gather(host, self);
         network::gather(host, self);
         keyboard::gather(host, self);
+        self.add_console(host);
+    }
+
+    /// Notes the display that has the console. Only one of class 0300 has `boot_vga`; the graphics
+    /// of a processor may be of class 0380.
+    fn add_console<H: Files>(&mut self, host: &mut H) {
+        let mut buffer = [0; 512];
+        if let Ok(target) = host.read_link(b"/sys/class/graphics/fb0", &mut buffer)
+            && let Some(address) = function_in(target)
+        {
+            self.add(address, Use::Display, b"");
+        }
     }
 
     /// Notes that a function is used, and for a virtual one the physical one: without that it ends.
@@ -312,7 +324,7 @@ impl Usage {
 
     /// Looks whether a function is the boot display. What pciback has shows nothing any more.
     ///
-    /// Functions of class 03 only have `boot_vga` (`drivers/pci/pci-sysfs.c`,
+    /// Functions of class 0300 only have `boot_vga` (`drivers/pci/pci-sysfs.c`,
     /// `pci_dev_attrs_are_visible`).
     fn look_for_display<H: Files>(
         &mut self,
