@@ -3,10 +3,7 @@
 use super::{Exit, Form, Memory};
 use crate::{
     device::Device,
-    facts::{
-        guests,
-        usage::{Uses, storage::Over},
-    },
+    facts::{guests, usage::Uses},
     host::{Errno, Host, Terminal},
     plan::{self, Extent},
     put,
@@ -58,32 +55,19 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     Exit::of(printed.is_ok() && is_all_found)
 }
 
-/// Prints an item for each function that the host boots from, and where nobody knows what holds
-/// `/`, one for each class that may.
+/// Prints an item for each function that the host boots from.
 fn print_boot_items(report: &Report, out: &mut Out) -> Result<(), Errno> {
     for device in report.devices {
-        if report.usage.uses(device.address()).meets(Uses::TO_BOOT) {
+        if report
+            .usage
+            .uses(device.address())
+            .meets(report.usage.to_boot())
+        {
             out(list::boot_item(report, device).bytes())?;
-        }
-    }
-    let may_be = report.usage.root_may_be_over();
-    for (class, over) in MAY_HOLD_ROOT {
-        if may_be.is_some_and(|may_be| over <= may_be) {
-            let mut line = Line::new();
-            put!(&mut line, "{} # may hold /\n", class);
-            out(line.bytes())?;
         }
     }
     Ok(())
 }
-
-/// Classes of functions, and the least that is known of what holds `/` where one may be it.
-const MAY_HOLD_ROOT: [(&str, Over); 4] = [
-    ("class:storage", Over::Storage),
-    ("class:0805", Over::Storage),
-    ("class:0c04", Over::Storage),
-    ("class:network", Over::Network),
-];
 
 /// Most columns for the paths. A line whose path is longer does not line up.
 const PATH_COLUMNS: usize = 40;

@@ -48,8 +48,6 @@ struct Matches {
     may_be_kept: bool,
     /// Whether the image knows that the host boots from it.
     is_booted_from: bool,
-    /// Whether the image knows that the host may boot from it: from something of its class.
-    may_be_booted_from: bool,
 }
 
 /// Decides on a function. `None`: no item means it.
@@ -94,13 +92,9 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
         if id < guards {
             // What cannot be read at the place of a guard may be what it guards.
             let may_be_it = is_expected || candidate.identity.is_none();
-            let (first, by) = (item.stands_in_for, item.selector.by());
-            let guards_it = may_be_it && first.is_none_or(|first| !request.has_found_guard(first));
-            if by == By::Class {
-                matches.may_be_booted_from |= guards_it;
-            } else {
-                matches.is_booted_from |= guards_it;
-            }
+            let first = item.stands_in_for;
+            matches.is_booted_from |=
+                may_be_it && first.is_none_or(|first| !request.has_found_guard(first));
             continue;
         }
         if is_bridge && item.selector.passes_over_bridges() && !item.is_keep {
@@ -155,9 +149,7 @@ fn choose(
         Action::RefuseBoot
     } else if may_be_booted_from(request, candidate) && !request.switches.force {
         Action::LeaveBoot
-    } else if (matches.may_be_booted_from || request.lacks_guard && may_be_storage(candidate))
-        && !request.switches.force
-    {
+    } else if request.lacks_guard && may_be_storage(candidate) && !request.switches.force {
         Action::LeaveStorage
     } else if usage.forbids(candidate.address) {
         Action::RefuseInUse

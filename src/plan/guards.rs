@@ -43,9 +43,7 @@ fn note_lost(request: &mut Request, guard: ItemId) {
     let Some(item) = request.items.get(usize::from(guard)) else {
         return;
     };
-    // Nobody has seen a device of a class: it stands for what was not found.
-    let is_class = item.selector.by() == By::Class;
-    if item.has_matched || item.stands_in_for.is_some() || is_class {
+    if item.has_matched || item.stands_in_for.is_some() {
         return;
     }
     let stand_in = request.items.get(usize::from(guard) + 1);

@@ -43,7 +43,7 @@ pub enum Use {
     Mount,
     /// The default route.
     Route,
-    /// The display that the firmware began with (`boot_vga`).
+    /// The display that the firmware began with (`boot_vga`), or the one with the console.
     Display,
     /// A keyboard, where there is no other.
     Keyboard,
@@ -97,12 +97,13 @@ impl Uses {
     /// Every use.
     pub const ALL: Uses = Uses((1 << Use::ALL.len()) - 1);
 
-    /// Without these no system comes up.
+    /// Without these no system comes up, or perhaps none.
     pub const TO_BOOT: Uses = Uses::NONE
         .with(Use::Root)
         .with(Use::Usr)
         .with(Use::Boot)
-        .with(Use::Swap);
+        .with(Use::Swap)
+        .with(Use::PerhapsRoot);
 
     const fn bit(one: Use) -> u16 {
         match one {
@@ -176,6 +177,8 @@ pub struct Usage {
     keyboards: u8,
     /// The first keyboards, each with the function that it hangs on, and its name.
     keyboard_names: Vec<(Option<Address>, Excerpt), KEYBOARDS>,
+    /// Whether `/` is no mount: a folder, in which an image for another machine may be made.
+    is_elsewhere: bool,
     /// Whether it was looked for: in an initramfs nothing is in use yet.
     is_known: bool,
     /// What a function is not given away for.
@@ -190,6 +193,7 @@ impl Usage {
             untraced: Vec::new(),
             keyboards: 0,
             keyboard_names: Vec::new(),
+            is_elsewhere: false,
             is_known: false,
             forbidden: Uses::NONE,
         }
@@ -213,6 +217,13 @@ impl Usage {
         if let Ok(target) = host.read_link(b"/sys/class/graphics/fb0", &mut buffer)
             && let Some(address) = function_in(target)
         {
+            self.add_display(host, address);
+        }
+    }
+
+    /// Notes a display. What pciback has shows nothing any more.
+    fn add_display<H: Files>(&mut self, host: &mut H, address: Address) {
+        if !bus::has_driver(host, address, pciback::NAME.as_bytes()) {
             self.add(address, Use::Display, b"");
         }
     }
@@ -285,6 +296,15 @@ impl Usage {
         &self.untraced
     }
 
+    /// The uses for which an image has to know a function.
+    pub fn to_boot(&self) -> Uses {
+        if self.is_elsewhere {
+            Uses::TO_BOOT.without(Use::PerhapsRoot)
+        } else {
+            Uses::TO_BOOT
+        }
+    }
+
     /// Whether all is found that the system boots from.
     pub fn knows_what_boots(&self) -> bool {
         let mut untraced = self.untraced.iter();
@@ -304,15 +324,10 @@ impl Usage {
         }
     }
 
-    /// What kind of function may hold `/`, where nobody knows what does.
-    pub fn root_may_be_over(&self) -> Option<Over> {
-        let roots = self.untraced.iter().filter(|one| one.one == Use::Root);
-        roots.map(|one| one.over).max()
-    }
-
-    /// Whether a function is of a kind that may hold `/`.
+    /// Whether a function is of a kind that may hold `/`, where nobody knows what does.
     fn may_hold_root(&self, identity: Option<Identity>) -> bool {
-        let Some(over) = self.root_may_be_over() else {
+        let roots = self.untraced.iter().filter(|one| one.one == Use::Root);
+        let Some(over) = roots.map(|one| one.over).max() else {
             return false;
         };
         identity.is_none_or(|identity| {
@@ -322,7 +337,7 @@ impl Usage {
         })
     }
 
-    /// Looks whether a function is the boot display. What pciback has shows nothing any more.
+    /// Looks whether a function is the boot display.
     ///
     /// Functions of class 0300 only have `boot_vga` (`drivers/pci/pci-sysfs.c`,
     /// `pci_dev_attrs_are_visible`).
@@ -337,9 +352,8 @@ impl Usage {
         }
         let mut buffer = [0; 2];
         let read = bus::read(host, address, "/boot_vga", &mut buffer);
-        let is_first = read.is_ok_and(|text| text.starts_with(b"1"));
-        if is_first && !bus::has_driver(host, address, pciback::NAME.as_bytes()) {
-            self.add(address, Use::Display, b"");
+        if read.is_ok_and(|text| text.starts_with(b"1")) {
+            self.add_display(host, address);
         }
     }
 

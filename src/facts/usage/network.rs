@@ -47,6 +47,7 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
                 };
                 if !cards.add_of(host, route.interface)
                     && !cards.add_of_pppoe(host, route.interface)
+                    && !is_of_guest(host, route.interface, LAYERS)
                 {
                     usage.add_untraced_route(route.interface);
                 }
@@ -296,10 +297,6 @@ impl Cards<'_> {
             self.usage.add_function(host, address, self.one, self.name);
             return true;
         }
-        // Another domain has the card: the interface is an end of Xen's own connection to it.
-        if split(target, b'/').any(|folder| folder.starts_with(b"vif-")) {
-            return true;
-        }
         let Some(layers) = layers.checked_sub(1) else {
             return false;
         };
@@ -311,6 +308,33 @@ impl Cards<'_> {
         });
         has_found
     }
+}
+
+/// Whether another domain has the card of an interface: it is an end of Xen's own connection to
+/// that domain (`/sys/devices/vif-1-0/net/vif1.0`), or there are only such below it.
+fn is_of_guest<H: Files>(host: &mut H, interface: &[u8], layers: usize) -> bool {
+    let mut path = Line::new();
+    put!(&mut path, "/sys/class/net/");
+    path.push(interface);
+    let mut buffer = [0; 512];
+    let target = host
+        .read_link(path.bytes(), &mut buffer)
+        .unwrap_or_default();
+    let mut folders = split(target, b'/');
+    if folders.any(|folder| folder.starts_with(b"vif-")) && folders.next() == Some(b"net") {
+        return true;
+    }
+    let Some(layers) = layers.checked_sub(1) else {
+        return false;
+    };
+    let (mut are_there, mut are_all) = (false, true);
+    let listed = host.list(path.bytes(), &mut |host, entry| {
+        if let Some(lower) = entry.strip_prefix(b"lower_") {
+            are_there = true;
+            are_all &= is_of_guest(host, lower, layers);
+        }
+    });
+    listed.is_ok() && are_there && are_all
 }
 
 /// A column of a line, counted from 0.

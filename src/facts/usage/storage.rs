@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     host::{
-        Files,
+        Errno, Files,
         lines::{self, FILE_SIZE},
     },
     put,
@@ -89,6 +89,7 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
     if read.is_err() {
         usage.add_untraced(Use::Root, b"", b"", Over::Network);
     } else if !has_root {
+        usage.is_elsewhere = true;
         usage.add_untraced(Use::Root, b"/", b"/", Over::Network);
     }
     let _ = lines::each(host, b"/proc/swaps", FILE_SIZE, &mut |host, line| {
@@ -346,10 +347,7 @@ impl<'s> Search<'s> {
                 trace = trace.max(self.add_linked(host, folder.bytes(), b"", LAYERS));
             }
         });
-        match listed {
-            Ok(()) => trace,
-            Err(_) => trace.max(Trace::LostStorage),
-        }
+        or_lost(trace, listed)
     }
 
     /// Notes the controllers of every member of a bcachefs file system. Its source is one member,
@@ -360,7 +358,7 @@ impl<'s> Search<'s> {
             trace = trace.max(self.add_device(host, member));
         }
         let name = name_of(host, first_part(source, b':'));
-        let _ = host.list(b"/sys/fs/bcachefs", &mut |host, id| {
+        let listed = host.list(b"/sys/fs/bcachefs", &mut |host, id| {
             let folder = within(b"/sys/fs/bcachefs", id, "");
             let mut is_its_own = false;
             let _ = each_member(host, folder.bytes(), &mut |host, member| {
@@ -374,7 +372,7 @@ impl<'s> Search<'s> {
                 });
             }
         });
-        trace
+        or_lost(trace, listed)
     }
 
     /// Notes the controllers of every member of a pool of ZFS. The kernel does not tell them, but
@@ -453,6 +451,14 @@ impl<'s> Search<'s> {
     }
 }
 
+/// What came of a search in a folder: if that could not be listed, not all was found.
+fn or_lost(trace: Trace, listed: Result<(), Errno>) -> Trace {
+    match listed {
+        Ok(()) => trace,
+        Err(_) => trace.max(Trace::LostStorage),
+    }
+}
+
 /// The name of a block device in `/sys`. In `/dev` it may be a link, as in `/dev/mapper`.
 fn name_of<H: Files>(host: &mut H, device: &[u8]) -> PathText {
     let mut buffer = [0; 256];
@@ -471,7 +477,7 @@ fn each_member<H: Files>(
     host: &mut H,
     folder: &[u8],
     visit: &mut dyn FnMut(&mut H, &[u8]),
-) -> Result<(), crate::host::Errno> {
+) -> Result<(), Errno> {
     host.list(folder, &mut |host, entry| {
         if entry.starts_with(b"dev-") {
             visit(host, within(folder, entry, "/block").bytes());
@@ -499,10 +505,11 @@ fn folder_after<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
 }
 
 /// Whether a disk on whose way there is no PCI function is one of the platform, like the eMMC of a
-/// small board: it stays with dom0 in any case. One of USB over a network (`vhci_hcd`) seems so.
+/// small board: it stays with dom0 in any case. USB over a network seems to be one of the platform,
+/// and is none.
 fn is_of_platform(target: &[u8]) -> bool {
-    let has = |name: &[u8]| split(target, b'/').any(|folder| folder == name);
-    (has(b"platform") || has(b"LNXSYSTM:00")) && !has(b"vhci_hcd.0")
+    let has = |name: &[u8]| split(target, b'/').any(|folder| folder.starts_with(name));
+    (has(b"platform") || has(b"LNXSYSTM:00")) && !has(b"vhci_hcd.")
 }
 
 /// The name of a virtual disk. A link from one to another is short: `../../dm-0`.
