@@ -90,6 +90,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// How often a call is tried to be broken. A wait may end sooner than in the run that listed the
+/// calls, and then the call is not made.
+const TRIES: usize = 3;
+
 struct Sweep<'d> {
     devices: &'d [Device],
     /// Break every call in every way that it can fail.
@@ -160,25 +164,38 @@ impl Sweep<'_> {
         Ok(())
     }
 
+    /// Runs it once with that call broken.
+    fn broken(
+        &self,
+        state: State,
+        call: &Call,
+        fault: Fault,
+        rivalled: &[Device],
+    ) -> Result<trace::Run> {
+        machine::prepare(state, self.devices)?;
+        let broken = Break {
+            call,
+            fault,
+            rivalled,
+        };
+        trace::run_broken(broken, self.devices, self.limit)
+    }
+
     /// Breaks one call, judges the result, and lets a run without faults finish the job.
     fn point(&mut self, state: State, call: &Call, fault: Fault, is_rivalled: bool) -> Result<()> {
-        machine::prepare(state, self.devices)?;
         let rivalled = if is_rivalled { self.devices } else { &[] };
-        let run = trace::run_broken(
-            Break {
-                call,
-                fault,
-                rivalled,
-            },
-            self.devices,
-            self.limit,
-        )?;
+        let mut run = self.broken(state, call, fault, rivalled)?;
+        for _ in 1..TRIES {
+            if !run.is_broken {
+                run = self.broken(state, call, fault, rivalled)?;
+            }
+        }
         let tried = self.points + self.missed;
         if tried.is_multiple_of(SHOWN) {
             machine::show(&format!("sweep: {tried} points"))?;
         }
         if !run.is_broken {
-            // A wait may have ended sooner this time. Such points are counted, and few are allowed.
+            // Such points are counted, and few are allowed.
             self.missed += 1;
             println!("missed {} {call} {fault}", state.name());
             return Ok(());
