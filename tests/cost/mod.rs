@@ -164,8 +164,6 @@ impl Bench {
         }
         bench.file("etc/xen/pciback.conf", &(named.join("\n") + "\n"));
         bench.file("proc/cmdline", "quiet\n");
-        // The system is in memory.
-        bench.file("proc/self/mountinfo", "1 1 0:2 / / rw - rootfs rootfs rw\n");
         bench
     }
 
@@ -178,6 +176,8 @@ impl Bench {
         };
         bench.file("sys/hypervisor/properties/features", "00000800\n");
         bench.file("proc/sys/kernel/osrelease", "6.1.0-bench\n");
+        // The system is in memory.
+        bench.file("proc/self/mountinfo", "1 1 0:2 / / rw - rootfs rootfs rw\n");
         fs::create_dir_all(bench.path("sys/bus/pci/devices")).expect("a folder");
         for driver in ["pcieport", "e1000e", "nvme"] {
             fs::create_dir_all(bench.path(&format!("sys/bus/pci/drivers/{driver}")))
