@@ -384,10 +384,11 @@ impl Bench {
         reason = "its end is waited for with those of its children"
     )]
     pub fn seize(&self) -> Seizure {
-        // The shell waits until it is traced, and then becomes the program.
+        // The shell waits until it is traced, and then becomes the program. Its addresses are the
+        // same each time, or its stack would now and then take a page more.
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", "read -r _ && exec env -i \"$@\"", "sh"])
+            .args(["-c", "read -r _ && exec setarch -R env -i \"$@\"", "sh"])
             .arg(&self.program)
             .arg("--root")
             .arg(self.folder.path())
