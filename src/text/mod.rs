@@ -15,6 +15,7 @@ mod words;
 pub use escaping::{EXCERPT_SIZE, Escaped, Excerpt};
 pub use line::{LINE_SIZE, Line};
 pub use parts::{
-    Parts, Piece, Pieces, first_part, has_byte, last_part, next_piece, pieces, split, split_once,
+    Parts, Piece, Pieces, column, first_part, has_byte, last_part, next_piece, pieces, split,
+    split_once,
 };
 pub use words::{find_word, is_word, number, without_mark};

@@ -124,6 +124,12 @@ pub fn next_piece<'t>(
     rest.get(..length)
 }
 
+/// A column of a line, counted from 0: its columns are apart by blanks. Empty where there is none.
+pub fn column(line: &[u8], number: usize) -> &[u8] {
+    let mut columns = pieces(line, |byte| matches!(byte, b' ' | b'\t'));
+    columns.nth(number).map_or(b"", |piece| piece.text)
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -148,6 +154,14 @@ mod tests {
                 expected.last(),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn cuts_lines_into_columns() {
+        let line = b"eth0\t00000000\t0102A8C0  0003";
+        for (number, text) in [(0, "eth0"), (1, "00000000"), (3, "0003"), (4, "")] {
+            assert_eq!(column(line, number), text.as_bytes());
         }
     }
 

@@ -97,7 +97,7 @@ impl Uses {
     /// Every use.
     pub const ALL: Uses = Uses((1 << Use::ALL.len()) - 1);
 
-    /// Without these no system comes up, or perhaps none.
+    /// What a boot needs, or may need.
     pub const TO_BOOT: Uses = Uses::NONE
         .with(Use::Root)
         .with(Use::Usr)
@@ -199,8 +199,8 @@ impl Usage {
         }
     }
 
-    /// Looks for all that is in use on the running host. What cannot be read is in no use. A
-    /// function that is used for one of `forbidden` is not given away.
+    /// Looks for all that is in use on the running host. What cannot be followed to a function is
+    /// in [`Usage::untraced`]. A function that is used for one of `forbidden` is not given away.
     pub fn gather<H: Files>(&mut self, host: &mut H, forbidden: Uses) {
         self.is_known = true;
         self.forbidden = forbidden;

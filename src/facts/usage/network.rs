@@ -4,7 +4,7 @@ use super::{LAYERS, Usage, Use, function_in};
 use crate::{
     host::{Errno, Files, lines},
     put,
-    text::{Line, first_part, has_byte, last_part, number, pieces, split},
+    text::{Line, column, first_part, has_byte, last_part, number, split},
 };
 
 /// A table of routes, and the columns of a line that count, from 0.
@@ -283,14 +283,11 @@ impl Cards<'_> {
         has_found
     }
 
-    /// Notes the cards below an interface: `lower_` links lead to those (`net/core/dev.c`,
-    /// `netdev_adjacent_sysfs_add`). Gives back whether there is one.
+    /// Notes the cards below an interface. Gives back whether there is one.
     fn add_below<H: Files>(&mut self, host: &mut H, interface: &[u8], layers: usize) -> bool {
-        let mut path = Line::new();
-        put!(&mut path, "/sys/class/net/");
-        path.push(interface);
+        let folder = folder_of(interface);
         let mut buffer = [0; 512];
-        let Ok(target) = host.read_link(path.bytes(), &mut buffer) else {
+        let Ok(target) = host.read_link(folder.bytes(), &mut buffer) else {
             return false;
         };
         if let Some(address) = function_in(target) {
@@ -301,10 +298,8 @@ impl Cards<'_> {
             return false;
         };
         let mut has_found = false;
-        let _ = host.list(path.bytes(), &mut |host, entry| {
-            if let Some(lower) = entry.strip_prefix(b"lower_") {
-                has_found |= self.add_below(host, lower, layers);
-            }
+        let _ = each_lower(host, &folder, &mut |host, lower| {
+            has_found |= self.add_below(host, lower, layers);
         });
         has_found
     }
@@ -313,12 +308,10 @@ impl Cards<'_> {
 /// Whether another domain has the card of an interface: it is an end of Xen's own connection to
 /// that domain (`/sys/devices/vif-1-0/net/vif1.0`), or there are only such below it.
 fn is_of_guest<H: Files>(host: &mut H, interface: &[u8], layers: usize) -> bool {
-    let mut path = Line::new();
-    put!(&mut path, "/sys/class/net/");
-    path.push(interface);
+    let folder = folder_of(interface);
     let mut buffer = [0; 512];
     let target = host
-        .read_link(path.bytes(), &mut buffer)
+        .read_link(folder.bytes(), &mut buffer)
         .unwrap_or_default();
     let mut folders = split(target, b'/');
     if folders.any(|folder| folder.starts_with(b"vif-")) && folders.next() == Some(b"net") {
@@ -328,19 +321,36 @@ fn is_of_guest<H: Files>(host: &mut H, interface: &[u8], layers: usize) -> bool 
         return false;
     };
     let (mut are_there, mut are_all) = (false, true);
-    let listed = host.list(path.bytes(), &mut |host, entry| {
-        if let Some(lower) = entry.strip_prefix(b"lower_") {
-            are_there = true;
-            are_all &= is_of_guest(host, lower, layers);
-        }
+    let listed = each_lower(host, &folder, &mut |host, lower| {
+        are_there = true;
+        are_all &= is_of_guest(host, lower, layers);
     });
     listed.is_ok() && are_there && are_all
 }
 
-/// A column of a line, counted from 0.
-pub fn column(line: &[u8], number: usize) -> &[u8] {
-    let mut columns = pieces(line, |byte| matches!(byte, b' ' | b'\t'));
-    columns.nth(number).map_or(b"", |piece| piece.text)
+/// The folder of an interface.
+fn folder_of(interface: &[u8]) -> Line {
+    let mut folder = Line::new();
+    put!(&mut folder, "/sys/class/net/");
+    folder.push(interface);
+    folder
+}
+
+/// Calls `visit` with every interface below one: `lower_` links lead to those (`net/core/dev.c`,
+/// `netdev_adjacent_sysfs_add`).
+///
+/// # Errors
+/// Why the folder cannot be listed.
+fn each_lower<H: Files>(
+    host: &mut H,
+    folder: &Line,
+    visit: &mut dyn FnMut(&mut H, &[u8]),
+) -> Result<(), Errno> {
+    host.list(folder.bytes(), &mut |host, entry| {
+        if let Some(lower) = entry.strip_prefix(b"lower_") {
+            visit(host, lower);
+        }
+    })
 }
 
 #[cfg(test)]
@@ -355,14 +365,6 @@ mod tests {
     };
 
     const HEAD: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
-
-    #[test]
-    fn cuts_lines_into_columns() {
-        let line = b"eth0\t00000000\t0102A8C0  0003";
-        for (number, text) in [(0, "eth0"), (1, "00000000"), (3, "0003"), (4, "")] {
-            assert_eq!(column(line, number), text.as_bytes());
-        }
-    }
 
     #[test]
     fn reads_addresses() {

@@ -16,7 +16,7 @@ use crate::{
         lines::{self, FILE_SIZE},
     },
     put,
-    text::{Excerpt, Line, first_part, last_part, split},
+    text::{Excerpt, Line, column, first_part, last_part, split},
 };
 
 /// The kinds of file systems that are in memory.
@@ -57,9 +57,9 @@ impl Trace {
 /// What is between a file system and its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Over {
-    /// A storage controller.
+    /// A controller of storage or USB.
     Storage,
-    /// A storage controller or a network card.
+    /// One of those, or a network card.
     Network,
 }
 
@@ -94,7 +94,7 @@ pub fn gather<H: Files>(host: &mut H, usage: &mut Usage) {
     }
     let _ = lines::each(host, b"/proc/swaps", FILE_SIZE, &mut |host, line| {
         // The name comes first, see proc_swaps(5): that of a device or a file.
-        let name = network::column(line.text, 0);
+        let name = column(line.text, 0);
         if !name.starts_with(b"/") {
             return;
         }
