@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use heapless::Vec;
 use nix::{
     fcntl::OFlag,
+    libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     time::{ClockId, clock_gettime},
     unistd::{self, ForkResult, Pid, pipe2},
@@ -41,7 +42,7 @@ static POSTS: Posts = Posts([const { AtomicU32::new(0) }; TASKS]);
 pub struct Board {
     /// Whether the board is shared with the processes that are started, once that was tried.
     is_shared: Option<bool>,
-    /// The processes that have not ended, and their tasks.
+    /// The processes whose tasks are not done, and these tasks.
     running: Vec<(Pid, Task), PROCESSES, u8>,
 }
 
@@ -61,18 +62,24 @@ impl Board {
             .get_or_insert_with(|| syscall::share_memory(&POSTS).is_ok())
     }
 
-    /// Forgets the processes that have ended, however they did.
+    /// Forgets the processes that have ended, however they did: one that was killed does not ring.
     fn forget_ended(&mut self) {
         while !self.running.is_empty()
             && let Some(child) = syscall::ended_child()
         {
-            self.running.retain(|(pid, _)| *pid != child);
+            self.forget(child);
         }
+    }
+
+    /// Forgets a process.
+    fn forget(&mut self, process: Pid) {
+        self.running.retain(|(other, _)| *other != process);
     }
 }
 
-/// A pipe into which every process writes a byte when its task is done. The first process waits
-/// for that. O_CLOEXEC keeps the pipe out of executed programs, which may outlive the tasks.
+/// A pipe into which every process writes its number when its task is done. The first process waits
+/// for that. It does not wait for the end of the process, which comes a little later: no file tells
+/// of it. O_CLOEXEC keeps the pipe out of executed programs, which may outlive the tasks.
 struct Bell {
     reading: OwnedFd,
     writing: OwnedFd,
@@ -85,16 +92,20 @@ impl Bell {
     }
 
     fn ring(&self) {
-        let _ = unistd::write(&self.writing, b".");
+        // Never in parts: see pipe(7), PIPE_BUF.
+        let _ = unistd::write(&self.writing, &unistd::getpid().as_raw().to_ne_bytes());
     }
 
-    /// Waits until somebody rings, at most so many milliseconds. False: nobody did.
-    fn wait(&self, milliseconds: i64) -> bool {
+    /// Waits until a task is done, at most so many milliseconds, and forgets its process. False:
+    /// none was.
+    fn wait(&self, milliseconds: i64, board: &mut Board) -> bool {
         let pipe = PollFd::new(self.reading.as_fd(), PollFlags::POLLIN);
         match poll(&mut [pipe], timeout(milliseconds)) {
             Ok(0) => false,
             Ok(_) => {
-                let _ = unistd::read(&self.reading, &mut [0; PROCESSES]);
+                let mut number = [0; size_of::<libc::pid_t>()];
+                let _ = unistd::read(&self.reading, &mut number);
+                board.forget(Pid::from_raw(libc::pid_t::from_ne_bytes(number)));
                 true
             }
             // Asked again at once, until the time is over.
@@ -177,7 +188,8 @@ impl Workers for Machine {
                 Next::Nothing | Next::AfterTask => rest.min(LONG_MOMENT),
                 Next::Later => rest.min(SHORT_MOMENT),
             };
-            let was_rung = bell.as_ref().is_some_and(|bell| bell.wait(limit));
+            let board = &mut self.board;
+            let was_rung = bell.as_ref().is_some_and(|bell| bell.wait(limit, board));
             self.board.forget_ended();
             if rest <= 0 || !was_rung && limit == rest {
                 if time == Time::Over {
