@@ -341,6 +341,11 @@ impl Tracer<'_> {
             On::File => file(pid, arguments[0]),
             On::Nothing => String::new(),
         };
+        // The report is written to a file named after the process, which has another number each
+        // time.
+        if let Some(name) = on.strip_suffix(&format!(".{pid}")) {
+            on = format!("{name}.PID");
+        }
         let mut holds = None;
         if name == "write" && on.starts_with("/sys/") {
             // For an attribute, the written bytes matter: an address in `bind`, say.
