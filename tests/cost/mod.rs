@@ -381,7 +381,7 @@ impl Bench {
     /// between the system calls of the children.
     #[allow(
         clippy::zombie_processes,
-        reason = "its end is waited for with those of its children"
+        reason = "its end is waited for with what happens to its children"
     )]
     pub fn seize(&self) -> Seizure {
         // The shell waits until it is traced, and then becomes the program. Its addresses are the
@@ -435,7 +435,10 @@ impl Bench {
                 WaitStatus::PtraceEvent(of, _, libc::PTRACE_EVENT_EXIT) if of == id => {
                     memory = resident(id)
                 }
-                WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXIT) => children += 1,
+                // The program does not wait for the end of the last ones.
+                WaitStatus::PtraceEvent(of, _, event) if of == id && begins_process(event) => {
+                    children += 1;
+                }
                 WaitStatus::PtraceSyscall(of) if of == id => stops += 1,
                 WaitStatus::PtraceSyscall(_) => self.bind(&named),
                 WaitStatus::Stopped(_, sent) => signal = Some(sent),
@@ -506,6 +509,14 @@ impl Bench {
             .expect("it runs");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
+}
+
+/// Whether an event is the start of a process.
+const fn begins_process(event: i32) -> bool {
+    matches!(
+        event,
+        libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE
+    )
 }
 
 /// The resident memory of a process in KiB, from its page tables.
