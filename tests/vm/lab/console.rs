@@ -35,7 +35,7 @@ pub struct Line {
 pub struct Answer {
     /// The prompt. It may be a part of a line, and no newline follows it.
     pub prompt: String,
-    /// The text to type, without the newline.
+    /// The text to type, with its newline if it has one.
     pub text: String,
 }
 
@@ -97,7 +97,8 @@ impl Console {
                     if let Some(asked) = answer.filter(|asked| asked.prompt == end) {
                         begun.push_str(&end);
                         asked_at.get_or_insert_with(|| begin.elapsed());
-                        session.send_line(&asked.text)?;
+                        session.send(&asked.text)?;
+                        session.flush()?;
                         answer = answers.next();
                         continue;
                     }
@@ -146,9 +147,9 @@ impl Console {
     pub fn last_words(&self, fate: &str) -> String {
         let tail = &self.lines[self.lines.len().saturating_sub(TAIL)..];
         let tail: Vec<&str> = tail.iter().map(|line| line.text.as_str()).collect();
-        let (tail, open, whole) = (tail.join("\n"), &self.open, self.transcript.display());
-        format!(
-            "the console ended so:\n{tail}\n{open}\nthe machine {fate} (whole console: {whole})"
-        )
+        // The reader's terminal must not obey what was written for another screen.
+        let end = format!("{}\n{}", tail.join("\n"), self.open).replace('\u{1b}', "^[");
+        let whole = self.transcript.display();
+        format!("the console ended so:\n{end}\nthe machine {fate} (whole console: {whole})")
     }
 }

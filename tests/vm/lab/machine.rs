@@ -181,7 +181,7 @@ impl<'a> Machine<'a> {
     pub fn answer(mut self, prompt: &str, text: &str) -> Self {
         self.answers.get_or_insert_default().push(Answer {
             prompt: prompt.to_owned(),
-            text: text.to_owned(),
+            text: format!("{text}\n"),
         });
         self
     }
@@ -265,6 +265,8 @@ impl<'a> Machine<'a> {
         let luggage = folder.join("luggage.tar");
         self.pack(&luggage)?;
 
+        let mut qemu = self.qemu(&luggage, &evidence);
+        self.load_by_qemu(&mut qemu);
         let answers = self.answers.as_deref().unwrap_or_default();
         let terms = Terms {
             answers,
@@ -272,7 +274,6 @@ impl<'a> Machine<'a> {
             transcript: folder.join("console"),
         };
         let mut disks = Disks::new()?;
-        let mut qemu = self.qemu(&luggage, &evidence);
         qemu.args(["-qmp", &disks.option()]);
         let see = |line: &console::Line| announce(name, line);
         let console = Console::follow(qemu, &terms, || disks.operations(), see)?;
@@ -298,6 +299,50 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// The command line of the kernel.
+    fn kernel_arguments(&self) -> String {
+        let console = if self.has_xen {
+            "console=hvc0"
+        } else {
+            "console=ttyS0"
+        };
+        let unattended = match self.answers {
+            None => UNATTENDED.as_slice(),
+            Some(_) => &[],
+        };
+        let mut all = vec![console];
+        all.extend(self.arguments.iter().map(String::as_str));
+        all.extend(unattended);
+        all.join(" ")
+    }
+
+    /// The command line of Xen.
+    fn xen_arguments(&self) -> String {
+        format!(
+            "console=com1 com1=115200 dom0_mem=1536M,max:1536M {}",
+            self.xen_arguments.join(" ")
+        )
+    }
+
+    /// Lets QEMU load Xen and the kernel, or the kernel alone.
+    fn load_by_qemu(&self, qemu: &mut Command) {
+        let debian = &self.initramfs.debian;
+        let (image, arguments) = (&self.initramfs.file, self.kernel_arguments());
+        if !self.has_xen {
+            qemu.arg("-kernel").arg(&debian.vmlinuz);
+            qemu.arg("-initrd").arg(image);
+            qemu.arg("-append").arg(arguments);
+            return;
+        }
+        // Commas separate Xen's boot modules and their arguments, so commas inside are doubled.
+        let arguments = arguments.replace(',', ",,");
+        let (kernel, image) = (debian.vmlinux.display(), image.display());
+        qemu.arg("-kernel").arg(&debian.xen);
+        qemu.arg("-initrd")
+            .arg(format!("{kernel} {arguments},{image}"));
+        qemu.arg("-append").arg(self.xen_arguments());
+    }
+
     fn qemu(&self, luggage: &Path, evidence: &Path) -> Command {
         let debian = &self.initramfs.debian;
         let mut qemu = Command::new("qemu-system-x86_64");
@@ -318,35 +363,6 @@ impl<'a> Machine<'a> {
         qemu.args(["-m", "2048", "-nodefaults", "-no-reboot"]);
         qemu.args(["-smp", &self.processors.to_string()]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
-        let mut arguments = self.arguments.clone();
-        if self.answers.is_none() {
-            arguments.extend(UNATTENDED.map(str::to_owned));
-        }
-        let arguments = arguments.join(" ");
-        if self.has_xen {
-            // Commas separate Xen's boot modules and their arguments, so commas inside are doubled.
-            let arguments = format!("console=hvc0 {arguments}").replace(',', ",,");
-            let modules = format!(
-                "{} {arguments},{}",
-                debian.vmlinux.display(),
-                self.initramfs.file.display()
-            );
-            qemu.arg("-kernel")
-                .arg(&debian.xen)
-                .arg("-initrd")
-                .arg(modules);
-            qemu.arg("-append").arg(format!(
-                "console=com1 com1=115200 dom0_mem=1536M,max:1536M {}",
-                self.xen_arguments.join(" ")
-            ));
-        } else {
-            let arguments = format!("console=ttyS0 {arguments}");
-            qemu.arg("-kernel")
-                .arg(&debian.vmlinuz)
-                .arg("-initrd")
-                .arg(&self.initramfs.file);
-            qemu.arg("-append").arg(arguments);
-        }
         for drive in &self.drives {
             qemu.args(["-drive", drive]);
         }
