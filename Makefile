@@ -56,8 +56,8 @@ BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
 CHECK_PACKAGES = groff-base man-db mandoc python3 shellcheck strace systemd util-linux \
 	valgrind
 FUZZ_PACKAGES = g++
-VM_PACKAGES = e2fsprogs gzip ipxe-qemu mmdebstrap mount qemu-system-x86 seabios util-linux \
-	xz-utils zstd
+VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount qemu-system-x86 \
+	seabios util-linux xorriso xz-utils zstd
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
 	dracut/50pciseize/*.sh.in fuzz/run initramfs-hooks/* \

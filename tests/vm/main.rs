@@ -8,6 +8,7 @@
 mod aarch64;
 mod binds;
 mod boots;
+mod grub;
 mod guest;
 mod lab;
 mod needs;

@@ -78,9 +78,11 @@ pub struct Debian {
     pub root: PathBuf,
     /// The hypervisor, unpacked.
     pub xen: PathBuf,
+    /// The hypervisor as the distribution ships it, for a boot loader.
+    pub xen_packed: PathBuf,
     /// The kernel as an ELF file, which boots some seconds sooner under Xen.
     pub vmlinux: PathBuf,
-    /// The same kernel as the distribution ships it, for a boot without Xen.
+    /// The same kernel as the distribution ships it, for a boot loader or a boot without Xen.
     pub vmlinuz: PathBuf,
     /// The kernel's release: the name of its folder below /lib/modules.
     pub release: String,
@@ -114,10 +116,12 @@ pub fn debian(suite: Suite) -> Result<Debian> {
     })?;
 
     let release = only_file(&root.join("lib/modules"), "", "")?;
+    let boot = root.join("boot");
     Ok(Debian {
         xen: base.join("xen"),
+        xen_packed: boot.join(only_file(&boot, "xen-", ".gz")?),
         vmlinux: base.join("vmlinux"),
-        vmlinuz: root.join(format!("boot/vmlinuz-{release}")),
+        vmlinuz: boot.join(format!("vmlinuz-{release}")),
         disk: disk.join("root.img"),
         release,
         root,

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use super::console::{self, Answer, Console, Terms};
 use super::disks::Disks;
 use super::evidence::Evidence;
+use super::grub::{Act, Menu};
 use super::image::Initramfs;
 use super::product::Product;
 use super::watch::Limits;
@@ -51,6 +52,8 @@ pub struct Machine<'a> {
     disks_at: Option<String>,
     arguments: Vec<String>,
     xen_arguments: Vec<String>,
+    /// What the user does in GRUB's menu. If nothing, QEMU itself loads Xen and the kernel.
+    grub: Option<Act>,
     answers: Option<Vec<Answer>>,
     product: Option<Product>,
     files: Vec<(String, String)>,
@@ -73,6 +76,7 @@ impl<'a> Machine<'a> {
             disks_at: None,
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
             xen_arguments: Vec::new(),
+            grub: None,
             answers: None,
             product: None,
             files: Vec::new(),
@@ -166,6 +170,12 @@ impl<'a> Machine<'a> {
     /// Adds to Xen's command line.
     pub fn xen_cmdline(mut self, argument: &str) -> Self {
         self.xen_arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Boots Xen through GRUB, from a disk, and does this in its menu.
+    pub fn with_grub(mut self, act: Act) -> Self {
+        self.grub = Some(act);
         self
     }
 
@@ -266,10 +276,16 @@ impl<'a> Machine<'a> {
         self.pack(&luggage)?;
 
         let mut qemu = self.qemu(&luggage, &evidence);
-        self.load_by_qemu(&mut qemu);
-        let answers = self.answers.as_deref().unwrap_or_default();
+        let mut answers = match self.grub {
+            Some(act) => self.load_through_grub(act, &folder, &mut qemu)?,
+            None => {
+                self.load_by_qemu(&mut qemu);
+                Vec::new()
+            }
+        };
+        answers.extend(self.answers.iter().flatten().cloned());
         let terms = Terms {
-            answers,
+            answers: &answers,
             limits,
             transcript: folder.join("console"),
         };
@@ -343,12 +359,46 @@ impl<'a> Machine<'a> {
         qemu.arg("-append").arg(self.xen_arguments());
     }
 
+    /// Lets the firmware start GRUB from a disk of its own. Returns what the user types there.
+    fn load_through_grub(
+        &self,
+        act: Act,
+        folder: &Path,
+        qemu: &mut Command,
+    ) -> Result<Vec<Answer>> {
+        let menu = Menu::new(
+            self.initramfs,
+            &self.xen_arguments(),
+            &self.kernel_arguments(),
+        );
+        let disk = menu.make_disk(folder)?;
+        qemu.arg("-drive").arg(format!(
+            "if=none,format=raw,id=grub,file={},snapshot=on",
+            disk.display()
+        ));
+        let bus = self.bus();
+        qemu.args([
+            "-device",
+            &format!("ide-hd,drive=grub,bus={bus}.3,bootindex=0"),
+        ]);
+        menu.answers(act)
+    }
+
+    /// The name of the bus of the disks.
+    fn bus(&self) -> &'static str {
+        match self.disks_at {
+            Some(_) => "moved",
+            None => "ide",
+        }
+    }
+
     fn qemu(&self, luggage: &Path, evidence: &Path) -> Command {
         let debian = &self.initramfs.debian;
         let mut qemu = Command::new("qemu-system-x86_64");
-        let (machine, bus) = match self.disks_at {
-            Some(_) => ("q35,sata=off", "moved"),
-            None => ("q35", "ide"),
+        let bus = self.bus();
+        let machine = match self.disks_at {
+            Some(_) => "q35,sata=off",
+            None => "q35",
         };
         // The processors take turns in one thread. In a thread each, one that resets a device moves
         // the map of memory under the access of another, and QEMU 7.2 now and then dies of it.

@@ -9,6 +9,7 @@
 //! | `board` | the devices of the standard machine |
 //! | `limit` | a program that gives devices to pciback all at once |
 //! | `many` | a machine of thousands of functions, in files |
+//! | `grub` | a disk that boots Xen through GRUB, and the keys for its menu |
 //! | `machine` | QEMU: a machine, booted to its end |
 //! | `console` | the serial console, read and answered while the machine runs |
 //! | `watch`, `disks`, `pace` | end a machine that stands still or lasts too long for this host |
@@ -25,6 +26,7 @@ pub mod cross;
 pub mod debian;
 mod disks;
 pub mod evidence;
+pub mod grub;
 pub mod image;
 pub mod limit;
 pub mod machine;
