@@ -8,6 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
+use regex::Regex;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -173,15 +174,16 @@ impl Machine {
         command.output().expect("the program runs")
     }
 
-    /// Does what a kernel would have done at boot, which a tree cannot: what is asked for is bound
-    /// to pciback, which lists it, and the report says so.
+    /// Does what a kernel and an image would have done at boot, which a tree cannot: what is asked
+    /// for is bound to pciback, which lists it, and the report says so.
     pub fn boot(&self) {
         self.run(&["seize"]);
         let report = self.path("/run/pciseize/report");
         let text = fs::read_to_string(&report).expect("a report");
         fs::write(
             &report,
-            text.replace("\"outcome\":\"lost\"", "\"outcome\":\"seized\""),
+            text.replace("\"outcome\":\"lost\"", "\"outcome\":\"seized\"")
+                .replace("\"stage\":\"host\"", "\"stage\":\"initramfs\""),
         )
         .expect("a report");
         let mut handlers = String::new();
@@ -194,6 +196,16 @@ impl Machine {
             }
         }
         self.write("/sys/bus/pci/drivers/pciback/irq_handlers", &handlers);
+    }
+
+    /// As [`Machine::boot`], but pciseize comes before any other driver.
+    pub fn reboot(&self) {
+        self.boot();
+        let report = self.path("/run/pciseize/report");
+        let text = fs::read_to_string(&report).expect("a report");
+        let origin = Regex::new("\"origin\":\"[^\"]*\"").expect("a pattern");
+        let text = origin.replace_all(&text, "\"origin\":null");
+        fs::write(&report, text.as_bytes()).expect("a report");
     }
 
     /// What would be done, with further words for `plan`.

@@ -12,8 +12,10 @@
 //! | `booted` | a configuration | as `conf`, and below it the boot has seized what it asks for |
 //! | `cmdline` | kernel command lines, one a line | as `conf` |
 //! | `dracut` | lines of dracut's own configuration that name a file | what stands in that file counts |
+//! | `grub` | a menu entry, as GRUB's editor shows it | what stands on the line of dom0's kernel is understood and changes the plan, and no other line has anything of it |
+//! | `guest` | a guest's configuration for `xl` | it names devices that are seized, each for itself, and only keys that `xl` knows |
 //! | `console` | `$ COMMAND`, and below it what that writes, lines of more than 100 columns folded | it writes exactly this; the files of the blocks above it, as far as the next heading, are there |
-//! | `sh` | commands | each succeeds, with stand-ins for programs of other people's |
+//! | `sh` | commands | each succeeds, with stand-ins for programs of other people's; `reboot` seizes what is asked for, before a driver has it |
 //! | `KIND not run: REASON` | anything | nothing: `names.rs` lists these |
 //!
 //! **Tables** are known by their headings.
@@ -192,6 +194,8 @@ fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
             }
         }
         ("dracut", _) => named_to_dracut(text)?,
+        ("grub", _) => menu_entry(machine, text)?,
+        ("guest", _) => guest(machine, text)?,
         ("console", _) => {
             let commands = text.lines().filter_map(|line| line.strip_prefix("$ "));
             let told: String = commands
@@ -205,6 +209,10 @@ fn run(machine: &Machine, example: &Example) -> Result<Option<String>, String> {
         }
         ("sh", _) => {
             for line in text.lines() {
+                if line == "reboot" {
+                    machine.reboot();
+                    continue;
+                }
                 let (written, status) = machine.shell(line);
                 if status != Some(0) {
                     return Err(format!("'{line}' ends with {status:?}: {written}"));
@@ -258,6 +266,81 @@ fn named_to_dracut(text: &str) -> Result<(), String> {
         machine.write(file, "pciseize.hide=04:00.0\n");
     }
     asks_and_gets(&machine.plan(&[]))
+}
+
+/// What the reader adds in GRUB's editor belongs on the line of dom0's kernel, and has an effect
+/// there.
+fn menu_entry(machine: &Machine, text: &str) -> Result<(), String> {
+    let is_kernel = |line: &&str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("module2")
+            && words
+                .next()
+                .is_some_and(|file| file.starts_with("/boot/vmlinuz"))
+    };
+    let (kernels, others): (Vec<&str>, Vec<&str>) = text.lines().partition(is_kernel);
+    let [kernel] = kernels[..] else {
+        return Err(format!("{} lines are those of a kernel", kernels.len()));
+    };
+    if let Some(line) = others.iter().find(|line| line.contains("pci")) {
+        return Err(format!("this is not the line of the kernel: {line}"));
+    }
+    // The command and the file come first.
+    let parameters: Vec<&str> = kernel.split_whitespace().skip(2).collect();
+    let (before, plan) = (
+        machine.plan(&[]),
+        machine.plan(&["--cmdline", &parameters.join(" ")]),
+    );
+    if plan.problems().is_empty() && plan.devices() != before.devices() {
+        Ok(())
+    } else {
+        Err(format!(
+            "problems {:?}, {:?} where there were {:?}",
+            plan.problems(),
+            plan.devices(),
+            before.devices()
+        ))
+    }
+}
+
+/// Keys that `xl` knows: xl-pci-configuration(5) of Xen 4.17.
+const XL_KEYS: [&str; 6] = [
+    "permissive",
+    "msitranslate",
+    "seize",
+    "power_mgmt",
+    "rdm_policy",
+    "name",
+];
+
+/// A guest gets only what is seized for it.
+fn guest(machine: &Machine, text: &str) -> Result<(), String> {
+    let pattern = |pattern| Regex::new(pattern).expect("a pattern");
+    let kind = pattern(r#"(?m)^type = "(hvm|pv)"$"#);
+    let list = pattern(r"(?m)^pci = \[(.*)\]$");
+    let (Some(_), Some(list)) = (kind.captures(text), list.captures(text)) else {
+        return Err("it lacks a type of guest that can have a device, or the devices".to_owned());
+    };
+    let seized: Vec<String> = taken(&machine.plan(&[]));
+    let mut devices = 0;
+    for spec in pattern("'([^']*)'").captures_iter(&list[1]) {
+        devices += 1;
+        let (address, keys) = spec[1].split_once(',').unwrap_or((&spec[1], ""));
+        if !seized.iter().any(|own| format!("0000:{own}") == address) {
+            return Err(format!("{address} is not seized, but {seized:?}"));
+        }
+        for key in keys.split(',').filter(|key| !key.is_empty()) {
+            let (name, _) = key.split_once('=').ok_or(format!("'{key}' has no value"))?;
+            if !XL_KEYS.contains(&name) {
+                return Err(format!("xl knows no '{name}'"));
+            }
+        }
+    }
+    if devices == list[1].split("', '").count() {
+        Ok(())
+    } else {
+        Err(format!("it is no list: {}", &list[1]))
+    }
 }
 
 fn mistakes(machine: &Machine, text: &str) -> Result<(), String> {
