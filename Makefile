@@ -38,6 +38,7 @@ define FILES
 644 $(READY)/udev/10-pciseize.rules $(PREFIX)/share/pciseize/10-pciseize.rules
 644 completions/pciseize $(PREFIX)/share/bash-completion/completions/pciseize
 644 examples/pciback.conf.example $(DOC)/pciback.conf.example
+755 examples/check_pciseize $(DOC)/check_pciseize
 $(foreach page,$(PAGES),644 $(page) $(MAN)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
 )$(foreach file,$(DOCUMENTS),644 $(file) $(DOC)/$(file)
 )
@@ -60,7 +61,7 @@ VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount 
 	seabios util-linux xorriso xz-utils zstd
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
-	dracut/50pciseize/*.sh.in fuzz/run initramfs-hooks/* \
+	dracut/50pciseize/*.sh.in examples/check_pciseize fuzz/run initramfs-hooks/* \
 	tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
 	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \

@@ -136,9 +136,14 @@ fn puts_everything_where_it_belongs() {
             .filter(|(_, mode)| *mode != 0)
             .partition(|(path, _)| path.contains("/share/doc/"));
         assert_eq!(files, expected(paths));
-        for name in ["README.md", "LICENSE-MIT", "pciback.conf.example"] {
+        for (name, mode) in [
+            ("README.md", 0o644),
+            ("LICENSE-MIT", 0o644),
+            ("pciback.conf.example", 0o644),
+            ("check_pciseize", 0o755),
+        ] {
             let path = format!("{}/share/doc/pciseize/{name}", paths.prefix);
-            assert_eq!(documents.get(&path), Some(&0o644), "{path}");
+            assert_eq!(documents.get(&path), Some(&mode), "{path}");
         }
     }
 }

@@ -36,6 +36,7 @@
 //! read the difference before you keep it.
 
 mod machine;
+mod monitor;
 mod names;
 mod page;
 

@@ -1,0 +1,112 @@
+//! The plug-in for programs that monitor hosts, `examples/check_pciseize`: which status it ends
+//! with, and what its first line says.
+
+use std::process::Command;
+
+use crate::{FILE, machine, machine::Machine};
+
+const PLUGIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/check_pciseize");
+
+const OK: i32 = 0;
+const WARNING: i32 = 1;
+const CRITICAL: i32 = 2;
+const UNKNOWN: i32 = 3;
+
+/// How the plug-in ends with a program, and what it says.
+fn ask(program: &str, words: &[&str], machine: &Machine) -> (Option<i32>, String) {
+    let mut plugin = Command::new(PLUGIN);
+    plugin
+        .args(words)
+        .env("PCISEIZE", program)
+        .env("program", env!("CARGO_BIN_EXE_pciseize"))
+        .env("root", machine.path("/"));
+    let output = plugin.output().expect("it runs");
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    (output.status.code(), said.trim_end().to_owned())
+}
+
+/// The program, on the machine.
+const PROGRAM: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/documents/stand-ins/pciseize"
+);
+
+#[test]
+fn tells_what_status_tells() {
+    let machine = machine();
+    let drop_in = |text| machine.write("/etc/xen/pciback.conf.d/later.conf", text);
+    let assert_told = |words: &[&str], status, verdict: &str, devices: &[&str]| {
+        let said = [&[verdict], devices].concat().join("\n");
+        assert_eq!(ask(PROGRAM, words, &machine), (Some(status), said));
+    };
+    assert_told(&[], OK, "PCISEIZE OK - 0 devices are as asked", &[]);
+
+    machine.write(FILE, "03:00.0\nclass:usb\n!00:14.0\n");
+    machine.boot();
+    let kept = "0000:00:14.0 kept: kept by !0000:00:14.0 at /etc/xen/pciback.conf:3:1";
+    let [first, last] = ["0000:03:00.0 seized", "0000:06:00.0 seized"];
+    let devices = [kept, first, last];
+    let as_asked = "PCISEIZE OK - 3 devices are as asked";
+    assert_told(&[], OK, as_asked, &devices);
+
+    drop_in("debug = yes\n");
+    let other_image = "PCISEIZE WARNING - 3 devices are as asked, but this boot's image does not \
+        have this configuration";
+    assert_told(&[], WARNING, other_image, &devices);
+    assert_told(&["--no-image"], OK, as_asked, &devices);
+
+    drop_in("off = yes\n");
+    let off = "PCISEIZE WARNING - pciseize is switched off";
+    assert_told(&["--no-image"], WARNING, off, &devices);
+
+    // A device that a driver of dom0 has, and an item without an address.
+    drop_in("1234:5678\n04:00.0\n");
+    let lost = "0000:04:00.0 lost: driver e1000e has it";
+    let absent = "1234:5678 absent: no such device";
+    let critical = "PCISEIZE CRITICAL - not all is as asked: 0000:04:00.0 lost, 1234:5678 absent";
+    assert_told(&[], CRITICAL, critical, &[kept, first, lost, last, absent]);
+
+    machine.write("/sys/hypervisor/properties/features", "00000000\n");
+    let critical = "PCISEIZE CRITICAL - not all is as asked: this is no Xen dom0; \
+        0000:04:00.0 lost, 1234:5678 absent";
+    assert_told(&[], CRITICAL, critical, &[kept, first, lost, last, absent]);
+}
+
+/// The details name a line that was not understood. A '|' would begin figures.
+#[test]
+fn tells_of_mistakes() {
+    let machine = machine();
+    machine.write(FILE, "03:00.0\none|two\n");
+    machine.boot();
+    let (status, said) = ask(PROGRAM, &[], &machine);
+    assert_eq!(status, Some(CRITICAL), "{said}");
+    assert!(said.starts_with("PCISEIZE CRITICAL - not all is as asked: see below\n"));
+    assert!(
+        said.contains("\n/etc/xen/pciback.conf:2: expected "),
+        "{said}"
+    );
+    assert!(!said.contains('|'), "{said}");
+}
+
+#[test]
+fn knows_nothing_where_the_program_does_not_tell() {
+    let machine = machine();
+    for (program, status, said) in [
+        ("/bin/true", 0, ""),
+        ("/bin/false", 1, ""),
+        ("/bin/echo", 0, "\nstatus --json"),
+        ("/", 126, "\n"),
+        ("/no/such/program", 127, "\n"),
+    ] {
+        let verdict =
+            format!("PCISEIZE UNKNOWN - '{program} status --json' ended with status {status}");
+        let (own, told) = ask(program, &[], &machine);
+        assert_eq!(own, Some(UNKNOWN), "{told}");
+        assert!(told.starts_with(&format!("{verdict}{said}")), "{told}");
+    }
+    let usage = "PCISEIZE UNKNOWN - usage: check_pciseize [--no-image]".to_owned();
+    assert_eq!(
+        ask(PROGRAM, &["--nonsense"], &machine),
+        (Some(UNKNOWN), usage)
+    );
+}
