@@ -148,6 +148,39 @@ fn puts_everything_where_it_belongs() {
     }
 }
 
+/// What was installed into a folder can be packed and unpacked on another machine, as the guide
+/// says: what is there already stays as it is, also a folder that is a link.
+#[test]
+fn survives_the_way_to_another_machine() {
+    let root = workplace();
+    let [image, host] = ["image", "host"].map(|name| root.path().join(name));
+    succeed(make(root.path(), DEBIAN, "install"));
+    fs::create_dir_all(host.join("usr/bin")).expect("a folder");
+    symlink("bin", host.join("usr/sbin")).expect("a link");
+    let private = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(host.join("usr"), private).expect("its mode");
+
+    let tar = |folder: &Path, words: &str| {
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(folder).args(words.split(' '));
+        tar.current_dir(root.path());
+        succeed(tar)
+    };
+    tar(&image, "--owner=root --group=root -cf pciseize.tar usr etc");
+    let unpack = "--no-overwrite-dir --keep-directory-symlink -xf pciseize.tar";
+    tar(&host, unpack);
+
+    assert!(host.join("usr/sbin").is_symlink());
+    let mode = |path: &str| {
+        let about = fs::metadata(host.join(path)).expect(path);
+        about.permissions().mode() & 0o777
+    };
+    assert_eq!((mode("usr"), mode("usr/bin/pciseize")), (0o711, 0o755));
+    assert!(host.join("etc/xen/pciback.conf.d").is_dir());
+    let guide = fs::read_to_string(Path::new(release::PACKAGE).join("docs/guide.md"));
+    assert!(guide.expect("the guide").contains(unpack));
+}
+
 /// Whatever runs the program, or names it, names the one that was installed.
 #[test]
 fn every_file_names_the_installed_program() {
