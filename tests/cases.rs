@@ -593,6 +593,7 @@ fn pieces(device: &Value) -> impl Iterator<Item = &str> {
 /// host leaves it.
 fn is_in_use(device: &Value) -> bool {
     let is_use = |piece: &str| {
+        let piece = piece.strip_prefix("CAUTION: ").unwrap_or(piece);
         let begins = |begin| piece.starts_with(begin);
         let is_held = begins("it holds ") || begins("it carries ") || begins("it may hold /");
         is_held || begins("it is the boot display") || begins("it has the last keyboard")

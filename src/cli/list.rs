@@ -12,6 +12,7 @@ use crate::{
         log::tell_problems,
         sink::{Out, Sink},
     },
+    request::Need,
     text::Line,
 };
 
@@ -55,15 +56,18 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     Exit::of(printed.is_ok() && is_all_found)
 }
 
-/// Prints an item for each function that the host boots from.
+/// Prints an item for each function that the host boots from, and for what dom0 needs.
 fn print_boot_items(report: &Report, out: &mut Out) -> Result<(), Errno> {
+    let usage = report.usage;
     for device in report.devices {
-        if report
-            .usage
-            .uses(device.address())
-            .meets(report.usage.to_boot())
-        {
-            out(list::boot_item(report, device).bytes())?;
+        let address = device.address();
+        if usage.uses(address).meets(usage.to_boot()) {
+            out(list::boot_item(report, device, None).bytes())?;
+        }
+        for need in Need::ALL {
+            if usage.is_for_image(address, need.into()) {
+                out(list::boot_item(report, device, Some(need)).bytes())?;
+            }
         }
     }
     Ok(())

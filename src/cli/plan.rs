@@ -108,6 +108,9 @@ fn print_rows<H: Console>(
 fn is_to_be_missed(report: &Report, device: &Device) -> bool {
     let mut why = Line::new();
     explain::explain(report, device, &mut why);
-    let may_be_missed = matches!(device.action, Action::Seize | Action::RefuseInUse);
+    let may_be_missed = matches!(
+        device.action,
+        Action::Seize | Action::RefuseInUse | Action::LeaveNeeded
+    );
     may_be_missed && !why.bytes().is_empty()
 }

@@ -4,7 +4,10 @@ use core::ffi::CStr;
 
 use super::{Exit, Force, Memory, alone, forbidden, is_idle, read_addresses};
 use crate::{
-    facts::{dom0, usage::Uses},
+    facts::{
+        dom0,
+        usage::{Use, Uses},
+    },
     host::{Console, Files, Host, Level, Workers},
     pciback::Answer,
     plan,
@@ -69,7 +72,8 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     request.switches.force |= run.force == Force::Yes;
     // In an initramfs nothing is in use yet: what must not be taken is in the request.
     if run.stage == Stage::Host {
-        usage.gather(host, forbidden(request, Uses::ALL));
+        let in_use = Uses::ALL.without(Use::PerhapsNeeded);
+        usage.gather(host, forbidden(request, in_use));
         plan::note_untraced(request, usage);
     }
     let alone = alone::wait(host, timeout(request));

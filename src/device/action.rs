@@ -37,6 +37,8 @@ pub enum Action {
     LeaveUnlisted,
     /// Leave it: it is storage, and not all was found that the system boots from.
     LeaveStorage,
+    /// Leave it: dom0 needs it, and no item names it.
+    LeaveNeeded,
     /// Nobody asked for it.
     Unasked,
 }
@@ -65,6 +67,7 @@ impl Action {
             | Action::LeaveUnread
             | Action::LeaveBoot
             | Action::LeaveStorage
+            | Action::LeaveNeeded
             | Action::LeaveOff
             | Action::LeaveUnlisted => "leave",
             Action::Unasked => "unasked",

@@ -46,6 +46,11 @@ const ANY_FUNCTION: u64 = !0x07;
 const ANY_DEVICE: u64 = !0xff;
 
 impl Pattern {
+    /// Whether it means one function, or those of one device.
+    pub const fn is_in_one_slot(self) -> bool {
+        self.mask != ANY_DEVICE
+    }
+
     /// The pattern of one address.
     pub const fn exact(address: Address) -> Pattern {
         Pattern {

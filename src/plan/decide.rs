@@ -2,7 +2,7 @@
 
 use crate::{
     device::{Action, Wish},
-    facts::usage::Usage,
+    facts::usage::{Usage, Uses},
     pci::Identity,
     request::{By, Candidate, Cursor, ItemId, Request},
 };
@@ -42,6 +42,8 @@ struct Matches {
     kept: Option<ItemId>,
     /// Whether an item asks for what is at this one place.
     is_one_place: bool,
+    /// Whether an item asks for it even if dom0 needs it.
+    is_needed_or_not: bool,
     /// Whether an item asks for whatever is at its address.
     is_by_address: bool,
     /// Whether an item keeps it, if it is the device that the item expects there.
@@ -111,6 +113,7 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
             (true, false) => {
                 note_first(&mut matches.asked, id);
                 matches.is_one_place |= !item.is_broad();
+                matches.is_needed_or_not |= item.takes_what_is_needed();
                 matches.is_by_address |= item.selector.is_plain();
             }
             (false, true) => {
@@ -151,11 +154,26 @@ fn choose(
         Action::LeaveBoot
     } else if request.lacks_guard && may_be_storage(candidate) && !request.switches.force {
         Action::LeaveStorage
-    } else if usage.forbids(candidate.address) {
+    } else if usage.forbids(candidate.address, Uses::TO_BOOT) {
+        Action::RefuseInUse
+    } else if is_needed(request, usage, candidate, matches) {
+        Action::LeaveNeeded
+    } else if usage.forbids(candidate.address, Uses::ALL) {
         Action::RefuseInUse
     } else {
         Action::Seize
     }
+}
+
+/// Whether dom0 needs the function, or may need it, and no item names it.
+fn is_needed(
+    request: &Request,
+    usage: &Usage,
+    candidate: &Candidate<'_>,
+    matches: &Matches,
+) -> bool {
+    let is_meant = matches.is_needed_or_not || request.switches.force;
+    !is_meant && usage.uses(candidate.address).meets(Uses::NEEDED)
 }
 
 /// Whether a keep may mean the function by what is not known of it. It is kept then, whatever asks
@@ -186,7 +204,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::usage::Uses,
         host::testing::{Machine, boxed},
         pci::{Address, Place},
         request::{source::embedded, testing::request},
@@ -434,13 +451,38 @@ mod tests {
             "/sys/class/net/eth0",
             &std::format!("../../devices/{way}/net/eth0"),
         );
-        for (forbidden, at, expected) in [
-            (Uses::ALL, "03:00.0", Action::RefuseInUse),
-            (Uses::ALL, "04:00.0", Action::Seize),
-            (Uses::TO_BOOT, "03:00.0", Action::Seize),
-            (Uses::NONE, "03:00.0", Action::Seize),
+        for (text, forbidden, at, expected) in [
+            ("03:00.*", Uses::ALL, "03:00.0", Action::RefuseInUse),
+            ("04:00.*", Uses::ALL, "04:00.0", Action::Seize),
+            ("03:00.*", Uses::TO_BOOT, "03:00.0", Action::Seize),
+            ("03:00.0", Uses::NONE, "03:00.0", Action::Seize),
+            ("8086:10d3@03:00.0", Uses::NONE, "03:00.0", Action::Seize),
+            ("class:network", Uses::NONE, "04:00.0", Action::Seize),
+            ("class:network", Uses::NONE, "03:00.0", Action::LeaveNeeded),
+            ("class:network", Uses::ALL, "03:00.0", Action::LeaveNeeded),
+            ("8086:10d3", Uses::NONE, "03:00.0", Action::LeaveNeeded),
+            ("03:*.*", Uses::NONE, "03:00.0", Action::LeaveNeeded),
+            ("8086:*@03:*.*", Uses::NONE, "03:00.0", Action::LeaveNeeded),
+            (
+                "class:network\n03:00.0",
+                Uses::NONE,
+                "03:00.0",
+                Action::Seize,
+            ),
+            (
+                "class:network\nforce = yes",
+                Uses::NONE,
+                "03:00.0",
+                Action::Seize,
+            ),
+            (
+                "class:network\n!03:00.0",
+                Uses::NONE,
+                "03:00.0",
+                Action::Keep(1),
+            ),
         ] {
-            let mut request = request("class:network");
+            let mut request = request(text);
             let mut usage = boxed(Usage::new);
             usage.gather(&mut host, forbidden);
             let candidate = Candidate {
@@ -451,7 +493,7 @@ mod tests {
             };
             let decision = decide(&mut request, &mut usage, &candidate);
             let action = decision.map(|decision| decision.action);
-            assert_eq!(action, Some(expected), "{forbidden:?} {at}");
+            assert_eq!(action, Some(expected), "{text} {forbidden:?} {at}");
         }
     }
 

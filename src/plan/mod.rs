@@ -48,7 +48,7 @@ pub fn make<H: Files>(
     extent: Extent,
     found: &mut dyn FnMut(&mut H, &mut Device),
 ) {
-    guards::find(host, request);
+    guards::find(host, request, usage);
     let wants_place = request.asks_by(By::Path);
     // Whether a function came by whose identity cannot be read.
     let mut has_unread = false;

@@ -38,7 +38,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
         }
     }
     if device.action == Action::RefuseInUse {
-        add_uses(report, device.address(), "; it ", line);
+        add_uses(report, device.address(), ["; it "; 2], line);
         add_way_past(report, device.address(), line);
     }
     if report.kind == Kind::Plan && device.action == Action::Seize {
@@ -138,6 +138,11 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
         }
         Action::LeaveOff => "switched off: a boot leaves it alone",
         Action::LeaveUnlisted => "nobody can tell whether it is there",
+        Action::LeaveNeeded => {
+            put!(line, "; left alone");
+            add_uses(report, device.address(), ["; it "; 2], line);
+            "name its address or path to take it all the same"
+        }
         Action::LeaveStorage => {
             "left alone: this host may boot from it, as not all was found that it boots from; \
              pciseize.force takes it"
@@ -152,14 +157,17 @@ fn has_passed_over_virtual(report: &Report, device: &Device) -> bool {
     item.is_some_and(|item| item.has_passed_over_virtual)
 }
 
-/// Adds what a function is used for, with `before` in front of each use.
-pub fn add_uses(report: &Report, address: Address, before: &str, line: &mut Line) {
+/// Adds what a function is used for, with the first of `before` in front of the first use, and the
+/// second in front of each other.
+pub fn add_uses(report: &Report, address: Address, before: [&str; 2], line: &mut Line) {
+    let [mut before, next] = before;
     for one in report.usage.uses(address).iter() {
         put!(line, "{}{}", before, one.text());
-        if one.has_name()
-            && let Some(name) = report.usage.name(address)
+        before = next;
+        if let Some(of) = one.before_name()
+            && let Some(name) = report.usage.name(address).filter(|name| !name.is_empty())
         {
-            put!(line, "{}", name);
+            put!(line, "{}{}", of, name);
         }
     }
 }
@@ -178,7 +186,7 @@ fn add_way_past(report: &Report, address: Address, line: &mut Line) {
 
 /// Adds what a plan warns of.
 fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
-    add_uses(report, device.address(), "; it ", line);
+    add_uses(report, device.address(), ["; CAUTION: it ", "; it "], line);
     let mut before = "; its keyboard goes with it, and dom0 keeps ";
     for name in report.usage.keyboards_left_by(device.address()) {
         put!(line, "{}{}", before, name);
@@ -433,9 +441,11 @@ mod tests {
 
     #[test]
     fn says_what_a_device_in_use_is_used_for() {
-        let uses = "; it holds /; it carries the default route of eth0";
+        let uses = "it holds /; it carries the default route of eth0";
         for (action, kind, is_told) in [
             (Action::RefuseInUse, Kind::Seizure, true),
+            (Action::LeaveNeeded, Kind::Seizure, true),
+            (Action::LeaveNeeded, Kind::Plan, true),
             (Action::Seize, Kind::Plan, true),
             (Action::Seize, Kind::Status, false),
             (Action::RefuseBridge, Kind::Plan, false),

@@ -10,7 +10,7 @@ use crate::{
     device::{Action, Device, Guest},
     host::Terminal,
     put,
-    request::syntax::class,
+    request::{Need, syntax::class},
     text::{Escaped, Line},
 };
 
@@ -24,7 +24,7 @@ pub fn add_marks(report: &Report, device: &Device, line: &mut Line) {
     if device.is_bridge() {
         put!(line, "; bridge");
     }
-    add_uses(report, device.address(), "; ", line);
+    add_uses(report, device.address(), ["; "; 2], line);
     match device.state.guest {
         Guest::Domain(domain) => put!(line, "; with guest {}", domain),
         _ if device.is_with_pciback() => put!(line, "; with pciback"),
@@ -93,15 +93,19 @@ pub fn add_row(
     put!(line, "\n");
 }
 
-/// What a function is and where, as an item for the image to know what the host boots from.
-pub fn boot_item(report: &Report, device: &Device) -> Line {
+/// What a function is and where, as an item for the image to know what the host boots from, or what
+/// dom0 needs once it runs.
+pub fn boot_item(report: &Report, device: &Device, need: Option<Need>) -> Line {
     let mut line = Line::new();
+    if let Some(need) = need {
+        put!(&mut line, "{} = ", need.word());
+    }
     if let Some(identity) = device.function.identity {
         put!(&mut line, "{}@", identity.model());
     }
     add_path(device, &mut line);
     put!(&mut line, " #");
-    add_uses(report, device.address(), " ", &mut line);
+    add_uses(report, device.address(), [" "; 2], &mut line);
     put!(&mut line, "\n");
     line
 }
@@ -295,11 +299,13 @@ mod tests {
         device.function.place = place();
         memory.usage.gather(&mut machine_in_use(), Uses::NONE);
         let report = memory.report(Kind::List, true);
-        let line = boot_item(&report, &memory.devices[0]);
+        let line = boot_item(&report, &memory.devices[0], None);
         let told = "8086:10d3@0000:00:1c.0/00.0 # holds / carries the default route of eth0\n";
         assert_eq!(text(line.bytes()), told);
         let entry = Entry::parse(line.bytes()).expect("an item");
         let selector = Selector::parse(entry.text).expect("a selector");
         assert_eq!(selector.path(), place().as_ref());
+        let line = boot_item(&report, &memory.devices[0], Some(Need::Route));
+        assert_eq!(text(line.bytes()), std::format!("route = {told}"));
     }
 }

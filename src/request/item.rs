@@ -55,6 +55,8 @@ pub struct Item {
     pub selector: Selector,
     /// Whether they are kept: [`Intent::Keep`].
     pub is_keep: bool,
+    /// Whether it means all of its kind, also what dom0 needs: `rd.qubes.hide_all_usb`.
+    pub is_explicit: bool,
     /// Where the item stands.
     pub origin: Origin,
     /// Whether the item has matched a function so far.
@@ -74,6 +76,7 @@ impl Item {
         Item {
             selector,
             is_keep,
+            is_explicit: false,
             origin,
             has_matched: false,
             has_passed_over: false,
@@ -85,6 +88,11 @@ impl Item {
     /// Whether the item means functions of some kind, not one place.
     pub fn is_broad(&self) -> bool {
         !self.selector.is_one_place()
+    }
+
+    /// Whether whoever wrote the item meant these very functions, even if dom0 needs one of them.
+    pub const fn takes_what_is_needed(&self) -> bool {
+        self.is_explicit || self.selector.is_in_one_slot()
     }
 }
 

@@ -41,6 +41,7 @@ use syntax::{hints::may_be_keep, parameter::is_space, setting::Setting};
 pub use index::Cursor;
 pub use item::{Intent, Item, ItemId, Origin, SourceId};
 pub use problem::{Found, Problem, Problems};
+pub use source::guard::{NEEDS, Need};
 pub use switches::Switches;
 pub use syntax::{
     fault::{Fault, Mistake},
@@ -73,6 +74,8 @@ pub struct Request {
     /// Whether something that the host boots from is not known: a guard could not be read, or means
     /// no function. Then no storage is seized.
     pub lacks_guard: bool,
+    /// What the image knows that dom0 needs once it runs.
+    pub needs: Vec<(Need, Selector), NEEDS>,
     /// How many of the items, the first ones, say what is needed to boot.
     guards: ItemId,
     /// By what functions are kept.
@@ -98,6 +101,7 @@ impl Request {
             problems: Problems::new(),
             lacks_keep: false,
             lacks_guard: false,
+            needs: Vec::new(),
             guards: 0,
             keeps: Kinds::new(),
             module_parameters: Vec::new(),
@@ -146,6 +150,13 @@ impl Request {
         if let Err(fault) = added {
             self.lacks_keep |= intent == Intent::Keep;
             self.note_problem(origin, text, fault);
+        }
+    }
+
+    /// Makes the last item take what dom0 needs, too: see [`Item::takes_what_is_needed`].
+    pub(crate) fn make_explicit(&mut self) {
+        if let Some(item) = self.items.last_mut() {
+            item.is_explicit = true;
         }
     }
 

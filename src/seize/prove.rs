@@ -36,9 +36,11 @@ fn prove<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
         | Action::LeaveUnlisted
         | Action::Unasked => {}
         Action::Keep(_) => return Outcome::Kept,
-        Action::RefuseBridge | Action::RefuseDomain | Action::RefuseBoot | Action::RefuseInUse => {
-            return Outcome::Refused;
-        }
+        Action::RefuseBridge
+        | Action::RefuseDomain
+        | Action::RefuseBoot
+        | Action::RefuseInUse
+        | Action::LeaveNeeded => return Outcome::Refused,
         Action::Mismatch => return Outcome::Mismatch,
         Action::Absent | Action::Expect => return Outcome::Absent,
     }

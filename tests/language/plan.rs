@@ -9,6 +9,7 @@ use std::{
 
 use pciseize::{
     cli::{Exit, Invocation, Memory},
+    facts::usage::Usage,
     report::Stage,
     request::{Request, source::embedded},
 };
@@ -27,6 +28,7 @@ static MEMORIES: [Mutex<Memory>; 8] = [const { Mutex::new(Memory::new()) }; 8];
 /// Runs the program with these arguments.
 pub fn run(tree: &mut Tree, words: &[&str], embedded: &[u8]) -> Exit {
     const NOTHING: Request = Request::new();
+    const UNUSED: Usage = Usage::new();
     let words: Vec<CString> = words
         .iter()
         .map(|word| CString::new(*word).expect("a word without NUL"))
@@ -45,6 +47,7 @@ pub fn run(tree: &mut Tree, words: &[&str], embedded: &[u8]) -> Exit {
         })
         .expect("a memory for each law");
     memory.request = NOTHING;
+    memory.usage = UNUSED;
     memory.devices.clear();
     invocation.run(tree, &mut memory, Stage::Host, embedded)
 }

@@ -283,6 +283,8 @@ impl Kernel {
                 "/proc/self/mountinfo",
                 "1 1 0:2 / / rw - rootfs rootfs rw\n".to_owned(),
             ),
+            // No network is up.
+            ("/proc/net/route", "Iface Destination Gateway\n".to_owned()),
             ("/proc/sys/kernel/osrelease", "6.1.0-model\n".to_owned()),
             (
                 "/sys/hypervisor/properties/features",

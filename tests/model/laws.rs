@@ -12,6 +12,7 @@ use pciseize::{
         Exit, Force, Memory,
         seize::{self, Run as Circumstances},
     },
+    facts::usage::Usage,
     pciback::HOLD,
     report::Stage,
     request::{Request, source::embedded},
@@ -215,6 +216,7 @@ pub fn start<H: Inhabited>(host: &mut H, asked: Rc<Asked>) -> Run {
     let section = embedded::section(b"").expect("nothing always fits");
     let exit = MEMORY.with_borrow_mut(|memory| {
         memory.request = const { Request::new() };
+        memory.usage = const { Usage::new() };
         memory.devices.clear();
         let run = Circumstances {
             stage: Stage::Initramfs,

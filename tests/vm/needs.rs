@@ -248,6 +248,78 @@ fn the_card_that_leads_to_boot_stays_with_dom0() -> Result<()> {
     Ok(())
 }
 
+/// Three cards of one model, one of them carries the only route: a class takes the other two, and
+/// dom0 still reaches the gateway. By its address (the control) the card goes, and the way out with
+/// it; the plan had said so. The script is `guest/way-out`.
+#[test]
+fn a_class_leaves_the_card_of_the_only_route() -> Result<()> {
+    let product = Product::install()?;
+    let (card, other, driver) = (NETWORK.listed, NETWORK.twin, NETWORK.driver);
+    let by_address = format!("pciseize.hide={card}");
+    let way_out = format!("bash /lab/way-out {card}");
+    let script = format!(
+        r#"
+        {way_out}
+        pciseize list --boot >boot
+        pciseize plan >plan
+        pciseize plan --cmdline {by_address} >plan.address
+        pciseize seize >seize 2>&1
+        "#
+    );
+    let machine = |image| {
+        Machine::dom0(image)
+            .with_network()
+            .file("lab/way-out", include_str!("guest/way-out"))
+    };
+    let stock = Image::stock(Generator::InitramfsTools).build()?;
+    let seen = machine(&stock)
+        .installed(&product)
+        .file(FILE, "class:network\n")
+        .script(&script)
+        .boot("needs-route")?;
+    let file = |name: &str| {
+        seen.file(name)
+            .with_context(|| format!("the script wrote no {name}"))
+    };
+    assert_eq!(file("way-out")?, "yes\n");
+    let boot = file("boot")?;
+    assert!(
+        boot.contains(&format!("route = 8086:10d3@{card} # ")) && !boot.contains(other),
+        "{boot}"
+    );
+    let plan = file("plan")?;
+    assert!(
+        plan.contains(&format!("#{card} # leave ")) && plan.contains(&format!("{other}  # seize ")),
+        "{plan}"
+    );
+    let plan = file("plan.address")?;
+    assert!(
+        plan.contains(&format!("{card}  # seize ")) && plan.contains("CAUTION: it carries"),
+        "{plan}"
+    );
+    // On the running host too.
+    assert_claimed(&seen, card, driver);
+    assert_eq!(seen.driver(other), Some("pciback"));
+
+    let image = Image::with(Generator::InitramfsTools, &product)
+        .file(FILE, "class:network\n")
+        .file(
+            "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
+            &hook(boot),
+        )
+        .build()?;
+    for (cmdline, outcome, way) in [("", "refused", "yes\n"), (&by_address, "seized", "no\n")] {
+        let seen = machine(&image)
+            .cmdline(cmdline)
+            .script(&way_out)
+            .boot(&format!("needs-route-{outcome}"))?;
+        assert_eq!(seen.reported(card)?["outcome"], outcome);
+        assert_eq!(seen.reported(other)?["outcome"], "seized");
+        assert_eq!(seen.file("way-out"), Some(way), "{outcome}");
+    }
+    Ok(())
+}
+
 /// If the configuration asks for a device that the host needs, the hook says so when the image is
 /// made for this host, and lists the problems of the configuration. (No boot: the host is made of
 /// files.)

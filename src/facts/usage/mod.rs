@@ -49,11 +49,13 @@ pub enum Use {
     Keyboard,
     /// Perhaps the file system at `/`, whose disk was not found.
     PerhapsRoot,
+    /// Perhaps the default route, the display or the keyboard, which was not found.
+    PerhapsNeeded,
 }
 
 impl Use {
     /// Every use, in the order in which they are told.
-    pub const ALL: [Use; 9] = [
+    pub const ALL: [Use; 10] = [
         Use::Root,
         Use::Usr,
         Use::Boot,
@@ -63,26 +65,33 @@ impl Use {
         Use::Display,
         Use::Keyboard,
         Use::PerhapsRoot,
+        Use::PerhapsNeeded,
     ];
 
-    /// What is said of it. [`Use::Mount`] and [`Use::Route`] are followed by a name.
+    /// What is said of it. See [`Use::before_name`].
     pub const fn text(self) -> &'static str {
         match self {
             Use::Root => "holds /",
             Use::Usr => "holds /usr",
             Use::Boot => "holds /boot",
             Use::Swap => "holds swap",
-            Use::Mount => "holds ",
-            Use::Route => "carries the default route of ",
+            Use::Mount => "holds",
+            Use::Route => "carries the default route",
             Use::Display => "is the boot display",
             Use::Keyboard => "has the last keyboard",
             Use::PerhapsRoot => "may hold /, whose disk was not found",
+            Use::PerhapsNeeded => "may be what dom0 needs: not all of that was found",
         }
     }
 
-    /// Whether its text is followed by the name of a file system or a network interface.
-    pub const fn has_name(self) -> bool {
-        matches!(self, Use::Mount | Use::Route)
+    /// What stands between its text and the name of the file system or the network interface.
+    /// `None`: it has no name.
+    pub const fn before_name(self) -> Option<&'static str> {
+        match self {
+            Use::Mount => Some(" "),
+            Use::Route => Some(" of "),
+            _ => None,
+        }
     }
 }
 
@@ -105,6 +114,13 @@ impl Uses {
         .with(Use::Swap)
         .with(Use::PerhapsRoot);
 
+    /// What dom0 needs once it runs, or may need.
+    pub const NEEDED: Uses = Uses::NONE
+        .with(Use::Route)
+        .with(Use::Display)
+        .with(Use::Keyboard)
+        .with(Use::PerhapsNeeded);
+
     const fn bit(one: Use) -> u16 {
         match one {
             Use::Root => 1,
@@ -116,6 +132,7 @@ impl Uses {
             Use::Display => 1 << 6,
             Use::Keyboard => 1 << 7,
             Use::PerhapsRoot => 1 << 8,
+            Use::PerhapsNeeded => 1 << 9,
         }
     }
 
@@ -129,6 +146,11 @@ impl Uses {
         Uses(self.0 & !Uses::bit(one))
     }
 
+    /// Those that are among both.
+    pub const fn and(self, others: Uses) -> Uses {
+        Uses(self.0 & others.0)
+    }
+
     /// Whether this use is among them.
     pub const fn has(self, one: Use) -> bool {
         self.0 & Uses::bit(one) != 0
@@ -136,7 +158,7 @@ impl Uses {
 
     /// Whether some use is among both.
     pub const fn meets(self, others: Uses) -> bool {
-        self.0 & others.0 != 0
+        !self.and(others).is_empty()
     }
 
     /// Whether there is none.
@@ -181,6 +203,8 @@ pub struct Usage {
     is_elsewhere: bool,
     /// Whether it was looked for: in an initramfs nothing is in use yet.
     is_known: bool,
+    /// What dom0 needs once it runs, and was not found.
+    lost: Uses,
     /// What a function is not given away for.
     forbidden: Uses,
 }
@@ -195,6 +219,7 @@ impl Usage {
             keyboard_names: Vec::new(),
             is_elsewhere: false,
             is_known: false,
+            lost: Uses::NONE,
             forbidden: Uses::NONE,
         }
     }
@@ -259,7 +284,7 @@ impl Usage {
             self.keyboards = self.keyboards.saturating_add(1);
         }
         used.uses = used.uses.with(one);
-        if one.has_name() && used.name.is_empty() {
+        if one.before_name().is_some() && used.name.is_empty() {
             used.name = Excerpt::of(name);
         }
     }
@@ -281,6 +306,7 @@ impl Usage {
     /// Notes that the card of a default route is not found.
     fn add_untraced_route(&mut self, interface: &[u8]) {
         // One for IPv4 and one for IPv6 are one.
+        self.note_lost(Use::Route);
         self.forget_untraced(interface);
         self.add_untraced(Use::Route, interface, interface, Over::Network);
     }
@@ -305,6 +331,21 @@ impl Usage {
         }
     }
 
+    /// Whether an image has to know that dom0 needs a function for this. Where the card of a
+    /// default route was not found, any may be it. Each keyboard counts, as a boot may take the
+    /// others; but none where one is left in any case.
+    pub fn is_for_image(&self, address: Address, one: Use) -> bool {
+        let uses = self.find(address).map_or(Uses::NONE, |used| used.uses);
+        let has_keyboard = |used: &&Used| used.uses.has(Use::Keyboard);
+        let is_left = || self.list.iter().filter(has_keyboard).count() < self.keyboards.into();
+        match one {
+            _ if self.is_elsewhere => false,
+            Use::Route => uses.meets(Uses::NONE.with(one).with(Use::PerhapsNeeded)),
+            Use::Keyboard => uses.has(one) && !is_left(),
+            _ => uses.has(one),
+        }
+    }
+
     /// Whether all is found that the system boots from.
     pub fn knows_what_boots(&self) -> bool {
         let mut untraced = self.untraced.iter();
@@ -322,6 +363,30 @@ impl Usage {
         if self.may_hold_root(identity) && !is_idle(host, address) {
             self.add(address, Use::PerhapsRoot, b"");
         }
+        // In an initramfs nothing has a driver yet.
+        if self.may_be_needed(identity) && !(self.is_known && is_idle(host, address)) {
+            self.add(address, Use::PerhapsNeeded, b"");
+        }
+    }
+
+    /// Notes what the image knows that dom0 needs a function for.
+    pub fn note_needed(&mut self, address: Address, one: Use) {
+        self.add(address, one, b"");
+    }
+
+    /// Notes that nobody knows which function dom0 needs for this.
+    pub fn note_lost(&mut self, one: Use) {
+        self.lost = self.lost.with(one);
+    }
+
+    /// Whether a function is of a kind that dom0 needs, and the one that it needs was not found.
+    fn may_be_needed(&self, identity: Option<Identity>) -> bool {
+        !self.lost.is_empty()
+            && identity.is_none_or(|identity| {
+                identity.is_network() && self.lost.has(Use::Route)
+                    || identity.is_display() && self.lost.has(Use::Display)
+                    || identity.is_usb() && self.lost.has(Use::Keyboard)
+            })
     }
 
     /// Whether a function is of a kind that may hold `/`, where nobody knows what does.
@@ -372,9 +437,9 @@ impl Usage {
         self.find(address).map(|used| &used.name)
     }
 
-    /// Whether a function is not given away.
-    pub fn forbids(&self, address: Address) -> bool {
-        self.uses(address).meets(self.forbidden)
+    /// Whether a function is not given away because of one of these uses.
+    pub fn forbids(&self, address: Address, uses: Uses) -> bool {
+        self.uses(address).and(uses).meets(self.forbidden)
     }
 
     /// Notes a keyboard by its name.
@@ -555,7 +620,7 @@ mod tests {
             let at = address("03:00.0");
             usage.look_at(&mut host, at, identity);
             assert_eq!(usage.uses(at).has(Use::Display), is_used, "{text} {driver}");
-            assert_eq!(usage.forbids(at), is_used, "{text} {driver}");
+            assert_eq!(usage.forbids(at, Uses::ALL), is_used, "{text} {driver}");
         }
     }
 
@@ -601,7 +666,7 @@ mod tests {
             usage.look_at(&mut host, at, class.map(identity));
             let uses = usage.uses(at);
             assert_eq!(uses.has(Use::PerhapsRoot), may_hold, "{mounts}{driver}");
-            assert_eq!(usage.forbids(at), may_hold, "{mounts}{driver}");
+            assert_eq!(usage.forbids(at, Uses::ALL), may_hold, "{mounts}{driver}");
         }
         let mut usage = boxed(Usage::new);
         usage.gather(&mut Machine::new(), Uses::ALL);

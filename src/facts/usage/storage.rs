@@ -539,7 +539,7 @@ fn nvme_subsystem(target: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::{format, string::String, vec::Vec};
+    use std::{borrow::ToOwned, format, string::String, vec::Vec};
 
     use super::*;
     use crate::{
@@ -588,7 +588,8 @@ mod tests {
             let address = Address::parse(at.as_bytes()).expect(at);
             let uses = usage.uses(address).iter().map(Use::text);
             let name = usage.name(address).map_or(String::new(), shown);
-            format!("{}{name}", uses.collect::<Vec<_>>().join(", "))
+            let told = format!("{} {name}", uses.collect::<Vec<_>>().join(", "));
+            told.trim().to_owned()
         };
         ["00:1f.2", "03:00.0"].map(of).into()
     }

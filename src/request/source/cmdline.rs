@@ -228,6 +228,7 @@ fn apply_parameter(
             Ok(true) => {
                 let usb = Selector::parse(b"class:0c03");
                 request.add_selector(origin, parameter.name, Intent::Seize, usb);
+                request.make_explicit();
             }
             Ok(false) => {}
             Err(fault) => passage.note(request, parameter, fault),

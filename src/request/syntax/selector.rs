@@ -186,6 +186,15 @@ impl Selector {
         self.path().is_some() || self.address().is_some()
     }
 
+    /// Whether the selector names a slot: all that it means is there.
+    pub const fn is_in_one_slot(&self) -> bool {
+        match self.target {
+            Target::Path(_) => true,
+            Target::Address(pattern) => pattern.is_in_one_slot(),
+            Target::Identity(_) | Target::Class(_) => false,
+        }
+    }
+
     /// Whether the selector passes over bridges: *every function there* and *every device of that
     /// class* do not mean them.
     pub fn passes_over_bridges(&self) -> bool {
