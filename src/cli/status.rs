@@ -2,18 +2,20 @@
 
 use super::{Exit, Form, Memory, forbidden, is_idle};
 use crate::{
+    device::{Action, Device, Outcome},
     facts::{dom0, guests, usage::Uses},
-    host::{Console, Errno, Files, Host, Level, Xen},
+    host::{Console, Errno, Files, Host, Level, Terminal, Xen},
     plan::{self, Extent},
+    put,
     report::{
         Agreement, Kind, Report, json,
-        log::tell_problems,
+        log::{add_counts, tell_problems},
         store,
         table::{self, row},
     },
     say,
     seize::prove::prove_all,
-    text::{Escaped, split},
+    text::{Escaped, Line, split},
 };
 
 /// A program that makes images, and how it makes one anew.
@@ -26,11 +28,11 @@ struct Generator {
 const GENERATORS: [Generator; 2] = [
     Generator {
         program: "/usr/sbin/update-initramfs",
-        command: "/usr/sbin/update-initramfs -u",
+        command: "/usr/sbin/update-initramfs -u -k all",
     },
     Generator {
         program: "/usr/bin/dracut",
-        command: "/usr/bin/dracut --force",
+        command: "/usr/bin/dracut --force --regenerate-all",
     },
 ];
 
@@ -53,6 +55,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     guests::look(host, devices);
     let image = store::remember(host, devices);
     prove_all(host, devices);
+    devices.iter_mut().for_each(judge);
     if form == Form::Json {
         plan::locate(host, devices, &|_| true);
     }
@@ -66,12 +69,45 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         Form::Json => json::write(&report, &mut |bytes| host.print(bytes)),
         _ => print(host, &report),
     };
-    Exit::of(printed.is_ok() && (report.is_as_asked() || report.request.switches.off))
+    Exit::of(printed.is_ok() && is_well(&report))
+}
+
+/// Tells by the report of this boot what no look at the machine does: what was asked for since, and
+/// what the last run refused.
+fn judge(device: &mut Device) {
+    let is_free = matches!(device.outcome, Outcome::Lost | Outcome::Exposed);
+    if device.action != Action::Seize || !is_free || !device.state.is_driver_known {
+        return;
+    }
+    match &device.first_run {
+        None => device.outcome = Outcome::Pending,
+        Some(run) if run.latest == Some(Outcome::Refused) => device.outcome = Outcome::Refused,
+        Some(_) => {}
+    }
+}
+
+/// Whether all is as asked now, and will be after the next boot: its image is of this
+/// configuration.
+fn is_well(report: &Report) -> bool {
+    report.request.switches.off || report.is_as_asked() && untimely_image(report).is_none()
+}
+
+/// Says what is wrong with the image of this boot. A host without a request needs none.
+fn untimely_image(report: &Report) -> Option<&'static str> {
+    match report.agreement() {
+        Agreement::Another => Some("this boot's image was made with another configuration"),
+        Agreement::Missing if report.request.wishes() > 0 => {
+            Some("this boot's image did not run pciseize")
+        }
+        Agreement::Same | Agreement::Missing => None,
+    }
 }
 
 /// Prints the table, and says what is to be known besides.
 fn print<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
     tell_problems(report.request, 0, &mut |level, line| host.say(level, line));
+    let terminal = host.terminal();
+    host.print(verdict(terminal, report).bytes())?;
     let mut rows = report.devices.iter();
     let printed =
         rows.try_for_each(|device| host.print(row(report, device, table::Form::Table).bytes()));
@@ -82,12 +118,29 @@ fn print<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
     printed
 }
 
+/// The first line: whether all is well. Into a pipe it is a comment of the configuration that the
+/// rows are.
+fn verdict(terminal: Terminal, report: &Report) -> Line {
+    let mut line = Line::new();
+    if terminal.columns == 0 {
+        put!(&mut line, "# ");
+    }
+    let word = if is_well(report) { "OK" } else { "FAILED" };
+    put!(&mut line, "{}: ", word);
+    add_counts(report, "are with pciback", &mut line);
+    if report.request.switches.off {
+        put!(&mut line, "; switched off");
+    } else if let Some(what) = untimely_image(report) {
+        put!(&mut line, "; {}", what);
+    }
+    put!(&mut line, "\n");
+    line
+}
+
 /// Says whether what this boot's image was made with is what the files say now.
 fn tell_of_image<H: Files + Console>(host: &mut H, report: &Report) {
-    let what = match report.agreement() {
-        Agreement::Same => return,
-        Agreement::Another => "this boot's image was made with another configuration",
-        Agreement::Missing => "this boot's image did not run pciseize",
+    let Some(what) = untimely_image(report) else {
+        return;
     };
     let is_there =
         |generator: &&Generator| host.read(generator.program.as_bytes(), 0, &mut [0]).is_ok();

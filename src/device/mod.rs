@@ -61,6 +61,8 @@ pub struct Device {
 pub struct FirstRun {
     /// What had become of it. `None`: a word that this program does not know.
     pub outcome: Option<Outcome>,
+    /// What the last run so far told.
+    pub latest: Option<Outcome>,
     /// The driver that it was taken from. Empty: none.
     pub origin: DriverName,
 }
@@ -199,6 +201,12 @@ impl Device {
         must_not && self.is_with_pciback()
     }
 
+    /// Whether the last run refused it, though a boot takes it.
+    pub fn is_refused_by_run(&self) -> bool {
+        let is_refused = self.outcome == Outcome::Refused && !self.is_with_pciback();
+        is_refused && self.action == Action::Seize
+    }
+
     /// Whether the outcome is as asked: pciback has the device, or surely does not have it where it
     /// is kept.
     pub fn is_as_asked(&self) -> bool {
@@ -274,6 +282,7 @@ mod tests {
         let first = |origin| {
             Some(FirstRun {
                 outcome: Some(Outcome::Seized),
+                latest: None,
                 origin: name(origin),
             })
         };

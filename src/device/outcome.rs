@@ -15,8 +15,10 @@ pub enum Outcome {
     Unready,
     /// No driver has it, and nothing keeps one from taking it.
     Exposed,
-    /// A dom0 driver has it.
+    /// A dom0 driver has it, though a run of this boot was to take it.
     Lost,
+    /// Asked for since: no run of this boot was to take it.
+    Pending,
     /// It is not there.
     Absent,
     /// Another is there.
@@ -31,12 +33,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 10] = [
+    pub const ALL: [Outcome; 11] = [
         Outcome::Seized,
         Outcome::Held,
         Outcome::Unready,
         Outcome::Exposed,
         Outcome::Lost,
+        Outcome::Pending,
         Outcome::Absent,
         Outcome::Mismatch,
         Outcome::Refused,
@@ -52,6 +55,7 @@ impl Outcome {
             Outcome::Unready => "unready",
             Outcome::Exposed => "exposed",
             Outcome::Lost => "lost",
+            Outcome::Pending => "pending",
             Outcome::Absent => "absent",
             Outcome::Mismatch => "mismatch",
             Outcome::Refused => "refused",

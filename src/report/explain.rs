@@ -18,6 +18,9 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
     if report.has_outcomes() {
         add_outcome(device, line);
     }
+    if report.kind == Kind::Status {
+        add_next_step(report, device, line);
+    }
     add_action(report, device, line);
     if report.has_outcomes() && device.is_wrongly_with_pciback() {
         put!(line, "; pciback has it all the same");
@@ -38,8 +41,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
         }
     }
     if device.action == Action::RefuseInUse {
-        add_uses(report, device.address(), ["; it "; 2], line);
-        add_way_past(report, device.address(), line);
+        add_uses_and_way_past(report, device.address(), line);
     }
     if report.kind == Kind::Plan && device.action == Action::Seize {
         add_warnings(report, device, line);
@@ -49,7 +51,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
             .first_outcome()
             .filter(|first| *first != device.outcome)
     {
-        put!(line, "; at boot: {}", first);
+        put!(line, "; earlier: {}", first);
     }
     if device.action == Action::RefuseBridge {
         add_behind(report, device.address(), line);
@@ -82,7 +84,9 @@ fn add_outcome(device: &Device, line: &mut Line) {
         Outcome::Unready => "pciback has it, but is not known to have initialised it",
         Outcome::Exposed => "nothing keeps a driver from taking it",
         Outcome::Lost if device.state.driver.is_empty() => "its driver is not known",
-        Outcome::Lost => {
+        Outcome::Refused if device.is_refused_by_run() => "'pciseize seize' refused it",
+        Outcome::Pending if device.state.driver.is_empty() => "it has no driver",
+        Outcome::Lost | Outcome::Pending => {
             return put!(line, "; driver {} has it", Escaped(&device.state.driver));
         }
         Outcome::Seized
@@ -91,6 +95,29 @@ fn add_outcome(device: &Device, line: &mut Line) {
         | Outcome::Refused
         | Outcome::Kept
         | Outcome::Assigned => return,
+    };
+    put!(line, "; {}", text);
+}
+
+/// Adds what to do about an outcome that is not as asked.
+fn add_next_step(report: &Report, device: &Device, line: &mut Line) {
+    let text = match device.outcome {
+        Outcome::Held => "to mend it: modprobe xen-pciback && pciseize seize",
+        Outcome::Exposed | Outcome::Lost => "to take it: pciseize seize",
+        Outcome::Pending => "the next boot takes it, or now: pciseize seize",
+        Outcome::Unready => {
+            let address = device.address();
+            put!(
+                line,
+                "; to try again: pciseize release {} && pciseize seize",
+                address
+            );
+            return;
+        }
+        Outcome::Refused if device.is_refused_by_run() => {
+            return add_uses_and_way_past(report, device.address(), line);
+        }
+        _ => return,
     };
     put!(line, "; {}", text);
 }
@@ -172,8 +199,9 @@ pub fn add_uses(report: &Report, address: Address, before: [&str; 2], line: &mut
     }
 }
 
-/// Adds how to take a device that is refused since dom0 uses it.
-fn add_way_past(report: &Report, address: Address, line: &mut Line) {
+/// Adds what dom0 uses a device for that is refused because of that, and how to take it.
+fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
+    add_uses(report, address, ["; it "; 2], line);
     if report.usage.uses(address).meets(Uses::TO_BOOT) {
         put!(line, "; --force takes it, or pciseize.force in a boot");
     } else {
@@ -310,35 +338,67 @@ mod tests {
 
     #[test]
     fn says_what_an_outcome_means() {
-        for (outcome, driven_by, expected) in [
-            (Outcome::Seized, "pciback", ""),
+        for (outcome, driven_by, expected, next) in [
+            (Outcome::Seized, "pciback", "", ""),
             (
                 Outcome::Held,
                 "",
                 "; no driver can take it, but pciback does not have it",
+                "; to mend it: modprobe xen-pciback && pciseize seize",
             ),
             (
                 Outcome::Unready,
                 "pciback",
                 "; pciback has it, but is not known to have initialised it",
+                "; to try again: pciseize release 0000:03:00.0 && pciseize seize",
             ),
             (
                 Outcome::Exposed,
                 "",
                 "; nothing keeps a driver from taking it",
+                "; to take it: pciseize seize",
             ),
-            (Outcome::Lost, "", "; its driver is not known"),
-            (Outcome::Lost, "e1000e\n", "; driver e1000e\\x0a has it"),
-            (Outcome::Kept, "e1000e", ""),
-            (Outcome::Assigned, "pciback", ""),
+            (
+                Outcome::Lost,
+                "",
+                "; its driver is not known",
+                "; to take it: pciseize seize",
+            ),
+            (
+                Outcome::Lost,
+                "e1000e\n",
+                "; driver e1000e\\x0a has it",
+                "; to take it: pciseize seize",
+            ),
+            (
+                Outcome::Pending,
+                "e1000e",
+                "; driver e1000e has it",
+                "; the next boot takes it, or now: pciseize seize",
+            ),
+            (
+                Outcome::Pending,
+                "",
+                "; it has no driver",
+                "; the next boot takes it, or now: pciseize seize",
+            ),
+            (
+                Outcome::Refused,
+                "nvme",
+                "; 'pciseize seize' refused it",
+                "; a boot takes it all the same, and --force takes it now",
+            ),
+            (Outcome::Kept, "e1000e", "", ""),
+            (Outcome::Assigned, "pciback", "", ""),
         ] {
             let mut memory = memory("03:00.0");
             let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
             device.outcome = outcome;
             device.state.driver = driver(driven_by);
-            for kind in [Kind::Status, Kind::Seizure] {
-                assert_eq!(explained(&memory, kind), expected, "{outcome:?}");
-            }
+            let status = explained(&memory, Kind::Status);
+            assert_eq!(status, [expected, next].concat(), "{outcome:?}");
+            let seizure = explained(&memory, Kind::Seizure);
+            assert!(seizure.starts_with(expected), "{outcome:?}: {seizure}");
             for kind in [Kind::Plan, Kind::List] {
                 assert_eq!(
                     explained(&memory, kind),
@@ -504,9 +564,9 @@ mod tests {
     }
 
     #[test]
-    fn compares_a_status_with_the_boot() {
+    fn compares_a_status_with_the_first_run() {
         for (kind, first, expected) in [
-            (Kind::Status, Outcome::Held, "; at boot: held"),
+            (Kind::Status, Outcome::Held, "; earlier: held"),
             (Kind::Status, Outcome::Seized, ""),
             (Kind::Seizure, Outcome::Held, ""),
         ] {
@@ -515,6 +575,7 @@ mod tests {
             device.outcome = Outcome::Seized;
             device.first_run = Some(FirstRun {
                 outcome: Some(first),
+                latest: None,
                 origin: driver(""),
             });
             assert_eq!(explained(&memory, kind), expected, "{kind:?} {first:?}");

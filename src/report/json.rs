@@ -329,6 +329,7 @@ mod tests {
 
         memory.devices[0].first_run = Some(FirstRun {
             outcome: Some(Outcome::Held),
+            latest: None,
             origin: driver("igb"),
         });
         let report = Report {
@@ -357,12 +358,13 @@ mod tests {
         assert_eq!(status["devices"][0]["outcome"], "seized");
         memory.devices[0].first_run = Some(FirstRun {
             outcome: Some(Outcome::Held),
+            latest: None,
             origin: driver(""),
         });
         let status = parsed(&memory.report(Kind::Status, true));
         assert_eq!(status["devices"][0]["at_boot"], "held");
         assert_eq!(status["devices"][0]["origin"], "e1000e");
-        assert_eq!(status["devices"][0]["warnings"], json!(["at boot: held"]));
+        assert_eq!(status["devices"][0]["warnings"], json!(["earlier: held"]));
     }
 
     #[test]
@@ -429,7 +431,7 @@ mod tests {
         let status = parsed(&memory.report(Kind::Status, true));
         let device = &status["devices"][0];
         assert_eq!(device["driver"], "\"e\\1000\\x09e\"");
-        let why = "driver \"e\\1000\\x09e\" has it";
+        let why = "driver \"e\\1000\\x09e\" has it; to take it: pciseize seize";
         assert_eq!(device["warnings"], json!([why]));
         assert_eq!(status["problems"][0]["source"], "a\\xff\"b");
         assert_eq!(status["problems"][0]["text"], "\\x1b[m\\\"");

@@ -5,6 +5,7 @@ use super::{
     table::{Form, row},
 };
 use crate::{
+    device::{Device, Outcome},
     host::Level,
     put,
     request::{Found, Problem, Request},
@@ -60,18 +61,30 @@ pub fn tell_devices(report: &Report, tell: &mut Tell) {
         Level::Error
     };
     let mut line = Line::new();
-    let devices = report.devices.len() as u32;
+    add_counts(report, "seized", &mut line);
+    tell(level, &line);
+}
+
+/// Adds how many of the devices that are asked for pciback has, and what else counts. `word`: what
+/// is said of them.
+pub fn add_counts(report: &Report, word: &str, line: &mut Line) {
+    let is_kept = |device: &&Device| device.outcome == Outcome::Kept;
+    let kept = report.devices.iter().filter(is_kept).count() as u32;
+    let devices = report.devices.len() as u32 - kept;
     put!(
-        &mut line,
-        "{} of {} devices seized",
+        line,
+        "{} of {} devices {}",
         report.count_seized(),
-        devices
+        devices,
+        word
     );
+    if kept > 0 {
+        put!(line, ", {} kept", kept);
+    }
     if !report.request.problems.is_empty() {
         let count = report.request.problems.count();
-        put!(&mut line, "; problems in what is asked for: {}", count);
+        put!(line, "; problems in what is asked for: {}", count);
     }
-    tell(level, &line);
 }
 
 #[cfg(test)]

@@ -88,9 +88,14 @@ pub fn remember<H: Files>(host: &mut H, devices: &mut Devices) -> Option<Image> 
             return;
         };
         let outcome = value(line.text, b"\"outcome\":\"").and_then(Outcome::from_word);
+        let latest = value(line.text, b"\"latest\":\"").and_then(Outcome::from_word);
         let mut origin = DriverName::new();
         let _ = origin.extend_from_slice(value(line.text, b"\"origin\":\"").unwrap_or_default());
-        device.first_run = Some(FirstRun { outcome, origin });
+        device.first_run = Some(FirstRun {
+            outcome,
+            latest,
+            origin,
+        });
     });
     image
 }

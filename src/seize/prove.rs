@@ -234,6 +234,7 @@ mod tests {
         let first = |outcome| {
             Some(FirstRun {
                 outcome: Some(outcome),
+                latest: None,
                 origin: DriverName::new(),
             })
         };
