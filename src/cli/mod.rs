@@ -251,7 +251,7 @@ impl<'a> Invocation<'a> {
         self.command = spec.command;
         match (spec.operands, self.operands.first()) {
             (Operands::None, Some(word)) => reading.note("this command takes no", Some(word)),
-            (Operands::Some(_), None) => reading.note("which address?", None),
+            (Operands::Some(_), None) => reading.note("which device?", None),
             _ => {}
         }
         let is_foreign = |(option, _): &&(&OptionSpec, _)| !option.commands.includes(self.command);
@@ -422,7 +422,7 @@ mod tests {
             (&[c"nonsense", c"--help"], Ok((None, Command::Help, 0))),
             (&[c"seize", c"-V"], Ok((None, Command::Version, 0))),
             (&[], Err("which command?")),
-            (&[c"release"], Err("which address?")),
+            (&[c"release"], Err("which device?")),
             (&[c"status", c"x"], Err("this command takes no")),
             (&[c"seize", c"--json"], Err("this command does not take")),
             (&[c"sieze"], Err("no such command")),

@@ -149,7 +149,7 @@ pub const COMMANDS: [CommandSpec; 6] = [
     CommandSpec {
         name: "release",
         command: Command::Release,
-        operands: Operands::Some("ADDRESS"),
+        operands: Operands::Some("DEVICE"),
         help: &["give devices back to dom0"],
     },
     CommandSpec {

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Memory, alone, is_idle, read_addresses};
+use super::{Exit, Memory, WrongUsage, alone, is_idle};
 use crate::{
     device::{Action, Device, Released},
     facts::{dom0, guests},
@@ -12,11 +12,11 @@ use crate::{
     put,
     release::{TIMEOUT, is_with_dom0, release_due},
     report::{Kind, Report, explain::explain},
-    request::problem::At,
+    request::{Candidate, Selector, problem::At},
     text::{Escaped, Line},
 };
 
-/// Releases the functions at these addresses, and prints what became of each.
+/// Releases the functions that these selectors mean, and prints what became of each.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &[&CStr]) -> Exit {
     let Memory {
         request,
@@ -25,13 +25,16 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         behind,
         ..
     } = memory;
-    let addresses = match read_addresses(words) {
-        Ok(addresses) => addresses,
-        Err(wrong) => {
+    for word in words {
+        if Selector::parse(word.to_bytes()).is_err() {
+            let wrong = WrongUsage {
+                message: "not a device",
+                word: Some(word),
+            };
             wrong.tell(host);
             return Exit::Usage;
         }
-    };
+    }
     let is_dom0 = dom0::is_here(host);
     request.gather(host, embedded, None);
     // Whoever switches the seizure off wants devices back all the same.
@@ -45,9 +48,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         return Exit::NotAsAsked;
     }
     plan::survey(host, request, usage, devices, Extent::Whole);
+    plan::locate(host, devices, &|_| true);
     for device in devices.iter_mut() {
-        let is_named = addresses.contains(&device.address());
-        device.work.is_due = device.function.is_there && is_named;
+        device.work.is_due = words.iter().any(|word| means(word, device));
     }
     guests::look(host, devices);
     release_due(host, devices);
@@ -59,16 +62,41 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     for device in due.clone() {
         is_as_asked &= host.print(row(&report, device).bytes()).is_ok() && is_with_dom0(device);
     }
-    for &address in &addresses {
-        if !due.clone().any(|device| device.address() == address) {
-            forget(host, address);
+    for word in words {
+        if !due.clone().any(|device| means(word, device)) {
             let mut line = Line::new();
-            put!(&mut line, "{}  no such device\n", address);
+            let selector = Selector::parse(word.to_bytes());
+            match selector
+                .ok()
+                .filter(Selector::is_plain)
+                .and_then(|plain| plain.address())
+            {
+                Some(address) => {
+                    forget(host, address);
+                    put!(&mut line, "{}", address);
+                }
+                None => put!(&mut line, "{}", Escaped(word.to_bytes())),
+            }
+            put!(&mut line, "  no such device\n");
             let _ = host.print(line.bytes());
             is_as_asked = false;
         }
     }
     Exit::of(is_as_asked)
+}
+
+/// Whether a selector means a device of the machine.
+fn means(selector: &CStr, device: &Device) -> bool {
+    let candidate = Candidate {
+        address: device.address(),
+        identity: device.function.identity,
+        place: device.function.place.as_ref(),
+        is_virtual: false,
+    };
+    let selector = Selector::parse(selector.to_bytes());
+    device.function.is_there
+        && selector
+            .is_ok_and(|selector| selector.is_at(&candidate) && selector.is_expected(&candidate))
 }
 
 /// Has pciback no longer wait for a device that is not there.
