@@ -865,6 +865,7 @@ fn commands_are_those_that_there_are() {
     // Each with all its options, on one machine: whatever else comes of it, the usage is right.
     for line in &synopsis {
         let line = line.replace("ADDRESS...", "06:00.0");
+        let line = line.replace("DEVICE...", "06:00.0");
         let words: Vec<&str> = line
             .split([' ', '[', ']', '|'])
             .filter(|word| !word.is_empty() && !word.contains("..."))

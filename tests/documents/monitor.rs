@@ -61,15 +61,27 @@ fn tells_what_status_tells() {
 
     // A device that a driver of dom0 has, and an item without an address.
     drop_in("1234:5678\n04:00.0\n");
-    let lost = "0000:04:00.0 lost: driver e1000e has it";
+    let pending = "0000:04:00.0 pending: driver e1000e has it; the next boot takes it, or now: \
+        pciseize seize";
     let absent = "1234:5678 absent: no such device";
-    let critical = "PCISEIZE CRITICAL - not all is as asked: 0000:04:00.0 lost, 1234:5678 absent";
-    assert_told(&[], CRITICAL, critical, &[kept, first, lost, last, absent]);
+    let critical =
+        "PCISEIZE CRITICAL - not all is as asked: 0000:04:00.0 pending, 1234:5678 absent";
+    assert_told(
+        &[],
+        CRITICAL,
+        critical,
+        &[kept, first, pending, last, absent],
+    );
 
     machine.write("/sys/hypervisor/properties/features", "00000000\n");
     let critical = "PCISEIZE CRITICAL - not all is as asked: this is no Xen dom0; \
-        0000:04:00.0 lost, 1234:5678 absent";
-    assert_told(&[], CRITICAL, critical, &[kept, first, lost, last, absent]);
+        0000:04:00.0 pending, 1234:5678 absent";
+    assert_told(
+        &[],
+        CRITICAL,
+        critical,
+        &[kept, first, pending, last, absent],
+    );
 }
 
 /// The details name a line that was not understood. A '|' would begin figures.
