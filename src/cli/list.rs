@@ -83,7 +83,7 @@ fn print_rows<'o>(report: &Report, terminal: Terminal, out: &'o mut Out<'o>) -> 
         .devices
         .iter()
         .filter(is_there)
-        .map(path_columns)
+        .map(|device| columns(report, device))
         .max()
         .unwrap_or(0);
     let column = width.min(PATH_COLUMNS) + 2;
@@ -107,11 +107,11 @@ fn print_rows<'o>(report: &Report, terminal: Terminal, out: &'o mut Out<'o>) -> 
     sink.end()
 }
 
-/// How many columns the path of a function takes.
-fn path_columns(device: &Device) -> usize {
-    let mut path = Line::new();
-    list::add_path(device, &mut path);
-    path.bytes().len()
+/// How many columns the name of a function takes.
+fn columns(report: &Report, device: &Device) -> usize {
+    let mut name = Line::new();
+    list::add_selector(report, device, &mut name);
+    name.bytes().len()
 }
 
 /// What begins the colour of a line: green for what pciback has, yellow for what dom0 uses, faint

@@ -9,7 +9,7 @@ use crate::{
     pci::Address,
     plan::warnings::{self, Others},
     put,
-    request::problem::At,
+    request::{By, problem::At},
     text::{Escaped, Line},
 };
 
@@ -223,6 +223,7 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
         }
         before = ", ";
     }
+    add_twin(report, device, line);
     let Some(warnings) = warnings::of(report.warnings, device.address()) else {
         return;
     };
@@ -240,6 +241,30 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
         "; dom0 keeps others behind its PCI bridge:",
         line,
     );
+}
+
+/// Adds that the address in an item may come to mean a twin of the device, if the item has the ids
+/// too, which look as if they told the two apart.
+fn add_twin(report: &Report, device: &Device, line: &mut Line) {
+    let item = device.item(report.request).filter(|item| {
+        item.selector.by() == By::Address && item.selector.expected_anywhere().is_some()
+    });
+    if let Some(identity) = device.function.identity.filter(|_| item.is_some())
+        && let Some(place) = device
+            .function
+            .place
+            .as_ref()
+            .filter(|place| !place.steps.is_empty())
+        && let Some(twin) = report.twin_of(device)
+    {
+        put!(
+            line,
+            "; its twin {} may come to this address: {}@{} tells them apart",
+            twin,
+            identity.model(),
+            place
+        );
+    }
 }
 
 fn add_others(others: &Others, before: &str, line: &mut Line) {

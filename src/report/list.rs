@@ -33,6 +33,9 @@ pub fn add_marks(report: &Report, device: &Device, line: &mut Line) {
     if matches!(device.action, Action::Keep(_)) {
         put!(line, "; kept");
     }
+    if let Some(twin) = report.twin_of(device) {
+        put!(line, "; twin of {}", twin);
+    }
 }
 
 /// Adds the names of a function: vendor and device.
@@ -41,6 +44,21 @@ pub fn add_names(report: &Report, device: &Device, line: &mut Line) {
     for name in device.function.names.into_iter().flatten() {
         put!(line, "{}{}", before, Escaped(report.names.get(name)));
         before = " ";
+    }
+}
+
+/// Adds what names a function: its path, with its ids in front where it has a twin.
+pub fn add_selector(report: &Report, device: &Device, line: &mut Line) {
+    if report.twin_of(device).is_some() {
+        add_model(device, line);
+    }
+    add_path(device, line);
+}
+
+/// Adds the ids of a function, to be followed by its place.
+fn add_model(device: &Device, line: &mut Line) {
+    if let Some(identity) = device.function.identity {
+        put!(line, "{}@", identity.model());
     }
 }
 
@@ -63,7 +81,7 @@ pub fn add_row(
 ) {
     let is_never_taken = device.is_bridge() || !device.address().is_known_to_xen();
     put!(line, "{}", if is_never_taken { "#" } else { "" });
-    add_path(device, line);
+    add_selector(report, device, line);
     pad(line, column);
     put!(line, "# {} ", device.address());
     if let Some(identity) = device.function.identity {
@@ -100,9 +118,7 @@ pub fn boot_item(report: &Report, device: &Device, need: Option<Need>) -> Line {
     if let Some(need) = need {
         put!(&mut line, "{} = ", need.word());
     }
-    if let Some(identity) = device.function.identity {
-        put!(&mut line, "{}@", identity.model());
-    }
+    add_model(device, &mut line);
     add_path(device, &mut line);
     put!(&mut line, " #");
     add_uses(report, device.address(), [" "; 2], &mut line);

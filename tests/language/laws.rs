@@ -212,6 +212,15 @@ fn undated(plan: &Plan) -> BTreeSet<String> {
         if ["keep", "mismatch"].contains(&text(&device["action"]).as_str()) {
             device["warnings"] = Value::Null;
         }
+        // As this one does, which is about the address in it.
+        if let Some(warnings) = device["warnings"].as_array() {
+            let warnings: Vec<String> = warnings.iter().map(text).collect();
+            let pieces = warnings.iter().flat_map(|warning| warning.split("; "));
+            let others: Vec<&str> = pieces
+                .filter(|piece| !piece.starts_with("its twin "))
+                .collect();
+            device["warnings"] = others.into();
+        }
         device.to_string()
     });
     stripped.collect()
