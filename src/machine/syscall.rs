@@ -15,7 +15,7 @@ use nix::{
     libc,
     sys::{
         mman::{MapFlags, ProtFlags, mmap_anonymous},
-        signal::{SigHandler, Signal, signal},
+        signal::{SigSet, Signal},
         statfs::{FsType, TMPFS_MAGIC},
     },
     unistd::{ForkResult, Pid},
@@ -52,9 +52,13 @@ pub fn stderr() -> BorrowedFd<'static> {
 
 /// Has a write into a pipe that nobody reads fail instead of ending the program: whoever reads the
 /// messages may go away, and that must not end a seizure.
+///
+/// The signal is blocked, not ignored: musl's `sigaction` has 900 bytes, with the locks that it
+/// takes. The programs that are run inherit either.
 pub fn ignore_broken_pipes() {
-    // SAFETY: an ignored signal runs no code.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGPIPE);
+    let _ = signals.thread_block();
 }
 
 /// Whether an open file is on a tmpfs or a ramfs.
