@@ -29,7 +29,7 @@ use crate::{
     report::{Kind, Report, Stage},
     request::Request,
     say,
-    text::{Escaped, Line, first_part},
+    text::{Escaped, Line, split_once},
 };
 pub use options::{Command, Form};
 use options::{
@@ -308,11 +308,10 @@ struct Reading<'a> {
 
 /// The option that a word writes, and the value in the same word: `--root=DIR`.
 fn find_written_option(word: &CStr) -> Option<(&'static OptionSpec, Option<&CStr>)> {
-    let name = first_part(word.to_bytes(), b'=');
-    // Without a value this is empty, and has not even a NUL.
-    let value = word.to_bytes_with_nul().get(name.len() + 1..);
-    let value = value.and_then(|value| CStr::from_bytes_until_nul(value).ok());
-    Some((find_option(name)?, value))
+    match split_once(word.to_bytes_with_nul(), b'=') {
+        Some((name, value)) => Some((find_option(name)?, CStr::from_bytes_with_nul(value).ok())),
+        None => Some((find_option(word.to_bytes())?, None)),
+    }
 }
 
 impl<'a> Reading<'a> {
