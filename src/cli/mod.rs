@@ -193,6 +193,7 @@ impl<'a> Invocation<'a> {
         mut words: impl Iterator<Item = &'a CStr>,
     ) -> Result<(), WrongUsage<'a>> {
         let mut reading = Reading::default();
+        let mut first_wrong = Ok(());
         while let Some(word) = words.next() {
             let bytes = word.to_bytes();
             let wrong = if reading.has_ended || !bytes.starts_with(b"-") {
@@ -224,11 +225,15 @@ impl<'a> Invocation<'a> {
             } else {
                 Some("no such option")
             };
-            if let Some(message) = wrong {
-                reading.note(message, Some(word));
+            if let (Some(message), Ok(())) = (wrong, first_wrong) {
+                let word = Some(word);
+                first_wrong = Err(WrongUsage { message, word });
             }
         }
-        self.finish(reading)
+        if let Some(spec) = reading.command {
+            self.command = spec.command;
+        }
+        first_wrong.and_then(|()| self.check(&reading))
     }
 
     /// Reads a word that is no option: the command, or what stands behind it. Gives back what is
@@ -243,22 +248,21 @@ impl<'a> Invocation<'a> {
     }
 
     /// Checks that the command takes all that was written.
-    fn finish(&mut self, mut reading: Reading<'a>) -> Result<(), WrongUsage<'a>> {
+    fn check(&self, reading: &Reading<'a>) -> Result<(), WrongUsage<'a>> {
+        let wrong = |message, word| Err(WrongUsage { message, word });
         let Some(spec) = reading.command else {
-            reading.note("which command?", None);
-            return reading.wrong.map_or(Ok(()), Err);
+            return wrong("which command?", None);
         };
-        self.command = spec.command;
         match (spec.operands, self.operands.first()) {
-            (Operands::None, Some(word)) => reading.note("this command takes no", Some(word)),
-            (Operands::Some(_), None) => reading.note("which device?", None),
+            (Operands::None, Some(&word)) => return wrong("this command takes no", Some(word)),
+            (Operands::Some(_), None) => return wrong("which device?", None),
             _ => {}
         }
-        let is_foreign = |(option, _): &&(&OptionSpec, _)| !option.commands.includes(self.command);
-        if let Some(&(_, word)) = reading.options.iter().find(is_foreign) {
-            reading.note("this command does not take", Some(word));
+        let is_foreign = |(option, _): &&(&OptionSpec, _)| !option.commands.includes(spec.command);
+        match reading.options.iter().find(is_foreign) {
+            Some(&(_, word)) => wrong("this command does not take", Some(word)),
+            None => Ok(()),
         }
-        reading.wrong.map_or(Ok(()), Err)
     }
 
     /// Does what was asked for. `embedded` is the configuration inside the binary.
@@ -301,7 +305,6 @@ struct Reading<'a> {
     command: Option<&'static CommandSpec>,
     /// Each option that was written, once, with the word.
     options: Vec<(&'static OptionSpec, &'a CStr), { OPTIONS.len() }>,
-    wrong: Option<WrongUsage<'a>>,
     /// Whether `--` was written: what follows is no option, whatever it begins with.
     has_ended: bool,
 }
@@ -315,11 +318,6 @@ fn find_written_option(word: &CStr) -> Option<(&'static OptionSpec, Option<&CStr
 }
 
 impl<'a> Reading<'a> {
-    /// Notes what is wrong, if nothing was before.
-    fn note(&mut self, message: &'static str, word: Option<&'a CStr>) {
-        self.wrong.get_or_insert(WrongUsage { message, word });
-    }
-
     /// Notes an option.
     fn note_option(&mut self, spec: &'static OptionSpec, word: &'a CStr) {
         if !self
