@@ -143,6 +143,8 @@ pub struct State {
 
 impl Device {
     /// A device that nothing was done with yet.
+    // 320 bytes less of the program: each caller would fill in every field.
+    #[inline(never)]
     pub const fn new(address: Address, wish: Wish, action: Action) -> Device {
         Device {
             function: Function {
