@@ -244,6 +244,8 @@ impl Device {
     }
 
     /// The item that asks for it.
+    // 192 bytes less of the program: 8 callers would each have a copy.
+    #[inline(never)]
     pub fn item<'r>(&self, request: &'r Request) -> Option<&'r Item> {
         request.items.get(usize::from(self.wish.item?))
     }
