@@ -125,6 +125,8 @@ impl Memory {
     }
 
     /// The report of what is known, where nothing was done.
+    // 248 bytes less of the program: some callers would each have a copy.
+    #[inline(never)]
     pub fn report(&self, kind: Kind, is_dom0: bool) -> Report<'_> {
         Report {
             kind,
