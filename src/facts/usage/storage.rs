@@ -504,11 +504,16 @@ fn folder_after<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
     folders.next()
 }
 
+/// What follows `beginning` in the name of the first folder on a way that begins so.
+fn rest_of_folder<'t>(target: &'t [u8], beginning: &[u8]) -> Option<&'t [u8]> {
+    split(target, b'/').find_map(|folder| folder.strip_prefix(beginning))
+}
+
 /// Whether a disk on whose way there is no PCI function is one of the platform, like the eMMC of a
 /// small board: it stays with dom0 in any case. USB over a network seems to be one of the platform,
 /// and is none.
 fn is_of_platform(target: &[u8]) -> bool {
-    let has = |name: &[u8]| split(target, b'/').any(|folder| folder.starts_with(name));
+    let has = |name: &[u8]| rest_of_folder(target, name).is_some();
     (has(b"platform") || has(b"LNXSYSTM:00")) && !has(b"vhci_hcd.")
 }
 
@@ -523,7 +528,7 @@ fn disk_of(target: &[u8]) -> &[u8] {
 /// The number of the iSCSI session that has a disk:
 /// `/sys/devices/platform/host3/session1/target3:0:0/3:0:0:0/block/sda`.
 fn iscsi_session(target: &[u8]) -> Option<&[u8]> {
-    split(target, b'/').find_map(|folder| folder.strip_prefix(b"session"))
+    rest_of_folder(target, b"session")
 }
 
 /// The NVMe subsystem that a disk belongs to, if it belongs to one:
