@@ -152,21 +152,27 @@ impl Address {
 
 impl uDisplay for Address {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
-        let Address {
-            domain,
-            bus,
-            device,
-            function,
-        } = *self;
-        show!(
-            f,
-            "{:04x}:{:02x}:{:02x}.{:x}",
-            domain,
-            bus,
-            device,
-            function
-        )
+        show_bus(f, *self)?;
+        show_devfn(f, self.devfn())
     }
+}
+
+/// Shows domain and bus of an address: `0000:03:`.
+pub(super) fn show_bus<W: uWrite + ?Sized>(
+    f: &mut Formatter<'_, W>,
+    address: Address,
+) -> Result<(), W::Error> {
+    // ufmt compiles its digits again for every width of number.
+    show!(f, "{:04x}:{:02x}:", address.domain, u32::from(address.bus))
+}
+
+/// Shows device and function: `00.1`.
+pub(super) fn show_devfn<W: uWrite + ?Sized>(
+    f: &mut Formatter<'_, W>,
+    devfn: u8,
+) -> Result<(), W::Error> {
+    let devfn = u32::from(devfn);
+    show!(f, "{:02x}.{:x}", devfn >> 3, devfn & 7)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use ufmt::{Formatter, uDisplay, uWrite};
 
 use super::{
     Address,
-    address::{Fault, Field},
+    address::{Fault, Field, show_bus},
 };
 use crate::{
     show,
@@ -135,16 +135,14 @@ impl Pattern {
 impl uDisplay for Pattern {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
         let address = Address::from_bits(self.bits);
-        let Address {
-            domain,
-            bus,
-            device,
-            ..
-        } = address;
-        match self.mask {
-            ANY_DEVICE => show!(f, "{:04x}:{:02x}:*.*", domain, bus),
-            ANY_FUNCTION => show!(f, "{:04x}:{:02x}:{:02x}.*", domain, bus, device),
-            _ => show!(f, "{}", address),
+        if self.mask == EXACT {
+            return show!(f, "{}", address);
+        }
+        show_bus(f, address)?;
+        if self.mask == ANY_DEVICE {
+            f.write_str("*.*")
+        } else {
+            show!(f, "{:02x}.*", u32::from(address.device))
         }
     }
 }

@@ -11,7 +11,10 @@
 use heapless::Vec;
 use ufmt::{Formatter, uDisplay, uWrite};
 
-use super::{Address, Pattern, address::Fault};
+use super::{
+    Address, Pattern,
+    address::{Fault, show_devfn},
+};
 use crate::{
     show,
     text::{split, split_once},
@@ -86,8 +89,9 @@ pub fn parse_step(text: &[u8]) -> Result<u8, Fault> {
 impl uDisplay for Place {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
         show!(f, "{}", self.root)?;
-        for step in &self.steps {
-            show!(f, "/{:02x}.{:x}", step >> 3, step & 7)?;
+        for &step in &self.steps {
+            f.write_char('/')?;
+            show_devfn(f, step)?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ impl uDisplay for Escaped<'_> {
         for &byte in self.0 {
             match byte {
                 b' '..=b'~' => f.write_char(byte.into())?,
-                _ => show!(f, "\\x{:02x}", byte)?,
+                _ => show!(f, "\\x{:02x}", u32::from(byte))?,
             }
         }
         Ok(())
