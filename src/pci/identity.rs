@@ -118,7 +118,7 @@ pub struct Id(pub u16);
 
 impl uDisplay for Id {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
-        show!(f, "{:04x}", self.0)
+        show!(f, "{:04x}", u32::from(self.0))
     }
 }
 
