@@ -50,14 +50,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     if is_idle(host, is_dom0, &memory.request) {
         // Keep the report of an earlier run.
         if !store::is_there(host) {
-            let report = memory.report(Kind::Seizure, is_dom0);
-            keep(
-                host,
-                &Report {
-                    stage: run.stage,
-                    ..report
-                },
-            );
+            let mut report = memory.report(Kind::Seizure, is_dom0);
+            report.stage = run.stage;
+            keep(host, &report);
         }
         return Exit::AsAsked;
     }
@@ -93,13 +88,10 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
 
     plan::locate(host, devices, &|_| true);
     behind.look(host, devices);
-    let report = memory.report(Kind::Seizure, is_dom0);
-    let report = Report {
-        stage: run.stage,
-        pciback,
-        image,
-        ..report
-    };
+    let mut report = memory.report(Kind::Seizure, is_dom0);
+    report.stage = run.stage;
+    report.pciback = pciback;
+    report.image = image;
     tell_devices(&report, &mut |level, line| host.say(level, line));
     keep(host, &report);
 
