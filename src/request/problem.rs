@@ -9,7 +9,9 @@ use super::{
     syntax::{
         class,
         fault::{Fault, Mistake},
-        hints::{items_within, likely_address, likely_setting, may_be_keep, shown_by_lspci},
+        hints::{
+            has_keep, items_within, likely_address, likely_setting, may_be_keep, shown_by_lspci,
+        },
     },
 };
 use crate::{
@@ -223,8 +225,7 @@ fn show_hint<W: uWrite + ?Sized>(
     }
     // A bad keep must not become something to seize: every item in it is kept, unless the text says
     // which.
-    let is_told = items_within(text).any(|item| item.is_keep());
-    let keeps_all = text.starts_with(b"!") || may_be_keep(text) && !is_told;
+    let keeps_all = text.starts_with(b"!") || may_be_keep(text) && !has_keep(text);
     let mut is_first = true;
     for item in items_within(text) {
         let separator = if is_first { "; did you mean " } else { " and " };

@@ -38,8 +38,12 @@ const KEEP_WORDS: [(&str, ()); 6] = [
 /// assert!(!may_be_keep(b"keeper"));
 /// ```
 pub fn may_be_keep(text: &[u8]) -> bool {
-    let has_sign = || items_within(text).any(|item| item.is_keep);
-    has_byte(text, b'!') || has_keep_word(text) || has_sign()
+    has_byte(text, b'!') || has_keep_word(text) || has_keep(text)
+}
+
+/// Whether one of the items in a bad one keeps what it means.
+pub fn has_keep(text: &[u8]) -> bool {
+    items_within(text).any(|item| item.is_keep)
 }
 
 /// Whether a word asks for a keep: `keep`, `except`.
