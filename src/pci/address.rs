@@ -16,8 +16,8 @@ use crate::{
 
 /// Where a function is: domain, bus, device, function.
 ///
-/// Ordered as `lspci` orders addresses. Printed as the kernel names devices in sysfs
-/// (`drivers/pci/probe.c`, `pci_setup_device`): `0000:03:00.1`.
+/// Printed as the kernel names devices in sysfs (`drivers/pci/probe.c`, `pci_setup_device`):
+/// `0000:03:00.1`.
 ///
 /// ```
 /// use pciseize::pci::Address;
@@ -26,7 +26,7 @@ use crate::{
 /// assert_eq!(address, Address { domain: 0, bus: 3, device: 0, function: 1 });
 /// assert_eq!(address.text().bytes(), b"0000:03:00.1");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub struct Address {
     /// 0 to ffff on most machines. Linux numbers domains that no firmware knows (behind Intel VMD)
     /// from 10000 on. Xen's segments have 16 bits and cannot name those.
@@ -95,6 +95,13 @@ impl uDisplay for Field {
             Field::Device => "the device",
             Field::Function => "the function",
         })
+    }
+}
+
+// 320 bytes less of the program: derived, each caller would compare four fields.
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        self.bits() == other.bits()
     }
 }
 
