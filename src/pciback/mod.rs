@@ -11,7 +11,7 @@ use crate::{
     },
     pci::{Address, bus},
     put,
-    text::{Line, is_word},
+    text::{Line, is_one_of},
 };
 
 /// Its name as a PCI driver.
@@ -76,7 +76,7 @@ pub fn has_initialised<H: Files>(host: &mut H, address: Address) -> Option<bool>
 pub fn has_our_override<H: Files>(host: &mut H, address: Address) -> Result<bool, Errno> {
     let mut buffer = [0; 16];
     let name = bus::read(host, address, "/driver_override", &mut buffer)?;
-    Ok([HOLD, NAME].iter().any(|own| is_word(name, own.as_bytes())))
+    Ok(is_one_of(&[HOLD, NAME], name))
 }
 
 /// Writes the override of a device: the name of the one driver that may have it.

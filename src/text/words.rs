@@ -7,6 +7,11 @@ pub fn is_word(word: &[u8], own: &[u8]) -> bool {
     word.len() == own.len() && pairs.all(|(one, other)| one.eq_ignore_ascii_case(other))
 }
 
+/// Whether a word is one of some of ours, in upper or lower case.
+pub fn is_one_of(words: &[&str], word: &[u8]) -> bool {
+    words.iter().any(|own| is_word(word, own.as_bytes()))
+}
+
 /// What a word stands for in a table, in upper or lower case.
 ///
 /// ```

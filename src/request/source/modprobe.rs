@@ -20,7 +20,7 @@ use crate::{
         Fault, Mistake, Origin, Request,
         syntax::parameter::{Parameter, Parameters, is_same_name},
     },
-    text::{find_word, last_part, pieces},
+    text::{is_one_of, last_part, pieces},
 };
 
 /// The folders, the one that wins first: see modprobe.d(5).
@@ -154,13 +154,13 @@ enum Line<'t> {
 }
 
 /// Other commands of modprobe.d(5), which have no options.
-const OTHER_COMMANDS: [(&str, ()); 6] = [
-    ("alias", ()),
-    ("blacklist", ()),
-    ("install", ()),
-    ("remove", ()),
-    ("softdep", ()),
-    ("weakdep", ()),
+const OTHER_COMMANDS: [&str; 6] = [
+    "alias",
+    "blacklist",
+    "install",
+    "remove",
+    "softdep",
+    "weakdep",
 ];
 
 /// Reads a line.
@@ -179,7 +179,7 @@ fn read_line(text: &[u8], form: Form) -> Line<'_> {
     if first.starts_with(b"#") || second.starts_with(b"#") {
         return Line::Other;
     }
-    let may_be_options = if find_word(&OTHER_COMMANDS, first).is_some() {
+    let may_be_options = if is_one_of(&OTHER_COMMANDS, first) {
         // An `install` line may have options. pciseize loads the module itself, and runs none.
         first == b"install" && is_module(second) && has_list(text)
     } else {

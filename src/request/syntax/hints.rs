@@ -15,18 +15,11 @@ use super::{
 use crate::{
     pci::Address,
     put, show,
-    text::{Escaped, Line, Pieces, find_word, has_byte, last_part, pieces, split, split_once},
+    text::{Escaped, Line, Pieces, has_byte, is_one_of, last_part, pieces, split, split_once},
 };
 
 /// Words with which people ask for a device to be kept.
-const KEEP_WORDS: [(&str, ()); 6] = [
-    ("keep", ()),
-    ("except", ()),
-    ("exclude", ()),
-    ("ignore", ()),
-    ("skip", ()),
-    ("not", ()),
-];
+const KEEP_WORDS: [&str; 6] = ["keep", "except", "exclude", "ignore", "skip", "not"];
 
 /// Whether a text that cannot be read may be a keep: a `!` stands in it, or a word or another sign
 /// that says so.
@@ -48,7 +41,7 @@ pub fn has_keep(text: &[u8]) -> bool {
 
 /// Whether a word asks for a keep: `keep`, `except`.
 pub fn is_keep_word(word: &[u8]) -> bool {
-    find_word(&KEEP_WORDS, word).is_some()
+    is_one_of(&KEEP_WORDS, word)
 }
 
 fn has_keep_word(text: &[u8]) -> bool {
