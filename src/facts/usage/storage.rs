@@ -362,9 +362,7 @@ impl<'s> Search<'s> {
             let folder = within(b"/sys/fs/bcachefs", id, "");
             let mut is_its_own = false;
             let _ = each_member(host, folder.bytes(), &mut |host, member| {
-                let mut buffer = [0; 512];
-                let target = host.read_link(member, &mut buffer).unwrap_or_default();
-                is_its_own |= last_part(target, b'/') == name.as_slice();
+                is_its_own |= name_of(host, member) == name;
             });
             if is_its_own {
                 let _ = each_member(host, folder.bytes(), &mut |host, member| {
@@ -461,7 +459,7 @@ fn or_lost(trace: Trace, listed: Result<(), Errno>) -> Trace {
 
 /// The name of a block device in `/sys`. In `/dev` it may be a link, as in `/dev/mapper`.
 fn name_of<H: Files>(host: &mut H, device: &[u8]) -> PathText {
-    let mut buffer = [0; 256];
+    let mut buffer = [0; 512];
     let target = host.read_link(device, &mut buffer).unwrap_or(device);
     PathText::from_slice(last_part(target, b'/')).unwrap_or_default()
 }
