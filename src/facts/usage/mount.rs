@@ -68,11 +68,14 @@ impl Mount<'_> {
 
     /// The values of an option of the file system, as in `addr=10.0.0.1`.
     pub fn values<'m>(&'m self, option: &'m [u8]) -> impl Iterator<Item = &'m [u8]> {
-        split(self.options, b',').filter_map(move |text| {
-            let value = text.strip_prefix(option)?;
-            value.strip_prefix(b"+").unwrap_or(value).strip_prefix(b"=")
-        })
+        split(self.options, b',').filter_map(move |text| value_of(text, option))
     }
+}
+
+/// The value of an option in `option=VALUE` or `option+=VALUE`.
+fn value_of<'t>(text: &'t [u8], option: &[u8]) -> Option<&'t [u8]> {
+    let value = text.strip_prefix(option)?;
+    value.strip_prefix(b"+").unwrap_or(value).strip_prefix(b"=")
 }
 
 /// Calls `then` with the mount that has the file at `path`: the last of those with the longest
