@@ -179,8 +179,8 @@ const XL: [&[u8]; 2] = [b"/usr/sbin/xl", b"/usr/local/sbin/xl"];
 
 /// Finds xl.
 fn find_xl<H: Files>(host: &mut H) -> Option<&'static [u8]> {
-    XL.into_iter()
-        .find(|path| host.read(path, 0, &mut [0]).is_ok())
+    let is_there = |path: &&[u8]| host.read(path, 0, &mut [0]).is_ok();
+    XL.iter().copied().find(is_there)
 }
 
 /// Asks xl to take a device out of quarantine. It refuses where there is nothing to do.
