@@ -99,6 +99,8 @@ impl<'t> Iterator for Pieces<'t> {
 /// let found = pieces(b", a,,bc,", |byte| matches!(byte, b',' | b' '));
 /// assert!(found.map(|piece| (piece.at, piece.text)).eq([(2, b"a".as_slice()), (5, b"bc")]));
 /// ```
+// 128 bytes less of the program: some 15 callers would each have a copy.
+#[inline(never)]
 pub fn pieces(text: &[u8], is_separator: fn(u8) -> bool) -> Pieces<'_> {
     Pieces {
         text,
