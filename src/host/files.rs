@@ -3,6 +3,7 @@
 use core::ops::ControlFlow;
 
 use super::Errno;
+use crate::text::trim_end;
 
 /// A path: absolute, bytes as they are, no NUL in them. One that is longer than [`PATH_SIZE`] gives
 /// [`Errno::ENAMETOOLONG`]; a shortened path is never opened.
@@ -31,7 +32,7 @@ pub trait Files {
 
     /// Reads a value at `path`, as far as `buffer` holds it, without the blanks at its end.
     fn read_value<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        Ok(self.read(path, 0, buffer)?.trim_ascii_end())
+        Ok(trim_end(self.read(path, 0, buffer)?))
     }
 
     /// Reads the file at `path` from its start through one open, and calls `visit` with one piece

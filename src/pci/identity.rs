@@ -2,7 +2,7 @@
 
 use ufmt::{Formatter, uDisplay, uWrite};
 
-use crate::show;
+use crate::{show, text::trim_end};
 
 /// The ids and the class of a function, as its configuration space has them.
 ///
@@ -34,7 +34,7 @@ impl Identity {
     /// Reads a `modalias` attribute (`drivers/pci/pci-sysfs.c`, `modalias_show`). Reading the
     /// attribute touches no hardware. `None` for any other text.
     pub fn from_modalias(text: &[u8]) -> Option<Identity> {
-        let text = text.trim_ascii_end();
+        let text = trim_end(text);
         if text.len() != FORM.len() {
             return None;
         }

@@ -28,6 +28,11 @@ pub fn find_word<T: Copy>(table: &[(&str, T)], word: &[u8]) -> Option<T> {
         .map(|&(_, meaning)| meaning)
 }
 
+/// The text without the blanks at its end. Core's function is copied into every caller.
+pub fn trim_end(text: &[u8]) -> &[u8] {
+    text.trim_ascii_end()
+}
+
 /// Reads a whole number: only digits of `radix` (10 or 16), in upper or lower case, at least one.
 /// `None` for anything else, and for a number that 32 bits do not hold.
 ///

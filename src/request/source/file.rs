@@ -15,7 +15,7 @@ use crate::{
             setting::Setting,
         },
     },
-    text::split_once,
+    text::{split_once, trim_end},
 };
 
 /// The configuration file.
@@ -95,7 +95,7 @@ pub fn read<H: Files>(request: &mut Request, host: &mut H, path: Path, missing: 
 /// The text of a line, and what follows a carriage return within it. That is not read: on an old
 /// Mac it is the next line, and to every other reader part of the same item or comment.
 pub(super) fn split_at_return(line: &[u8]) -> (&[u8], &[u8]) {
-    split_once(line.trim_ascii_end(), b'\r').unwrap_or((line, b""))
+    split_once(trim_end(line), b'\r').unwrap_or((line, b""))
 }
 
 /// Applies one line.

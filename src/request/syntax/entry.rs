@@ -8,7 +8,7 @@
 //!
 //! Blanks around an entry, a name and a value mean nothing, and neither does the CR of a CRLF.
 
-use crate::text::{first_part, split_once};
+use crate::text::{first_part, split_once, trim_end};
 
 /// What stands on a line.
 ///
@@ -46,14 +46,14 @@ impl<'t> Entry<'t> {
         let spoken = first_part(line, b'#');
         let start = spoken.trim_ascii_start();
         let at = spoken.len() - start.len();
-        let text = start.trim_ascii_end();
+        let text = trim_end(start);
         if text.is_empty() {
             return None;
         }
         let content = match split_once(text, b'=') {
             // A keep with a `=` in it is a bad item. As a setting it would be lost as a keep.
             Some((name, value)) if !text.starts_with(b"!") => Content::Setting {
-                name: name.trim_ascii_end(),
+                name: trim_end(name),
                 value: value.trim_ascii_start(),
             },
             _ => Content::Item,
