@@ -40,11 +40,11 @@ type Texts = Vec<u8, PARAMETERS_SIZE>;
 pub fn note_others<H: Files>(host: &mut H, request: &mut Request) {
     // Each is a part of all parameters, and so has room.
     let (mut others, mut unknown) = (Texts::new(), Texts::new());
-    let all = Parameters::new(&request.module_parameters);
-    for (number, parameter) in all.enumerate() {
+    let mut rest = Parameters::new(&request.module_parameters);
+    while let Some(parameter) = rest.next() {
         // Of a parameter that is given twice the later one counts.
-        let mut later = Parameters::new(&request.module_parameters).skip(number + 1);
-        if later.any(|later| is_same_name(later.name, parameter.name)) {
+        let is_it = |later: Parameter| is_same_name(later.name, parameter.name);
+        if rest.clone().any(is_it) {
             continue;
         }
         let texts = match state(host, &parameter) {

@@ -43,6 +43,7 @@ pub struct Value<'t> {
 /// assert_eq!((second.name, second.value.unwrap().text), (b"k".as_slice(), b"a b".as_slice()));
 /// assert_eq!(parameters.next(), None);
 /// ```
+#[derive(Clone)]
 pub struct Parameters<'t> {
     line: &'t [u8],
     /// Where the next parameter is looked for.
