@@ -118,9 +118,12 @@ impl Queue<'_> {
     fn slot_is_busy<H: Workers>(&self, host: &mut H, task: Task) -> bool {
         let slot_of = |task: Task| self.devices.get(task).map(|device| device.address().slot());
         let slot = slot_of(task);
-        let before = (0..task).rev().take_while(|&other| slot_of(other) == slot);
-        let after = (task..).take_while(|&other| slot_of(other) == slot);
-        before.chain(after).any(|other| host.is_running(other))
+        let mut first = task;
+        while first > 0 && slot_of(first - 1) == slot {
+            first -= 1;
+        }
+        let mut tasks = (first..).take_while(|&other| slot_of(other) == slot);
+        tasks.any(|other| host.is_running(other))
     }
 
     /// Whether a device waits for its turn, or will.
