@@ -11,7 +11,7 @@ use crate::{
         order::{sort, sort_by},
     },
     host::{Files, lines},
-    text::{first_part, number},
+    text::{append, first_part, number},
 };
 
 /// Where the file may be: Debian, Fedora and Arch, older ones.
@@ -86,7 +86,7 @@ impl Names {
     /// Keeps a name, if there is room.
     fn keep(&mut self, name: &[u8]) -> Option<NameId> {
         let start = self.text.len() as NameId;
-        self.text.extend_from_slice(name).ok()?;
+        append(&mut self.text, name).ok()?;
         self.text.push(b'\n').ok()?;
         Some(start)
     }

@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use heapless::Vec;
 
 use super::{Errno, Files, Path};
-use crate::text::{split_once, without_mark};
+use crate::text::{append, split_once, without_mark};
 
 /// Most bytes of a line, its end not counted.
 pub const LINE_SIZE: usize = 1024;
@@ -90,13 +90,11 @@ impl Assembly {
 
     /// Adds a part of the line. One that becomes too long is visited at once, cut.
     fn add<H>(&mut self, host: &mut H, part: &[u8], visit: &mut Visit<H>) {
-        if self.is_skipping || self.line.extend_from_slice(part).is_ok() {
+        if self.is_skipping || append(&mut self.line, part).is_ok() {
             return;
         }
         let room = LINE_SIZE - self.line.len();
-        let _ = self
-            .line
-            .extend_from_slice(part.get(..room).unwrap_or_default());
+        let _ = append(&mut self.line, part.get(..room).unwrap_or_default());
         self.visit(host, false, visit);
         self.is_skipping = true;
     }

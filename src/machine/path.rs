@@ -3,7 +3,10 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use pciseize::host::{Errno, PATH_SIZE, Path};
+use pciseize::{
+    host::{Errno, PATH_SIZE, Path},
+    text::append,
+};
 
 /// What stands for `/`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,7 @@ impl Buffer {
     /// # Errors
     /// `ENAMETOOLONG` where they do not fit; `EINVAL` where a NUL within would end them early.
     pub fn spell(&mut self, bytes: &[u8]) -> Result<&CStr, Errno> {
-        if self.0.extend_from_slice(bytes).is_err() || self.0.push(0).is_err() {
+        if append(&mut self.0, bytes).is_err() || self.0.push(0).is_err() {
             return Err(Errno::ENAMETOOLONG);
         }
         CStr::from_bytes_with_nul(&self.0).map_err(|_| Errno::EINVAL)

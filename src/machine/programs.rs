@@ -8,7 +8,10 @@ use nix::{
     kmod::{ModuleInitFlags, finit_module},
     unistd::{self, ForkResult},
 };
-use pciseize::host::{ARGUMENTS, Compression, Errno, NotLoaded, Path, Programs};
+use pciseize::{
+    host::{ARGUMENTS, Compression, Errno, NotLoaded, Path, Programs},
+    text::append,
+};
 
 use super::{
     Machine,
@@ -89,7 +92,7 @@ impl ArgumentLine {
     /// `E2BIG` where they do not fit; `EINVAL` where a NUL within would end one early.
     fn spell(&mut self, arguments: &[&[u8]]) -> Result<Vec<&CStr, ARGUMENTS>, Errno> {
         for argument in arguments {
-            let is_there = self.0.extend_from_slice(argument).is_ok() && self.0.push(0).is_ok();
+            let is_there = append(&mut self.0, argument).is_ok() && self.0.push(0).is_ok();
             if !is_there {
                 return Err(Errno::E2BIG);
             }

@@ -6,7 +6,7 @@ use super::{Address, Identity, Place, identity::MODALIAS_SIZE};
 use crate::{
     host::{Errno, Files},
     put,
-    text::{Line, last_part},
+    text::{Line, append, last_part},
 };
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
@@ -40,7 +40,7 @@ pub fn attribute(address: Address, name: &str) -> Attribute {
     let mut line = Line::new();
     put!(&mut line, "/sys/bus/pci/devices/{}{}", address, name);
     let mut path = Attribute::new();
-    let _ = path.extend_from_slice(line.bytes());
+    let _ = append(&mut path, line.bytes());
     path
 }
 

@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use crate::{
     host::Errno,
-    text::{LINE_SIZE, Line},
+    text::{LINE_SIZE, Line, append},
 };
 
 /// Most bytes that wait to be written: some eight devices. To write each by itself takes three
@@ -36,9 +36,9 @@ impl<'o> Sink<'o> {
 
     /// Has the line wait with others: after every entry, since an empty line has room for any.
     pub fn flush(&mut self) {
-        if self.waiting.extend_from_slice(self.line.bytes()).is_err() {
+        if append(&mut self.waiting, self.line.bytes()).is_err() {
             self.write_out();
-            let _ = self.waiting.extend_from_slice(self.line.bytes());
+            let _ = append(&mut self.waiting, self.line.bytes());
         }
         self.line.clear();
     }

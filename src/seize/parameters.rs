@@ -16,6 +16,7 @@ use crate::{
             value::parse_truth,
         },
     },
+    text::append,
 };
 
 /// Parameters that every module takes and none shows (`kernel/module/main.c`,
@@ -55,7 +56,7 @@ pub fn note_others<H: Files>(host: &mut H, request: &mut Request) {
         if !texts.is_empty() {
             let _ = texts.push(b' ');
         }
-        let _ = texts.extend_from_slice(parameter.text);
+        let _ = append(texts, parameter.text);
     }
     for (texts, mistake) in [
         (&others, Mistake::OtherParameters),

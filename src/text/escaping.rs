@@ -3,7 +3,7 @@
 use heapless::Vec;
 use ufmt::{Formatter, uDisplay, uWrite};
 
-use crate::show;
+use crate::{show, text::append};
 
 /// Shows printable ASCII as it is, and every other byte as `\xNN`. So a line stays one line, is
 /// UTF-8, and loses no byte.
@@ -48,9 +48,8 @@ impl Excerpt {
             bytes: Vec::new(),
             is_cut: text.len() > EXCERPT_SIZE,
         };
-        let _ = excerpt
-            .bytes
-            .extend_from_slice(text.get(..EXCERPT_SIZE).unwrap_or(text));
+        let start = text.get(..EXCERPT_SIZE).unwrap_or(text);
+        let _ = append(&mut excerpt.bytes, start);
         excerpt
     }
 

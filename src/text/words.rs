@@ -1,5 +1,7 @@
 //! Words and numbers.
 
+use heapless::{CapacityError, VecView};
+
 /// Whether a word is one of ours, in upper or lower case. `<[u8]>::eq_ignore_ascii_case` of core
 /// would link a panic.
 pub fn is_word(word: &[u8], own: &[u8]) -> bool {
@@ -26,6 +28,16 @@ pub fn find_word<T: Copy>(table: &[(&str, T)], word: &[u8]) -> Option<T> {
         .iter()
         .find(|(own, _)| is_word(word, own.as_bytes()))
         .map(|&(_, meaning)| meaning)
+}
+
+/// Adds a text to another. heapless compiles its own function again for every capacity.
+///
+/// # Errors
+/// There is no room for all of it; then nothing is added.
+// 320 bytes less of the program: 11 callers would each have a copy.
+#[inline(never)]
+pub fn append(text: &mut VecView<u8>, more: &[u8]) -> Result<(), CapacityError> {
+    text.extend_from_slice(more)
 }
 
 /// The text without the blanks at its end. Core's function is copied into every caller.

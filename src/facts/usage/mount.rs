@@ -8,7 +8,7 @@ use crate::{
         Files,
         lines::{self, LINE_SIZE},
     },
-    text::split,
+    text::{append, split},
 };
 
 /// The table.
@@ -99,7 +99,7 @@ pub fn with_holder<H: Files, T>(
             length = point.len();
             best.clear();
             // As long as the longest line.
-            let _ = best.extend_from_slice(line.text);
+            let _ = append(&mut best, line.text);
         }
     });
     read.ok()?;

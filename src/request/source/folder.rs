@@ -6,7 +6,7 @@ use crate::{
     host::{Errno, Files, Path},
     put,
     request::{Fault, Request},
-    text::Line,
+    text::{Line, append},
 };
 
 /// The name of a file: at most as many bytes as Linux allows (`NAME_MAX`).
@@ -83,7 +83,7 @@ impl<'f> Folders<'f> {
                 if (self.is_meant)(name) && name > self.name.as_slice() && is_nearer {
                     next.clear();
                     // The file system has no longer name.
-                    found = next.extend_from_slice(name).ok().map(|()| folder);
+                    found = append(&mut next, name).ok().map(|()| folder);
                 }
             });
             if let Err(errno) = listed
