@@ -220,18 +220,22 @@ pub fn terminal_columns() -> Option<u16> {
 /// Bytes of Xen's command line (`xen/include/public/version.h`, `xen_commandline_t`).
 pub const XEN_CMDLINE_SIZE: usize = 1024;
 
-/// Asks Xen for its command line through `/dev/xen/privcmd`: hypercall `__HYPERVISOR_xen_version`
+/// Reads Xen's command line through `/dev/xen/privcmd`: hypercall `__HYPERVISOR_xen_version`
 /// with `XENVER_commandline`. The text ends in a NUL.
-pub fn xen_command_line(privcmd: &impl AsFd) -> Result<[u8; XEN_CMDLINE_SIZE], Errno> {
+pub fn read_xen_command_line(
+    privcmd: &impl AsFd,
+    text: &mut [u8; XEN_CMDLINE_SIZE],
+) -> Result<(), Errno> {
     const XEN_VERSION: u64 = 17;
     const XENVER_COMMANDLINE: u64 = 9;
     // `IOCTL_PRIVCMD_HYPERCALL` with `struct privcmd_hypercall` (`include/uapi/xen/privcmd.h`).
     nix::ioctl_write_ptr_bad!(hypercall, 0x30_5000, [u64; 6]);
     // Xen writes into the page, and does not wait for a page that is not there yet: so touch it.
-    let mut text = [1_u8; XEN_CMDLINE_SIZE];
+    text.fill(1);
     let place = text.as_mut_ptr().expose_provenance() as u64;
     let call = [XEN_VERSION, XENVER_COMMANDLINE, place, 0, 0, 0];
     // SAFETY: the kernel reads `call`, and Xen writes at most `XEN_CMDLINE_SIZE` bytes into `text`.
-    unsafe { hypercall(privcmd.as_fd().as_raw_fd(), &raw const call) }.map_err(own)?;
-    Ok(text)
+    unsafe { hypercall(privcmd.as_fd().as_raw_fd(), &raw const call) }
+        .map(|_| ())
+        .map_err(own)
 }

@@ -73,7 +73,8 @@ impl Xen for Machine {
             return self.read(b"/dev/xen/cmdline", 0, buffer);
         }
         let privcmd = self.open(b"/dev/xen/privcmd", OFlag::O_RDWR)?;
-        let text = syscall::xen_command_line(&privcmd)?;
+        let mut text = [0; syscall::XEN_CMDLINE_SIZE];
+        syscall::read_xen_command_line(&privcmd, &mut text)?;
         copy(first_part(&text, 0), buffer)
     }
 }
