@@ -16,7 +16,8 @@ pub trait Xen {
     /// The command line that Xen itself was booted with.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// `ENAMETOOLONG` with a buffer of less than the 1,024 bytes that Xen fills; why it cannot be
+    /// had.
     fn read_xen_cmdline<'b>(&mut self, _buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         Err(Errno::ENOENT)
     }

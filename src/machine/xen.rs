@@ -73,9 +73,10 @@ impl Xen for Machine {
             return self.read(b"/dev/xen/cmdline", 0, buffer);
         }
         let privcmd = self.open(b"/dev/xen/privcmd", OFlag::O_RDWR)?;
-        let mut text = [0; syscall::XEN_CMDLINE_SIZE];
-        syscall::read_xen_command_line(&privcmd, &mut text)?;
-        copy(first_part(&text, 0), buffer)
+        // Xen fills the whole array, however short the text is.
+        let text = buffer.first_chunk_mut().ok_or(Errno::ENAMETOOLONG)?;
+        syscall::read_xen_command_line(&privcmd, text)?;
+        Ok(first_part(text, 0))
     }
 }
 
