@@ -70,12 +70,16 @@ fn find_next<'d, H: Workers>(
     first: Task,
 ) -> Option<(Task, &'d Device)> {
     let slot = devices.get(first)?.address().slot();
-    devices
-        .iter()
-        .enumerate()
-        .skip(first)
-        .take_while(|(_, device)| device.address().slot() == slot)
-        .find(|&(task, _)| Progress::from_bits(host.posted(task)).is_active())
+    for task in first.. {
+        let device = devices.get(task)?;
+        if device.address().slot() != slot {
+            break;
+        }
+        if Progress::from_bits(host.posted(task)).is_active() {
+            return Some((task, device));
+        }
+    }
+    None
 }
 
 /// Does what comes next for a device. If it stays at its stage, that is to be tried again.
