@@ -52,13 +52,7 @@ mod tests {
             devices.clear();
             for n in 0..length {
                 // 1 to 97 in some order, each once at most.
-                let bus = (n * 37 % 97) as u8 + 1;
-                let address = Address {
-                    domain: 0,
-                    bus,
-                    device: 0,
-                    function: 0,
-                };
+                let address = Address::from_bits(n * 37 % 97 + 1);
                 let wish = Wish {
                     item: Some(n as u16),
                     is_by_address: false,

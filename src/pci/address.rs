@@ -23,20 +23,13 @@ use crate::{
 /// use pciseize::pci::Address;
 ///
 /// let address = Address::parse(b"3:0.1").unwrap();
-/// assert_eq!(address, Address { domain: 0, bus: 3, device: 0, function: 1 });
+/// assert_eq!((address.domain(), address.bus(), address.devfn()), (0, 3, 1));
 /// assert_eq!(address.text().bytes(), b"0000:03:00.1");
 /// ```
-#[derive(Clone, Copy, Debug, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// 0 to ffff on most machines. Linux numbers domains that no firmware knows (behind Intel VMD)
-    /// from 10000 on. Xen's segments have 16 bits and cannot name those.
-    pub domain: u32,
-    /// 0 to ff.
-    pub bus: u8,
-    /// 0 to 1f. Xen's tools say *slot*.
-    pub device: u8,
-    /// 0 to 7.
-    pub function: u8,
+    /// See [`Address::bits`].
+    bits: u64,
 }
 
 /// The greatest domain that Xen can name: its segments have 16 bits.
@@ -98,13 +91,6 @@ impl uDisplay for Field {
     }
 }
 
-// 320 bytes less of the program: derived, each caller would compare four fields.
-impl PartialEq for Address {
-    fn eq(&self, other: &Address) -> bool {
-        self.bits() == other.bits()
-    }
-}
-
 impl Address {
     /// Reads an address.
     ///
@@ -116,26 +102,30 @@ impl Address {
 
     /// The address as one number: domain, then 8 bits of bus, 5 of device, 3 of function. Its order
     /// is that of `lspci`.
-    // 768 bytes less of the program: some 26 callers would each have a copy.
-    #[inline(never)]
     pub const fn bits(self) -> u64 {
-        (self.domain as u64) << 16 | (self.bus as u64) << 8 | self.devfn() as u64
+        self.bits
     }
 
-    /// The address that [`Address::bits`] made this number of.
+    /// The address with that number, of which 48 bits count.
     pub const fn from_bits(bits: u64) -> Address {
-        Address {
-            domain: (bits >> 16) as u32,
-            bus: (bits >> 8) as u8,
-            device: (bits >> 3) as u8 & 0x1f,
-            function: bits as u8 & 7,
-        }
+        Address { bits }
+    }
+
+    /// 0 to ffff on most machines. Linux numbers domains that no firmware knows (behind Intel VMD)
+    /// from 10000 on. Xen's segments have 16 bits and cannot name those.
+    pub const fn domain(self) -> u32 {
+        (self.bits >> 16) as u32
+    }
+
+    /// 0 to ff.
+    pub const fn bus(self) -> u8 {
+        (self.bits >> 8) as u8
     }
 
     /// Device and function in 8 bits, as in configuration space (`PCI_DEVFN` in
     /// `include/uapi/linux/pci.h`).
     pub const fn devfn(self) -> u8 {
-        self.device << 3 | self.function
+        self.bits as u8
     }
 
     /// The slot of the function: domain, bus and device as one number.
@@ -153,7 +143,7 @@ impl Address {
     /// Whether Xen can name the function: its domain has at most 16 bits. `pciback` refuses others
     /// (`drivers/xen/xen-pciback/pci_stub.c`, `str_to_slot`).
     pub const fn is_known_to_xen(self) -> bool {
-        self.domain <= GREATEST_SEGMENT
+        self.domain() <= GREATEST_SEGMENT
     }
 }
 
@@ -170,7 +160,12 @@ pub(super) fn show_bus<W: uWrite + ?Sized>(
     address: Address,
 ) -> Result<(), W::Error> {
     // ufmt compiles its digits again for every width of number.
-    show!(f, "{:04x}:{:02x}:", address.domain, u32::from(address.bus))
+    show!(
+        f,
+        "{:04x}:{:02x}:",
+        address.domain(),
+        u32::from(address.bus())
+    )
 }
 
 /// Shows device and function: `00.1`.
@@ -192,12 +187,7 @@ mod tests {
 
     #[test]
     fn takes_any_width_and_case() {
-        let wanted = Address {
-            domain: 0,
-            bus: 0x0a,
-            device: 0x1f,
-            function: 7,
-        };
+        let wanted = Address::from_bits(0x0aff);
         for text in [
             "0000:0a:1f.7",
             "0a:1f.7",
@@ -208,7 +198,7 @@ mod tests {
             assert_eq!(parse(text), Ok(wanted), "{text}");
         }
         let vmd = parse("10000:e1:00.0").expect("a domain of VMD's");
-        assert_eq!((vmd.domain, vmd.is_known_to_xen()), (0x10000, false));
+        assert_eq!((vmd.domain(), vmd.is_known_to_xen()), (0x10000, false));
     }
 
     #[test]

@@ -88,25 +88,20 @@ impl Pattern {
             _ => EXACT,
         };
         let domain = Field::Domain.parse(domain)?;
-        let bus = Field::Bus.parse(bus)? as u8;
+        let bus = Field::Bus.parse(bus)?;
         let device = if mask == ANY_DEVICE {
             0
         } else {
-            Field::Device.parse(device)? as u8
+            Field::Device.parse(device)?
         };
         let function = if mask == EXACT {
-            Field::Function.parse(function)? as u8
+            Field::Function.parse(function)?
         } else {
             0
         };
+        let rest = bus << 8 | device << 3 | function;
         Ok(Pattern {
-            bits: Address {
-                domain,
-                bus,
-                device,
-                function,
-            }
-            .bits(),
+            bits: u64::from(domain) << 16 | u64::from(rest),
             mask,
         })
     }
@@ -142,7 +137,7 @@ impl uDisplay for Pattern {
         if self.mask == ANY_DEVICE {
             f.write_str("*.*")
         } else {
-            show!(f, "{:02x}.*", u32::from(address.device))
+            show!(f, "{:02x}.*", u32::from(address.devfn() >> 3))
         }
     }
 }

@@ -98,12 +98,8 @@ mod tests {
     use super::*;
     use crate::host::testing::Machine;
 
-    const ADDRESS: Address = Address {
-        domain: 0,
-        bus: 3,
-        device: 0,
-        function: 0,
-    };
+    // 0000:03:00.0
+    const ADDRESS: Address = Address::from_bits(3 << 8);
 
     #[test]
     fn is_registered_once_its_module_is_live() {

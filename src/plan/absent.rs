@@ -9,12 +9,7 @@ use crate::{
 };
 
 /// Stands for the address of what has none: the last that there could be.
-const NOWHERE: Address = Address {
-    domain: u32::MAX,
-    bus: 0xff,
-    device: 0x1f,
-    function: 7,
-};
+const NOWHERE: Address = Address::from_bits((1 << 48) - 1);
 
 /// Adds an entry for every item that means no function, and a notice for every keep that means
 /// none. `walked`: whether the bus could be listed.

@@ -161,8 +161,8 @@ impl Selector {
     /// The domain of the place that is meant, if the selector has a place.
     pub const fn domain(&self) -> Option<u32> {
         match &self.target {
-            Target::Address(pattern) => Some(Address::from_bits(pattern.bits()).domain),
-            Target::Path(place) => Some(place.root.domain),
+            Target::Address(pattern) => Some(Address::from_bits(pattern.bits()).domain()),
+            Target::Path(place) => Some(place.root.domain()),
             Target::Identity(_) | Target::Class(_) => None,
         }
     }
@@ -473,12 +473,7 @@ mod tests {
             ids: 0x8086_10d3_1af4_1100,
             class: 0x02_0000,
         };
-        let address = Address {
-            domain: 0,
-            bus: 3,
-            device: 0,
-            function: 1,
-        };
+        let address = Address::parse(b"03:00.1").expect("an address");
         let candidate = Candidate {
             address,
             identity: Some(nic),
