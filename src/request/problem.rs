@@ -1,5 +1,5 @@
-//! Problems, and the messages about them: where, what stands there, what is wrong with it, what was
-//! expected, and what was probably meant.
+//! Problems, and the messages about them: where, what stands there, what was probably meant, what
+//! is wrong with it, and what was expected.
 
 use heapless::Vec;
 use ufmt::{Formatter, uDisplay, uWrite};
@@ -15,6 +15,7 @@ use super::{
     },
 };
 use crate::{
+    host::Errno,
     pci::address,
     show,
     text::{Escaped, Excerpt},
@@ -166,6 +167,7 @@ impl uDisplay for Fault {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
         match *self {
             Fault::Address(fault) => show_address_fault(f, fault),
+            Fault::Unreadable(Errno::ENOENT) => show!(f, "cannot be read: no such file"),
             Fault::Unreadable(errno) => show!(f, "cannot be read: {}", errno),
             Fault::UnreadableIdentity(errno) => show!(
                 f,
@@ -202,15 +204,13 @@ fn show_address_fault<W: uWrite + ?Sized>(
     )
 }
 
-/// The message: what is wrong, what was expected, and what was probably meant.
+/// The message: what was probably meant, what is wrong, and what was expected.
 impl uDisplay for Problem {
     fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
-        show!(f, "{}", self.fault)?;
         if self.fault.is_of_item() {
-            show_hint(f, self)
-        } else {
-            Ok(())
+            show_hint(f, self)?;
         }
+        show!(f, "{}", self.fault)
     }
 }
 
@@ -221,14 +221,14 @@ fn show_hint<W: uWrite + ?Sized>(
 ) -> Result<(), W::Error> {
     let text = problem.text.whole_words();
     if let Some(item) = shown_by_lspci(text) {
-        return show!(f, "; did you mean {}?", item);
+        return show!(f, "did you mean {}? ", item);
     }
     // A bad keep must not become something to seize: every item in it is kept, unless the text says
     // which.
     let keeps_all = text.starts_with(b"!") || may_be_keep(text) && !has_keep(text);
     let mut is_first = true;
     for item in items_within(text) {
-        let separator = if is_first { "; did you mean " } else { " and " };
+        let separator = if is_first { "did you mean " } else { " and " };
         let sign = if keeps_all && !item.is_keep() {
             "!"
         } else {
@@ -241,17 +241,23 @@ fn show_hint<W: uWrite + ?Sized>(
         if problem.more_items > 0 {
             show!(f, " and {} more", problem.more_items)?;
         }
-        return f.write_char('?');
+        return show!(f, "? ");
     }
     if let Some(setting) = likely_setting(text) {
-        return show!(f, "; did you mean the setting {}?", setting);
+        return show!(f, "did you mean the setting {}? ", setting);
     }
-    match likely_address(text) {
-        Some(selector) => {
-            let sign = if keeps_all { "!" } else { "" };
-            show!(f, "; did you mean {}{}?", sign, selector)
+    let sign = if keeps_all { "!" } else { "" };
+    if let Some(selector) = likely_address(text) {
+        return show!(f, "did you mean {}{}? ", sign, selector);
+    }
+    let word = text.strip_prefix(b"!").unwrap_or(text);
+    let class = word.strip_prefix(b"class:");
+    match class::nearest(class.unwrap_or(word)) {
+        // Without `class:` only the name itself.
+        Some(name) if class.is_some() || name.as_bytes() == word => {
+            show!(f, "did you mean {}class:{}? ", sign, name)
         }
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -342,7 +348,6 @@ mod tests {
     use super::*;
     use crate::{
         device::DEVICES,
-        host::Errno,
         host::lines::{FILE_SIZE, LINE_SIZE},
         pci::place::DEPTH,
         put,
@@ -387,49 +392,59 @@ mod tests {
     fn suggests_what_was_meant() {
         let origin = Request::new().module_parameters_at;
         for (text, hint) in [
-            ("0000:82.0.0", Some("; did you mean 0000:82:00.0?")),
-            ("!0000:82.0.0", Some("; did you mean !0000:82:00.0?")),
-            ("[10de:1b80]", Some("; did you mean 10de:1b80?")),
+            ("0000:82.0.0", Some("did you mean 0000:82:00.0? ")),
+            ("!0000:82.0.0", Some("did you mean !0000:82:00.0? ")),
+            ("[10de:1b80]", Some("did you mean 10de:1b80? ")),
             (
                 "03:00.0,!04:00.0",
-                Some("; did you mean 03:00.0 and !04:00.0?"),
+                Some("did you mean 03:00.0 and !04:00.0? "),
             ),
             (
                 "!(03:00.0)(!04:00.0)",
-                Some("; did you mean !03:00.0 and !04:00.0?"),
+                Some("did you mean !03:00.0 and !04:00.0? "),
             ),
             (
                 "class:usb ! 00:14.0",
-                Some("; did you mean class:usb and !00:14.0?"),
+                Some("did you mean class:usb and !00:14.0? "),
             ),
-            ("00:14.0 keep", Some("; did you mean !00:14.0?")),
+            ("00:14.0 keep", Some("did you mean !00:14.0? ")),
             (
                 "!class:usb 00:14.0",
-                Some("; did you mean !class:usb and !00:14.0?"),
+                Some("did you mean !class:usb and !00:14.0? "),
             ),
             ("keep 0000:82.0.0x", None),
             (
                 "03:00.0 0c03: 1b21:1242",
-                Some("; did you mean 1b21:1242@03:00.0?"),
+                Some("did you mean 1b21:1242@03:00.0? "),
             ),
-            ("strict", Some("; did you mean the setting strict = yes?")),
+            ("strict", Some("did you mean the setting strict = yes? ")),
             (
                 "01:00.0 01:00.1 01:00.2 01:00.3 00:14.0 00:1f.6 2c:00.0 54:00.0",
                 Some(
-                    "; did you mean 01:00.0 and 01:00.1 and 01:00.2 and 01:00.3 and 00:14.0 and \
-                     00:1f.6 and 2c:00.0 and 1 more?",
+                    "did you mean 01:00.0 and 01:00.1 and 01:00.2 and 01:00.3 and 00:14.0 and \
+                     00:1f.6 and 2c:00.0 and 1 more? ",
                 ),
             ),
+            ("usb", Some("did you mean class:usb? ")),
+            ("class:usbs", Some("did you mean class:usb? ")),
+            ("!class:netwrok", Some("did you mean !class:network? ")),
+            ("class:us", None),
+            ("class:", None),
+            ("usbs", None),
             ("nonsense", None),
         ] {
             let fault = Selector::parse(text.as_bytes()).expect_err(text);
             let problem = Problem::new(origin, text.as_bytes(), fault);
-            let expected = shown(fault) + hint.unwrap_or_default();
+            let expected = String::from(hint.unwrap_or_default()) + &shown(fault);
             assert_eq!(shown(&problem), expected, "{text}");
         }
-        let fault = Fault::Unreadable(Errno::EIO);
-        let problem = Problem::new(origin, b"03:00.0", fault);
-        assert_eq!(shown(&problem), "cannot be read: EIO (5)");
+        for (errno, told) in [
+            (Errno::EIO, "cannot be read: EIO (5)"),
+            (Errno::ENOENT, "cannot be read: no such file"),
+        ] {
+            let problem = Problem::new(origin, b"03:00.0", Fault::Unreadable(errno));
+            assert_eq!(shown(&problem), told);
+        }
     }
 
     #[test]

@@ -105,6 +105,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     NAMES.iter().map(|&(name, _)| name)
 }
 
+/// The name whose beginning most of a text is, but at least three letters: `usb` for `usbs`.
+pub fn nearest(text: &[u8]) -> Option<&'static str> {
+    let mut best = None;
+    let mut most = 2;
+    for name in names() {
+        let letters = name.bytes().zip(text);
+        let same = letters.take_while(|(own, other)| own == *other).count();
+        if same > most {
+            best = Some(name);
+            most = same;
+        }
+    }
+    best
+}
+
 /// The name that says most about the class with this code.
 pub fn name(code: u32) -> Option<&'static str> {
     let mut best = None;
