@@ -23,7 +23,7 @@ const GOOD: &str = "# two cards\n0000:03:00.0\n04:00.1 # without a domain\n";
 const BAD: &str = "0000:03:00.0\n\n  0000:82.0.0\nstrict = perhaps\n";
 /// The problems in [`BAD`], with their places.
 const BAD_AT: [&str; 2] = [
-    ":3:3: \"0000:82.0.0\": the device is greater than 1f",
+    ":3:3: \"0000:82.0.0\": did you mean 0000:82:00.0? the device is greater than 1f",
     ":4:1: \"strict = perhaps\": expected yes or no",
 ];
 

@@ -2,7 +2,7 @@
 
 use super::{Exit, Form, Memory};
 use crate::{
-    device::Device,
+    device::{Device, order},
     facts::{guests, usage::Uses},
     host::{Errno, Host, Terminal},
     plan::{self, Extent},
@@ -33,6 +33,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     guests::look(host, devices);
     if form != Form::Boot {
         names.find(host, devices);
+        order::find_twins(devices);
     }
     if form == Form::Json {
         behind.look(host, devices);
@@ -83,7 +84,7 @@ fn print_rows<'o>(report: &Report, terminal: Terminal, out: &'o mut Out<'o>) -> 
         .devices
         .iter()
         .filter(is_there)
-        .map(|device| columns(report, device))
+        .map(columns)
         .max()
         .unwrap_or(0);
     let column = width.min(PATH_COLUMNS) + 2;
@@ -108,9 +109,9 @@ fn print_rows<'o>(report: &Report, terminal: Terminal, out: &'o mut Out<'o>) -> 
 }
 
 /// How many columns the name of a function takes.
-fn columns(report: &Report, device: &Device) -> usize {
+fn columns(device: &Device) -> usize {
     let mut name = Line::new();
-    list::add_selector(report, device, &mut name);
+    list::add_selector(device, &mut name);
     name.bytes().len()
 }
 

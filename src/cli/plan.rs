@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::{Exit, Form, Invocation, Memory, forbidden, is_idle};
 use crate::{
-    device::{Action, Device, Devices},
+    device::{Action, Device, Devices, order},
     facts::{dom0, usage::Uses},
     host::{Console, Host, Level},
     plan::{self, Extent, warnings},
@@ -13,6 +13,7 @@ use crate::{
         log::tell_problems,
         table::{self, row},
     },
+    request::Item,
     say,
     text::Line,
 };
@@ -48,6 +49,10 @@ pub fn run<H: Host>(
         _ => device.action == Action::Seize,
     };
     plan::locate(host, devices, &is_told);
+    let may_mean_twin = |item: &Item| item.selector.is_identity_at_address();
+    if request.items.iter().any(may_mean_twin) {
+        order::find_twins(devices);
+    }
     warnings::look(host, devices, warnings);
     behind.look(host, devices);
 

@@ -81,6 +81,8 @@ pub struct Function {
     pub place: Option<Place>,
     /// The names of its vendor and of itself, where somebody looked for them.
     pub names: [Option<NameId>; 2],
+    /// Another of its model, where somebody looked for one: see [`order::find_twins`].
+    pub twin: Option<Address>,
 }
 
 /// A name: where it begins in [`Names`](crate::facts::names::Names).
@@ -153,6 +155,7 @@ impl Device {
                 identity: None,
                 place: None,
                 names: [None; 2],
+                twin: None,
             },
             wish,
             action,
@@ -214,6 +217,11 @@ impl Device {
     pub fn is_as_asked(&self) -> bool {
         let is_known = self.outcome != Outcome::Kept || self.state.is_driver_known;
         self.outcome.is_as_asked() && is_known && !self.is_wrongly_with_pciback()
+    }
+
+    /// Vendor and device in one number, where they could be read.
+    pub fn model(&self) -> Option<u64> {
+        self.function.identity.map(|identity| identity.ids >> 32)
     }
 
     /// Its address.

@@ -11,6 +11,23 @@ pub fn sort(devices: &mut Devices) {
     });
 }
 
+/// Notes another device of its model for each that has one. Bridges have none.
+pub fn find_twins(devices: &mut Devices) {
+    sort_by(devices, &|device| device.model().unwrap_or(u64::MAX));
+    for at in 0..devices.len() {
+        if let Ok([one, other]) = devices.get_disjoint_mut([at, at + 1])
+            && one
+                .model()
+                .is_some_and(|model| other.model() == Some(model))
+            && !one.is_bridge()
+        {
+            one.function.twin = Some(other.address());
+            other.function.twin = Some(one.address());
+        }
+    }
+    sort(devices);
+}
+
 /// Brings devices into the order of a number that each has.
 ///
 /// Comb sort, quick but for made-up cases: `sort_unstable_by_key` links a panic path.

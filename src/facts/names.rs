@@ -105,7 +105,7 @@ impl Default for Names {
 
 /// Vendor and device in one number. What cannot be read has 0, which no vendor has.
 fn model(device: &Device) -> u64 {
-    device.function.identity.unwrap_or_default().ids >> 32
+    device.model().unwrap_or_default()
 }
 
 /// The models of a name, as numbers of [`model`].

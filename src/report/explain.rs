@@ -9,7 +9,7 @@ use crate::{
     pci::Address,
     plan::warnings::{self, Others},
     put,
-    request::{By, problem::At},
+    request::problem::At,
     text::{Escaped, Line},
 };
 
@@ -246,16 +246,15 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
 /// Adds that the address in an item may come to mean a twin of the device, if the item has the ids
 /// too, which look as if they told the two apart.
 fn add_twin(report: &Report, device: &Device, line: &mut Line) {
-    let item = device.item(report.request).filter(|item| {
-        item.selector.by() == By::Address && item.selector.expected_anywhere().is_some()
-    });
-    if let Some(identity) = device.function.identity.filter(|_| item.is_some())
+    let item = device.item(report.request);
+    let is_by_ids = item.is_some_and(|item| item.selector.is_identity_at_address());
+    if let Some(identity) = device.function.identity.filter(|_| is_by_ids)
         && let Some(place) = device
             .function
             .place
             .as_ref()
             .filter(|place| !place.steps.is_empty())
-        && let Some(twin) = report.twin_of(device)
+        && let Some(twin) = device.function.twin
     {
         put!(
             line,

@@ -33,7 +33,7 @@ pub fn add_marks(report: &Report, device: &Device, line: &mut Line) {
     if matches!(device.action, Action::Keep(_)) {
         put!(line, "; kept");
     }
-    if let Some(twin) = report.twin_of(device) {
+    if let Some(twin) = device.function.twin {
         put!(line, "; twin of {}", twin);
     }
 }
@@ -48,8 +48,8 @@ pub fn add_names(report: &Report, device: &Device, line: &mut Line) {
 }
 
 /// Adds what names a function: its path, with its ids in front where it has a twin.
-pub fn add_selector(report: &Report, device: &Device, line: &mut Line) {
-    if report.twin_of(device).is_some() {
+pub fn add_selector(device: &Device, line: &mut Line) {
+    if device.function.twin.is_some() {
         add_model(device, line);
     }
     add_path(device, line);
@@ -81,7 +81,7 @@ pub fn add_row(
 ) {
     let is_never_taken = device.is_bridge() || !device.address().is_known_to_xen();
     put!(line, "{}", if is_never_taken { "#" } else { "" });
-    add_selector(report, device, line);
+    add_selector(device, line);
     pad(line, column);
     put!(line, "# {} ", device.address());
     if let Some(identity) = device.function.identity {

@@ -26,7 +26,6 @@ pub mod table;
 use crate::{
     device::{Action, Device, Devices, Outcome},
     facts::{names::Names, usage::Usage},
-    pci::Address,
     pciback::Answer,
     plan::{behind::BehindList, warnings::WarningList},
     put,
@@ -135,23 +134,6 @@ impl Report<'_> {
         }
         let has_failed = device.action == Action::Seize && device.work.failure.is_some();
         device.action.is_as_asked() && !has_failed
-    }
-
-    /// The first other function of the same model, also by its subsystem. None for a bridge.
-    pub fn twin_of(&self, device: &Device) -> Option<Address> {
-        let identity = device.function.identity?;
-        if identity.is_bridge() {
-            return None;
-        }
-        let ids = identity.ids;
-        let is_twin = |other: &&Device| {
-            let identity = other.function.identity;
-            other.function.is_there
-                && other.address() != device.address()
-                && identity.is_some_and(|identity| identity.ids == ids)
-        };
-        let mut others = self.devices.iter();
-        others.find(is_twin).map(Device::address)
     }
 
     /// How many devices pciback has, with a guest or not.

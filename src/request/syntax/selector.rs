@@ -195,6 +195,11 @@ impl Selector {
         }
     }
 
+    /// Whether the selector is ids at an address, which do not tell two devices of one model apart.
+    pub const fn is_identity_at_address(&self) -> bool {
+        matches!(self.target, Target::Address(_)) && self.expected.has_vendor()
+    }
+
     /// Whether the selector passes over bridges: *every function there* and *every device of that
     /// class* do not mean them.
     pub fn passes_over_bridges(&self) -> bool {
