@@ -4,7 +4,7 @@
 use super::{
     Report,
     explain::add_uses,
-    layout::{add_words, pad},
+    layout::{add_word, add_words, pad},
 };
 use crate::{
     device::{Action, Device, Guest},
@@ -92,14 +92,16 @@ pub fn add_row(
             None => put!(line, "{}", identity.class()),
         }
     }
-    pad(line, column + DRIVER);
+    pad(line, column + DRIVER - 1);
     let driver: &[u8] = if device.state.driver.is_empty() {
         b"-"
     } else {
         &device.state.driver
     };
-    put!(line, "{}", Escaped(driver));
     let mut rest = Line::new();
+    put!(&mut rest, "{}", Escaped(driver));
+    add_word(line, rest.bytes(), terminal.columns.into());
+    rest.clear();
     add_names(report, device, &mut rest);
     add_marks(report, device, &mut rest);
     // Without a name the first mark needs nothing in front.
