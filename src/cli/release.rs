@@ -8,6 +8,7 @@ use crate::{
     facts::{dom0, guests},
     host::{Files, Host},
     pci::Address,
+    pciback,
     plan::{self, Extent},
     put,
     release::{TIMEOUT, is_with_dom0, release_due},
@@ -50,7 +51,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     plan::survey(host, request, usage, devices, Extent::Whole);
     plan::locate(host, devices, &|_| true);
     for device in devices.iter_mut() {
-        device.work.is_due = words.iter().any(|word| means(word, device));
+        let is_ours = device.is_with_pciback()
+            || pciback::has_our_override(host, device.address()) == Ok(true);
+        device.work.is_due = words.iter().any(|word| means(word, device, is_ours));
     }
     guests::look(host, devices);
     release_due(host, devices);
@@ -63,9 +66,10 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         is_as_asked &= host.print(row(&report, device).bytes()).is_ok() && is_with_dom0(device);
     }
     for word in words {
-        if !due.clone().any(|device| means(word, device)) {
+        if !due.clone().any(|device| means(word, device, true)) {
             let mut line = Line::new();
             let selector = Selector::parse(word.to_bytes());
+            let is_broad = selector.as_ref().is_ok_and(|broad| !broad.is_in_one_slot());
             match selector
                 .ok()
                 .filter(Selector::is_plain)
@@ -77,26 +81,33 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
                 }
                 None => put!(&mut line, "{}", Escaped(word.to_bytes())),
             }
-            put!(&mut line, "  no such device\n");
+            let told = if is_broad {
+                "nothing to release"
+            } else {
+                "no such device"
+            };
+            put!(&mut line, "  {}\n", told);
             let _ = host.print(line.bytes());
-            is_as_asked = false;
+            is_as_asked &= is_broad;
         }
     }
     Exit::of(is_as_asked)
 }
 
-/// Whether a selector means a device of the machine.
-fn means(selector: &CStr, device: &Device) -> bool {
+/// Whether a selector means a device of the machine. One that means more than a slot means only
+/// what pciback has or may have: anything else is none of our business.
+fn means(selector: &CStr, device: &Device, is_ours: bool) -> bool {
     let candidate = Candidate {
         address: device.address(),
         identity: device.function.identity,
         place: device.function.place.as_ref(),
         is_virtual: false,
     };
-    let selector = Selector::parse(selector.to_bytes());
-    device.function.is_there
-        && selector
-            .is_ok_and(|selector| selector.is_at(&candidate) && selector.is_expected(&candidate))
+    let means = |selector: Selector| {
+        let is_meant = selector.is_in_one_slot() || is_ours;
+        is_meant && selector.is_at(&candidate) && selector.is_expected(&candidate)
+    };
+    device.function.is_there && Selector::parse(selector.to_bytes()).is_ok_and(means)
 }
 
 /// Has pciback no longer wait for a device that is not there.
