@@ -85,10 +85,14 @@ fn tell_verdict<H: Console>(host: &mut H, report: &Report) {
     if is_idle(host, report.is_dom0, report.request) {
         return;
     }
-    if report.request.wishes() == 0 {
+    if report
+        .devices
+        .iter()
+        .all(|device| device.wish.item.is_none())
+    {
         say!(host, Level::Notice, "nothing is asked for");
     }
-    if report.request.switches.strict && !report.is_as_asked() {
+    if report.is_to_stop() {
         say!(
             host,
             Level::Notice,

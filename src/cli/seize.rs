@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use super::{Exit, Force, Memory, alone, forbidden, is_idle, read_addresses};
 use crate::{
+    device::Outcome,
     facts::{
         dom0,
         usage::{Use, Uses},
@@ -85,6 +86,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     tell_problems(request, told, &mut |level, line| host.say(level, line));
     let image = store::remember(host, devices);
     prove_all(host, devices);
+    for device in devices.iter_mut() {
+        // This run was not to take it, nor was any before.
+        let is_meant = only.is_empty() || only.contains(&device.address());
+        if !is_meant && device.first_run.is_none() && device.outcome == Outcome::Lost {
+            device.outcome = Outcome::Pending;
+        }
+    }
 
     plan::locate(host, devices, &|_| true);
     behind.look(host, devices);
@@ -95,16 +103,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     tell_devices(&report, &mut |level, line| host.say(level, line));
     keep(host, &report);
 
-    match (report.is_as_asked(), report.request.switches.strict) {
-        (true, _) => Exit::AsAsked,
-        (false, false) => Exit::NotAsAsked,
-        (false, true) => {
-            if run.stage == Stage::Initramfs {
-                stop(host);
-            }
-            Exit::Strict
+    if report.is_to_stop() {
+        if run.stage == Stage::Initramfs {
+            stop(host);
         }
+        return Exit::Strict;
     }
+    Exit::of(report.is_as_asked())
 }
 
 /// Says that the boot stops.

@@ -3,7 +3,10 @@
 use super::{Exit, Form, Memory, forbidden, is_idle};
 use crate::{
     device::{Action, Device, Outcome},
-    facts::{dom0, guests, usage::Uses},
+    facts::{
+        dom0, guests,
+        usage::{Usage, Uses},
+    },
     host::{Console, Errno, Files, Host, Level, Terminal, Xen},
     plan::{self, Extent},
     put,
@@ -55,16 +58,16 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     guests::look(host, devices);
     let image = store::remember(host, devices);
     prove_all(host, devices);
-    devices.iter_mut().for_each(judge);
+    if !request.switches.off {
+        devices.iter_mut().for_each(|device| judge(device, usage));
+    }
     if form == Form::Json {
         plan::locate(host, devices, &|_| true);
     }
     behind.look(host, devices);
 
-    let report = Report {
-        image,
-        ..memory.report(Kind::Status, is_dom0)
-    };
+    let mut report = memory.report(Kind::Status, is_dom0);
+    report.image = image;
     let printed = match form {
         Form::Json => json::write(&report, &mut |bytes| host.print(bytes)),
         _ => print(host, &report),
@@ -73,15 +76,24 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
 }
 
 /// Tells by the report of this boot what no look at the machine does: what was asked for since, and
-/// what the last run refused.
-fn judge(device: &mut Device) {
+/// what the last run refused since dom0 uses it.
+fn judge(device: &mut Device, usage: &Usage) {
     let is_free = matches!(device.outcome, Outcome::Lost | Outcome::Exposed);
     if device.action != Action::Seize || !is_free || !device.state.is_driver_known {
         return;
     }
-    match &device.first_run {
-        None => device.outcome = Outcome::Pending,
-        Some(run) if run.latest == Some(Outcome::Refused) => device.outcome = Outcome::Refused,
+    let is_used = !usage.uses(device.address()).is_empty();
+    match device.first_run.as_ref().and_then(|run| run.latest) {
+        Some(Outcome::Refused) if is_used => device.outcome = Outcome::Refused,
+        // No run was to take it.
+        None
+        | Some(
+            Outcome::Refused
+            | Outcome::Kept
+            | Outcome::Mismatch
+            | Outcome::Absent
+            | Outcome::Pending,
+        ) => device.outcome = Outcome::Pending,
         Some(_) => {}
     }
 }
@@ -89,11 +101,17 @@ fn judge(device: &mut Device) {
 /// Whether all is as asked now, and will be after the next boot: its image is of this
 /// configuration.
 fn is_well(report: &Report) -> bool {
-    report.request.switches.off || report.is_as_asked() && untimely_image(report).is_none()
+    let has_problem = !report.request.problems.is_empty();
+    report.is_as_asked() && untimely_image(report).is_none()
+        || report.request.switches.off && !has_problem
 }
 
 /// Says what is wrong with the image of this boot. A host without a request needs none.
 fn untimely_image(report: &Report) -> Option<&'static str> {
+    if !report.is_dom0 {
+        // `seize` has read no configuration there.
+        return None;
+    }
     match report.agreement() {
         Agreement::Another => Some("this boot's image was made with another configuration"),
         Agreement::Missing if report.request.wishes() > 0 => {

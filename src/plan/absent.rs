@@ -32,7 +32,11 @@ pub fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(
         } else if !request.is_said_before(id) {
             let address = item.selector.address();
             let may_be_in_a_segment = may_be_in_a_segment(item);
-            let may_expect = !nobody_may_expect && may_appear(item);
+            // What dom0 needs may be what appears, where an item means more than a slot.
+            let may_be_needed = !request.needs.is_empty() || request.lacks_need;
+            let may_expect = !nobody_may_expect
+                && may_appear(item)
+                && (item.takes_what_is_needed() || !may_be_needed);
             let is_kept = request.keeps() && address.is_none_or(|a| request.keeps_at(a));
             let action = if walked.is_err() {
                 Action::LeaveUnlisted

@@ -83,6 +83,12 @@ pub fn decide(
     Some(Decision { action, wish })
 }
 
+/// Whether an item takes a function even if dom0 needs it, and none keeps it.
+pub fn is_named(request: &mut Request, candidate: &Candidate<'_>) -> bool {
+    let matches = find_matches(request, candidate);
+    matches.is_needed_or_not && matches.kept.is_none()
+}
+
 /// Collects what the items say, and notes in each that it means something.
 fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
     let (is_bridge, is_unread) = (candidate.is_bridge(), candidate.identity.is_none());

@@ -5,14 +5,12 @@
 //! its place is protected by its identity, anywhere. If that is nowhere, nobody knows from which
 //! disk the host boots, and no storage is taken.
 
-use heapless::Vec;
-
-use super::note_item;
+use super::{decide, note_item};
 use crate::{
     facts::usage::{Usage, Use},
     host::Files,
     pci::bus,
-    request::{By, Candidate, Cursor, ItemId, Mistake, NEEDS, Need, Request, Selector},
+    request::{By, Candidate, Cursor, ItemId, Mistake, Need, Needed, Request},
 };
 
 impl From<Need> for Use {
@@ -33,17 +31,22 @@ pub fn find<H: Files>(host: &mut H, request: &mut Request, usage: &mut Usage) {
     if request.switches.force {
         return;
     }
-    if request.lacks_guard {
+    if request.lacks_guard || request.lacks_need {
         // What cannot be read may be any of them.
         for need in Need::ALL {
             usage.note_lost(need.into());
         }
     }
-    let mut needs = Needs::of(request);
-    if request.guards() == 0 && needs.missing.is_empty() {
+    find_guards(host, request, usage);
+    give_named_keyboards(host, request, usage);
+}
+
+/// Looks for the guards and the needs of the image, where it has any.
+fn find_guards<H: Files>(host: &mut H, request: &mut Request, usage: &mut Usage) {
+    if request.guards() == 0 && request.needs.is_empty() {
         return;
     }
-    let wants_place = request.asks_by(By::Path) || !needs.missing.is_empty();
+    let wants_place = request.asks_by(By::Path) || !request.needs.is_empty();
     let walked = bus::walk(host, &mut |host, address| {
         let place = wants_place.then(|| bus::place(host, address)).flatten();
         let candidate = Candidate {
@@ -52,7 +55,13 @@ pub fn find<H: Files>(host: &mut H, request: &mut Request, usage: &mut Usage) {
             place: place.as_ref(),
             is_virtual: false,
         };
-        needs.look_at(usage, &candidate);
+        for needed in &mut request.needs {
+            let selector = &needed.selector;
+            if selector.is_at(&candidate) && selector.is_expected(&candidate) {
+                usage.note_needed(address, needed.need.into());
+                needed.is_found = true;
+            }
+        }
         let (guards, mut cursor) = (request.guards(), Cursor::default());
         while let Some((id, item)) = request.next_match(&candidate, &mut cursor) {
             item.has_matched |= id < guards && item.selector.is_expected(&candidate);
@@ -61,62 +70,50 @@ pub fn find<H: Files>(host: &mut H, request: &mut Request, usage: &mut Usage) {
     if walked.is_ok() {
         (0..request.guards()).for_each(|guard| note_lost(request, guard));
     }
-    needs.find_elsewhere(host, usage);
+    for needed in request.needs.iter().filter(|needed| !needed.is_found) {
+        find_elsewhere(host, needed, usage);
+    }
 }
 
-/// What dom0 needs once it runs, as the image knows it, and was not found so far.
-struct Needs {
-    missing: Vec<(Need, Selector), NEEDS>,
-}
-
-impl Needs {
-    /// None where no item may take such a thing by mistake.
-    fn of(request: &Request) -> Needs {
-        let may_be_taken = request
-            .items
-            .iter()
-            .any(|item| !item.takes_what_is_needed());
-        let missing = if may_be_taken {
-            request.needs.clone()
-        } else {
-            Vec::new()
+/// Notes what is not at its place, but elsewhere: every function of its identity may be it. Where
+/// there is none, and nothing else for that need, nobody knows what dom0 has in its stead.
+fn find_elsewhere<H: Files>(host: &mut H, needed: &Needed, usage: &mut Usage) {
+    let one = needed.need.into();
+    let anywhere = needed.selector.expected_anywhere();
+    let mut is_lost = !usage.has(one);
+    let _ = bus::walk(host, &mut |host, address| {
+        let candidate = Candidate {
+            address,
+            identity: bus::identity(host, address).ok(),
+            place: None,
+            is_virtual: false,
         };
-        Needs { missing }
+        if anywhere
+            .as_ref()
+            .is_some_and(|selector| selector.is_at(&candidate))
+        {
+            usage.note_needed(address, Use::PerhapsNeeded);
+            is_lost = false;
+        }
+    });
+    if is_lost {
+        usage.note_lost(one);
     }
+}
 
-    /// Notes what a function is needed for.
-    fn look_at(&mut self, usage: &mut Usage, candidate: &Candidate) {
-        self.missing.retain(|(need, selector)| {
-            let is_it = selector.is_at(candidate) && selector.is_expected(candidate);
-            if is_it {
-                usage.note_needed(candidate.address, Use::from(*need));
-            }
-            !is_it
-        });
-    }
-
-    /// Notes what is not at its place, but elsewhere: every function of its identity. Where there
-    /// is none, nobody knows what dom0 needs in its stead.
-    fn find_elsewhere<H: Files>(&self, host: &mut H, usage: &mut Usage) {
-        for (need, selector) in &self.missing {
-            let one = Use::from(*need);
-            let mut is_lost = true;
-            let _ = bus::walk(host, &mut |host, address| {
-                let candidate = Candidate {
-                    address,
-                    identity: bus::identity(host, address).ok(),
-                    place: None,
-                    is_virtual: false,
-                };
-                let anywhere = selector.expected_anywhere();
-                if anywhere.is_some_and(|selector| selector.is_at(&candidate)) {
-                    usage.note_needed(address, one);
-                    is_lost = false;
-                }
-            });
-            if is_lost {
-                usage.note_lost(one);
-            }
+/// Notes that the keyboards are given away whose functions an item names: they are not the last
+/// ones, whatever comes first on the bus.
+fn give_named_keyboards<H: Files>(host: &mut H, request: &mut Request, usage: &mut Usage) {
+    for address in usage.keyboards() {
+        let place = bus::place(host, address);
+        let candidate = Candidate {
+            address,
+            identity: bus::identity(host, address).ok(),
+            place: place.as_ref(),
+            is_virtual: false,
+        };
+        if decide::is_named(request, &candidate) {
+            usage.give(address);
         }
     }
 }

@@ -18,7 +18,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
     if report.has_outcomes() {
         add_outcome(device, line);
     }
-    if report.kind == Kind::Status {
+    if report.kind == Kind::Status && device.action == Action::Seize {
         add_next_step(report, device, line);
     }
     add_action(report, device, line);
@@ -104,12 +104,15 @@ fn add_next_step(report: &Report, device: &Device, line: &mut Line) {
     let text = match device.outcome {
         Outcome::Held => "to mend it: modprobe xen-pciback && pciseize seize",
         Outcome::Exposed | Outcome::Lost => "to take it: pciseize seize",
+        Outcome::Pending if !report.usage.uses(device.address()).is_empty() => {
+            return add_uses_and_way_past(report, device.address(), line);
+        }
         Outcome::Pending => "the next boot takes it, or now: pciseize seize",
         Outcome::Unready => {
             let address = device.address();
             put!(
                 line,
-                "; to try again: pciseize release {} && pciseize seize",
+                "; to try again: pciseize release {}, then pciseize seize",
                 address
             );
             return;
@@ -166,9 +169,10 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
         Action::LeaveOff => "switched off: a boot leaves it alone",
         Action::LeaveUnlisted => "nobody can tell whether it is there",
         Action::LeaveNeeded => {
+            let address = device.address();
             put!(line, "; left alone");
-            add_uses(report, device.address(), ["; it "; 2], line);
-            "name its address or path to take it all the same"
+            add_uses(report, address, ["; it "; 2], line);
+            return put!(line, "; !{} keeps it, {} takes it", address, address);
         }
         Action::LeaveStorage => {
             "left alone: this host may boot from it, as not all was found that it boots from; \
@@ -374,7 +378,7 @@ mod tests {
                 Outcome::Unready,
                 "pciback",
                 "; pciback has it, but is not known to have initialised it",
-                "; to try again: pciseize release 0000:03:00.0 && pciseize seize",
+                "; to try again: pciseize release 0000:03:00.0, then pciseize seize",
             ),
             (
                 Outcome::Exposed,

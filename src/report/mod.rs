@@ -127,6 +127,16 @@ impl Report<'_> {
         self.request.problems.is_empty() && devices.all(|device| self.is_device_as_asked(device))
     }
 
+    /// Whether `strict` stops the boot. What dom0 needs and a broad item asks for is not as asked,
+    /// but no reason to stop: that would lock out whoever the hold protects.
+    pub fn is_to_stop(&self) -> bool {
+        let is_reason = |device: &Device| {
+            device.action != Action::LeaveNeeded && !self.is_device_as_asked(device)
+        };
+        let has_reason = !self.request.problems.is_empty() || self.devices.iter().any(is_reason);
+        self.request.switches.strict && has_reason
+    }
+
     /// Whether a device is, or will be, as it was asked to be.
     pub fn is_device_as_asked(&self, device: &Device) -> bool {
         if self.has_outcomes() {

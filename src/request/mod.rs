@@ -41,7 +41,7 @@ use syntax::{hints::may_be_keep, parameter::is_space, setting::Setting};
 pub use index::Cursor;
 pub use item::{Intent, Item, ItemId, Origin, SourceId};
 pub use problem::{Found, Problem, Problems};
-pub use source::guard::{NEEDS, Need};
+pub use source::guard::{NEEDS, Need, Needed};
 pub use switches::Switches;
 pub use syntax::{
     fault::{Fault, Mistake},
@@ -75,7 +75,9 @@ pub struct Request {
     /// no function. Then no storage is seized.
     pub lacks_guard: bool,
     /// What the image knows that dom0 needs once it runs.
-    pub needs: Vec<(Need, Selector), NEEDS>,
+    pub needs: Vec<Needed, NEEDS>,
+    /// Whether something that dom0 needs is not known: its line could not be read.
+    pub lacks_need: bool,
     /// How many of the items, the first ones, say what is needed to boot.
     guards: ItemId,
     /// By what functions are kept.
@@ -102,6 +104,7 @@ impl Request {
             lacks_keep: false,
             lacks_guard: false,
             needs: Vec::new(),
+            lacks_need: false,
             guards: 0,
             keeps: Kinds::new(),
             module_parameters: Vec::new(),
@@ -153,9 +156,10 @@ impl Request {
         }
     }
 
-    /// Makes the last item take what dom0 needs, too: see [`Item::takes_what_is_needed`].
-    pub(crate) fn make_explicit(&mut self) {
-        if let Some(item) = self.items.last_mut() {
+    /// Makes an item, if it was added, take what dom0 needs too: see
+    /// [`Item::takes_what_is_needed`].
+    pub(crate) fn make_explicit(&mut self, item: usize) {
+        if let Some(item) = self.items.get_mut(item) {
             item.is_explicit = true;
         }
     }

@@ -157,6 +157,7 @@ impl Mistake {
             }
             Mistake::LongSection => "more than 2032 bytes cannot be embedded",
             Mistake::TooManyItems => "more than 4096 items; this one is ignored",
+            Mistake::TooManyNeeds => "more than 64 lines of this kind; this one is ignored",
             Mistake::TooManySources => "more than 64 sources; this one is ignored",
             Mistake::TooManyDevices => "more than 8192 devices; this one is ignored",
         }
@@ -352,7 +353,7 @@ mod tests {
         pci::place::DEPTH,
         put,
         request::{
-            ITEMS, LONGEST_TIMEOUT, PARAMETERS_SIZE, SOURCES,
+            ITEMS, LONGEST_TIMEOUT, NEEDS, PARAMETERS_SIZE, SOURCES,
             source::{cmdline, embedded},
             syntax::selector::Selector,
         },
@@ -377,6 +378,7 @@ mod tests {
             (Mistake::Section, embedded::SECTION_SIZE),
             (Mistake::LongSection, embedded::TEXT_SIZE),
             (Mistake::TooManyItems, ITEMS),
+            (Mistake::TooManyNeeds, NEEDS),
             (Mistake::TooManySources, SOURCES),
             (Mistake::TooManyDevices, DEVICES),
         ] {

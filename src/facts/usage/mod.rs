@@ -374,6 +374,22 @@ impl Usage {
         self.add(address, one, b"");
     }
 
+    /// Whether some function is used for this.
+    pub fn has(&self, one: Use) -> bool {
+        self.list.iter().any(|used| used.uses.has(one))
+    }
+
+    /// The first functions with keyboards.
+    pub fn keyboards(&self) -> Vec<Address, KEYBOARDS> {
+        let mut keyboards = Vec::new();
+        for used in &self.list {
+            if used.uses.has(Use::Keyboard) {
+                let _ = keyboards.push(used.address);
+            }
+        }
+        keyboards
+    }
+
     /// Notes that nobody knows which function dom0 needs for this.
     pub fn note_lost(&mut self, one: Use) {
         self.lost = self.lost.with(one);

@@ -227,8 +227,9 @@ fn apply_parameter(
         Meaning::AllUsb => match parse_truth(value) {
             Ok(true) => {
                 let usb = Selector::parse(b"class:0c03");
+                let before = request.items.len();
                 request.add_selector(origin, parameter.name, Intent::Seize, usb);
-                request.make_explicit();
+                request.make_explicit(before);
             }
             Ok(false) => {}
             Err(fault) => passage.note(request, parameter, fault),

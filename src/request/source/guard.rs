@@ -22,7 +22,7 @@ use crate::{
 pub const FILE: &str = "/etc/xen/pciback.boot";
 
 /// Most things that dom0 needs once it runs.
-pub const NEEDS: usize = 32;
+pub const NEEDS: usize = 64;
 
 /// What dom0 needs a function for once it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,17 @@ pub enum Need {
     Display,
     /// A keyboard.
     Keyboard,
+}
+
+/// A function that dom0 needs.
+#[derive(Clone, Debug)]
+pub struct Needed {
+    /// What for.
+    pub need: Need,
+    /// Which function.
+    pub selector: Selector,
+    /// Whether it is at its place.
+    pub is_found: bool,
 }
 
 impl Need {
@@ -68,7 +79,7 @@ pub(in crate::request) fn read<H: Files>(request: &mut Request, host: &mut H) {
         };
         if let Content::Setting { name, value } = entry.content {
             if let Err(fault) = read_need(request, name, value) {
-                request.lacks_guard = true;
+                request.lacks_need = true;
                 request.note_problem(origin, entry.text, fault);
             }
             return;
@@ -93,6 +104,10 @@ fn read_need(request: &mut Request, name: &[u8], value: &[u8]) -> Result<(), Fau
     let need = Need::ALL.iter().find(|need| name == need.word().as_bytes());
     let need = need.ok_or(Fault::Is(Mistake::UnknownName))?;
     let selector = Selector::parse(value)?;
-    let added = request.needs.push((*need, selector));
-    added.map_err(|_| Fault::Is(Mistake::TooManyItems))
+    let added = request.needs.push(Needed {
+        need: *need,
+        selector,
+        is_found: false,
+    });
+    added.map_err(|_| Fault::Is(Mistake::TooManyNeeds))
 }

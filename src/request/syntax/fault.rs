@@ -85,6 +85,8 @@ pub enum Mistake {
     LongSection,
     /// There are more items than a request holds.
     TooManyItems,
+    /// There are more things that dom0 needs than a request holds.
+    TooManyNeeds,
     /// There are more sources than a request holds.
     TooManySources,
     /// There are more functions than a run holds.
