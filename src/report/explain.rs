@@ -426,7 +426,7 @@ mod tests {
             let status = explained(&memory, Kind::Status);
             assert_eq!(status, [expected, next].concat(), "{outcome:?}");
             let seizure = explained(&memory, Kind::Seizure);
-            assert!(seizure.starts_with(expected), "{outcome:?}: {seizure}");
+            assert_eq!(seizure, expected, "{outcome:?}");
             for kind in [Kind::Plan, Kind::List] {
                 assert_eq!(
                     explained(&memory, kind),
@@ -530,19 +530,25 @@ mod tests {
     #[test]
     fn says_what_a_device_in_use_is_used_for() {
         let uses = "it holds /; it carries the default route of eth0";
-        for (action, kind, is_told) in [
-            (Action::RefuseInUse, Kind::Seizure, true),
-            (Action::LeaveNeeded, Kind::Seizure, true),
-            (Action::LeaveNeeded, Kind::Plan, true),
-            (Action::Seize, Kind::Plan, true),
-            (Action::Seize, Kind::Status, false),
-            (Action::RefuseBridge, Kind::Plan, false),
+        for (action, kind, before) in [
+            (Action::RefuseInUse, Kind::Seizure, Some("; ")),
+            (Action::LeaveNeeded, Kind::Seizure, Some("; ")),
+            (Action::LeaveNeeded, Kind::Plan, Some("; ")),
+            (Action::Seize, Kind::Plan, Some("; CAUTION: ")),
+            (Action::Seize, Kind::Status, None),
+            (Action::RefuseBridge, Kind::Plan, None),
         ] {
             let mut memory = memory("03:00.0");
             add(&mut memory, "03:00.0", Some(0), action);
             memory.usage.gather(&mut machine_in_use(), Uses::ALL);
             let why = explained(&memory, kind);
-            assert_eq!(why.contains(uses), is_told, "{action:?} {kind:?}: {why}");
+            match before {
+                Some(before) => {
+                    let told = [before, uses].concat();
+                    assert!(why.contains(&told), "{action:?} {kind:?}: {why}");
+                }
+                None => assert!(!why.contains(uses), "{action:?} {kind:?}: {why}"),
+            }
         }
     }
 

@@ -533,7 +533,7 @@ fn mistakes_are_told_as_they_say() {
             machine.write(FILE, mistake);
             let problems = machine.plan(&[]).problems();
             let is_told =
-                problems.len() == 1 && problems[0].contains(&format!("did you mean {meant}? "));
+                problems.len() == 1 && problems[0].contains(&format!("\"did you mean {meant}? "));
             faults.expect(is_told, page, table.at, || {
                 format!("{mistake}: {problems:?}")
             });
