@@ -56,7 +56,8 @@ pub struct Device {
     pub first_run: Option<FirstRun>,
 }
 
-/// What the first `seize` of this boot told of a device.
+/// What the earlier runs of `seize` in this boot told of a device: the first, if nothing else is
+/// said.
 #[derive(Debug)]
 pub struct FirstRun {
     /// What had become of it. `None`: a word that this program does not know.

@@ -42,8 +42,8 @@ struct Matches {
     kept: Option<ItemId>,
     /// Whether an item asks for what is at this one place.
     is_one_place: bool,
-    /// Whether an item asks for it even if dom0 needs it.
-    is_needed_or_not: bool,
+    /// Whether an item names it, and so takes it even if dom0 needs it.
+    is_named: bool,
     /// Whether an item asks for whatever is at its address.
     is_by_address: bool,
     /// Whether an item keeps it, if it is the device that the item expects there.
@@ -83,10 +83,10 @@ pub fn decide(
     Some(Decision { action, wish })
 }
 
-/// Whether an item takes a function even if dom0 needs it, and none keeps it.
+/// Whether an item names a function, and none keeps it.
 pub fn is_named(request: &mut Request, candidate: &Candidate<'_>) -> bool {
     let matches = find_matches(request, candidate);
-    matches.is_needed_or_not && matches.kept.is_none()
+    matches.is_named && matches.kept.is_none()
 }
 
 /// Collects what the items say, and notes in each that it means something.
@@ -119,7 +119,7 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
             (true, false) => {
                 note_first(&mut matches.asked, id);
                 matches.is_one_place |= !item.is_broad();
-                matches.is_needed_or_not |= item.takes_what_is_needed();
+                matches.is_named |= item.takes_what_is_needed();
                 matches.is_by_address |= item.selector.is_plain();
             }
             (false, true) => {
@@ -178,7 +178,7 @@ fn is_needed(
     candidate: &Candidate<'_>,
     matches: &Matches,
 ) -> bool {
-    let is_meant = matches.is_needed_or_not || request.switches.force;
+    let is_meant = matches.is_named || request.switches.force;
     !is_meant && usage.uses(candidate.address).meets(Uses::NEEDED)
 }
 

@@ -305,8 +305,8 @@ impl Usage {
 
     /// Notes that the card of a default route is not found.
     fn add_untraced_route(&mut self, interface: &[u8]) {
-        // One for IPv4 and one for IPv6 are one.
         self.note_lost(Use::Route);
+        // One for IPv4 and one for IPv6 are one.
         self.forget_untraced(interface);
         self.add_untraced(Use::Route, interface, interface, Over::Network);
     }
