@@ -12,6 +12,7 @@ mod grub;
 mod guest;
 mod lab;
 mod needs;
+mod quiet;
 mod replay;
 mod running;
 mod storm;
