@@ -71,9 +71,9 @@ SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pc
 # The program with its symbols, and without the tripwires of static.ld.
 WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked
 
-.PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install \
-	man no-scdoc picture release-aarch64 requirements requirements-fuzz requirements-vm size \
-	uninstall why-panic
+.PHONY: bench build check check-fast check-fuzz check-model check-vm clean deb demo \
+	embed fuzz install man no-scdoc picture release-aarch64 requirements requirements-fuzz \
+	requirements-vm size uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -210,6 +210,15 @@ install: $(PROGRAM) man $(addprefix $(READY)/,$(TEMPLATES))
 		$(INSTALL) -D -m "$$mode" "$$source" "$(DESTDIR)$$place" || exit; \
 	done
 	@$(INSTALL) -d "$(DESTDIR)/etc/xen/pciback.conf.d"
+
+# The package of Debian: target/pciseize_VERSION_amd64.deb. `dpkg-buildpackage -b -d` writes the
+# same one beside the folder of the source.
+deb:
+	$(REQUIRE) $(BUILD_PACKAGES) debhelper
+	rm -f target/pciseize_*.deb
+	debian/rules clean
+	PACKAGE_FOLDER=target DEB_RULES_REQUIRES_ROOT=no debian/rules binary
+	debian/rules clean
 
 # Removes what `make install` with the same PREFIX, SBINDIR and DESTDIR has installed. The
 # configuration stays, and so do images that have pciseize in them.
