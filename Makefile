@@ -73,7 +73,7 @@ WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release
 
 .PHONY: bench build check check-fast check-fuzz check-model check-vm clean deb demo \
 	embed fuzz install man no-scdoc picture release-aarch64 requirements requirements-fuzz \
-	requirements-vm size uninstall why-panic
+	requirements-vm rpm size uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -219,6 +219,18 @@ deb:
 	debian/rules clean
 	PACKAGE_FOLDER=target DEB_RULES_REQUIRES_ROOT=no debian/rules binary
 	debian/rules clean
+
+# The package for distributions with rpm: target/pciseize-VERSION.x86_64.rpm. rpmbuild does not look
+# whether what the build needs is installed: Debian's knows no packages. For an old rpm, or for
+# another folder of programs than this machine's:
+# make rpm RPMBUILD='rpmbuild --without weak_dependencies --define "_sbindir /usr/bin"'
+RPMBUILD = rpmbuild
+rpm:
+	$(REQUIRE) $(BUILD_PACKAGES) rpm
+	rm -rf target/rpm target/pciseize-*.rpm
+	$(RPMBUILD) -bb --build-in-place --nodeps --define '_topdir $(CURDIR)/target/rpm' \
+		--define '_rpmdir $(CURDIR)/target' \
+		--define '_rpmfilename %{name}-%{version}-%{release}.%{_arch}.rpm' rpm/pciseize.spec
 
 # Removes what `make install` with the same PREFIX, SBINDIR and DESTDIR has installed. The
 # configuration stays, and so do images that have pciseize in them.

@@ -462,7 +462,15 @@ fn no_other_target_installs_a_package() {
             "{target} needs more than a fresh machine has"
         );
     }
-    for target in ["build", "man", "install", "uninstall", "embed", "deb"] {
+    for target in [
+        "build",
+        "man",
+        "install",
+        "uninstall",
+        "embed",
+        "deb",
+        "rpm",
+    ] {
         assert!(!installs(target), "{target} installs packages");
     }
     for target in [
