@@ -59,6 +59,7 @@ CHECK_PACKAGES = groff-base man-db mandoc python3 shellcheck strace systemd util
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount qemu-system-x86 \
 	seabios util-linux xorriso xz-utils zstd
+PACKAGE_PACKAGES = debhelper lintian rpm rpmlint
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
 	dracut/50pciseize/*.sh.in examples/check_pciseize fuzz/run initramfs-hooks/* \
@@ -66,14 +67,14 @@ SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pc
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
 	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \
 	tests/vm/guest/test-init tests/vm/guest/together tests/vm/lab/make-initramfs \
-	tests/width.sh
+	tests/vm/lab/package-life tests/width.sh
 
 # The program with its symbols, and without the tripwires of static.ld.
 WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked
 
-.PHONY: bench build check check-fast check-fuzz check-model check-vm clean deb demo \
+.PHONY: bench build check check-fast check-fuzz check-model check-packages check-vm clean deb demo \
 	embed fuzz install man no-scdoc picture release-aarch64 requirements requirements-fuzz \
-	requirements-vm rpm size uninstall why-panic
+	requirements-packages requirements-vm rpm size uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -178,8 +179,13 @@ bench:
 # The tests in virtual machines: real Xen, real kernels. Two at a time, for two processors. An error
 # ends with its reason, not with a trace of calls.
 check-vm:
-	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES)
+	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
 	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm -- --test-threads=2 --nocapture
+
+# Those of them that boot nothing, but build the packages, and install, upgrade and remove them.
+check-packages:
+	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
+	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm packages:: -- --test-threads=2 --nocapture
 
 # Names the packages that are missing, and `make requirements`; installs nothing.
 REQUIRE = @tests/requirements.sh
@@ -187,13 +193,16 @@ REQUIRE = @tests/requirements.sh
 # Installs all that building and testing need.
 requirements:
 	tests/requirements.sh --install $(BUILD_PACKAGES) $(CHECK_PACKAGES) $(FUZZ_PACKAGES) \
-		$(VM_PACKAGES)
+		$(VM_PACKAGES) $(PACKAGE_PACKAGES)
 
 requirements-fuzz:
 	tests/requirements.sh --install $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 
 requirements-vm:
 	tests/requirements.sh --install $(BUILD_PACKAGES) $(VM_PACKAGES)
+
+requirements-packages:
+	tests/requirements.sh --install $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
 
 $(PROGRAM):
 	$(MAKE) build

@@ -477,6 +477,7 @@ fn no_other_target_installs_a_package() {
         "check-fast",
         "check-model",
         "check-fuzz",
+        "check-packages",
         "check-vm",
         "bench",
         "fuzz",
