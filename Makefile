@@ -182,7 +182,7 @@ check-vm:
 	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
 	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm -- --test-threads=2 --nocapture
 
-# Those of them that boot nothing, but build the packages, and install, upgrade and remove them.
+# Those of them that build the packages, install, upgrade and remove them, and boot their images.
 check-packages:
 	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
 	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm packages:: -- --test-threads=2 --nocapture

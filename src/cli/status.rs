@@ -188,11 +188,16 @@ fn tell_of_image<H: Files + Console>(host: &mut H, report: &Report) {
         .find(is_there)
         .map(|generator| generator.command);
     let command = command.unwrap_or("see pciseize(8)");
+    let mut buffer = [0; 80];
+    // Whoever boots another kernel boots another image.
+    let release = host.read_value(b"/proc/sys/kernel/osrelease", &mut buffer);
+    let release = Escaped(release.unwrap_or(b"?"));
     say!(
         host,
         Level::Notice,
-        "{}; to make a new one: {}",
+        "{}; this boot is of Linux {}; to make the images of all kernels anew: {}",
         what,
+        release,
         command
     );
 }

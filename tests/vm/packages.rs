@@ -1,5 +1,6 @@
 //! The packages of Debian and rpm: what is in them, that nobody has anything to say against them,
-//! and their life in a root tree. Nothing is booted. `make check-packages` runs these alone.
+//! their life in a root tree, and the images that apt made with them, booted. `make check-packages`
+//! runs these alone.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,10 +10,12 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::lab::board::{self, PAIRS};
 use crate::lab::debian::Suite;
+use crate::lab::machine::Machine;
 use crate::lab::package::{self, Life, Maker, Packages, Step};
 use crate::lab::tool;
-use crate::{DROP_IN, FILE};
+use crate::{DROP_IN, FILE, assert_claimed, assert_listed_seized};
 
 /// The words of a command with a file behind them, and what the command says.
 fn ask(words: &str, file: &Path) -> Result<Output> {
@@ -243,6 +246,17 @@ fn lives_in_debian(suite: Suite, maker: Maker) -> Result<()> {
             assert_only_own_files(&step);
         }
     }
+    // The command that the documents and `status` tell reaches the kernels that are not the newest.
+    let all = life.step("all")?;
+    assert!(
+        all.images.len() == 2 && all.images.iter().any(|kernel| kernel == "0-older"),
+        "{:?}: {}",
+        all.images,
+        all.log
+    );
+    for part in ["usr/sbin/pciseize", "/0-older/", "/xen-pciback.ko"] {
+        assert!(all.contents.contains(part), "{part}: {}", all.contents);
+    }
     let upgrade = life.step("upgrade")?.log;
     assert!(upgrade.contains("+newer) over ("), "{upgrade}");
     Ok(())
@@ -266,6 +280,42 @@ fn lives_on_debian_13_with_initramfs_tools() -> Result<()> {
 #[test]
 fn lives_on_debian_13_with_dracut() -> Result<()> {
     lives_in_debian(Suite::Trixie, Maker::Dracut)
+}
+
+/// The image that apt has made boots, and gives the listed devices to pciback. Once the package is
+/// removed, the image boots as well, and dom0's drivers have them.
+fn boots_in_debian(suite: Suite, maker: Maker) -> Result<()> {
+    let own = [(FILE, &*board::configuration())];
+    let life = Life::with_boots(&Packages::build()?.deb, suite, maker, &own)?;
+    let name = |step: &str| format!("package-{step}-{}-{}", suite.name(), maker.name());
+    let seen = Machine::dom0(&life.image("install", suite)?).boot(&name("installed"))?;
+    assert_listed_seized(&seen)?;
+    let seen = Machine::dom0(&life.image("remove", suite)?).boot(&name("removed"))?;
+    for pair in &PAIRS {
+        assert_claimed(&seen, pair.listed, pair.driver);
+    }
+    assert_eq!(seen.pciseize_log(), "");
+    Ok(())
+}
+
+#[test]
+fn boots_on_debian_12_with_initramfs_tools() -> Result<()> {
+    boots_in_debian(Suite::Bookworm, Maker::InitramfsTools)
+}
+
+#[test]
+fn boots_on_debian_12_with_dracut() -> Result<()> {
+    boots_in_debian(Suite::Bookworm, Maker::Dracut)
+}
+
+#[test]
+fn boots_on_debian_13_with_initramfs_tools() -> Result<()> {
+    boots_in_debian(Suite::Trixie, Maker::InitramfsTools)
+}
+
+#[test]
+fn boots_on_debian_13_with_dracut() -> Result<()> {
+    boots_in_debian(Suite::Trixie, Maker::Dracut)
 }
 
 /// The same of rpm, with a program in place of dracut that counts its calls. Where there is no

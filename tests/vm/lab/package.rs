@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use super::debian::{self, Suite, debian};
+use super::image::Initramfs;
 use super::{progress, repository, target_directory, tool};
 
 /// The packages. `elsewhere` was built from the same source in another folder, `newer` is the next
@@ -197,10 +198,30 @@ pub struct Step {
 impl Life {
     /// Installs, upgrades and removes a package in a root tree that has these files.
     pub fn of(built: &Built, suite: Suite, maker: Maker, files: &[(&str, &str)]) -> Result<Self> {
-        let title = format!("a package's life on {} with {}", suite.name(), maker.name());
-        progress::step(&title, || {
+        Self::lived(built, suite, maker, files, "whole")
+    }
+
+    /// Installs and removes it, with images that boot.
+    pub fn with_boots(
+        built: &Built,
+        suite: Suite,
+        maker: Maker,
+        files: &[(&str, &str)],
+    ) -> Result<Self> {
+        Self::lived(built, suite, maker, files, "boots")
+    }
+
+    fn lived(
+        built: &Built,
+        suite: Suite,
+        maker: Maker,
+        files: &[(&str, &str)],
+        part: &str,
+    ) -> Result<Self> {
+        let place = format!("{} with {}", suite.name(), maker.name());
+        progress::step(&format!("a package's life ({part}) on {place}"), || {
             let debian = debian(suite)?;
-            let work = folder().join(format!("life-{}-{}", suite.name(), maker.name()));
+            let work = folder().join(format!("{part}-{}-{}", suite.name(), maker.name()));
             remove(&work)?;
             let lab = work.join("upper/lab");
             fs::create_dir_all(lab.join("devices"))?;
@@ -224,12 +245,23 @@ impl Life {
                 .args(["--mount", "--propagation", "private"])
                 .arg(repository().join("tests/vm/lab/package-life"))
                 .args([debian.root.as_os_str(), work.as_os_str()])
-                .args([debian.release.as_str(), maker.name()]);
+                .args([debian.release.as_str(), maker.name(), part]);
             tool::run(command)?;
             for tree in ["upper", "overlay", "merged"] {
                 remove(&work.join(tree))?;
             }
             Ok(Self(work))
+        })
+    }
+
+    /// The image that a step has left, to be booted.
+    pub fn image(&self, name: &str, suite: Suite) -> Result<Initramfs> {
+        let step = self.step(name)?;
+        Ok(Initramfs {
+            debian: debian(suite)?,
+            file: self.0.join(name).join("initrd.img"),
+            build_log: step.log,
+            contents: step.contents,
         })
     }
 
