@@ -371,19 +371,22 @@ impl Screen {
             return Err("a colour".into());
         }
         let plain = colour.replace_all(&self.text, "");
-        if let Some(long) = plain
-            .lines()
-            .find(|line| line.len() > self.terminal.columns)
-        {
+        // A terminal that does not know its width has that of most.
+        let columns = match self.terminal.columns {
+            0 => 80,
+            columns => columns,
+        };
+        if let Some(long) = plain.lines().find(|line| line.len() > columns) {
             return Err(format!("too long for the terminal: {long}").into());
         }
-        let is_result = |line: &&str| !line.starts_with("pciseize: ") && !line.starts_with(' ');
-        let is_comment = |line: &&str| line.starts_with("OK: ") || line.starts_with("FAILED: ");
-        let results: Vec<&str> = plain
-            .lines()
-            .filter(is_result)
-            .filter(|line| !is_comment(line))
-            .collect();
+        // The verdict and the messages are for people, with the lines in which they go on.
+        let mut is_message = false;
+        let is_result = |line: &&str| {
+            let begins = ["pciseize: ", "OK: ", "FAILED: "].map(|word| line.starts_with(word));
+            is_message = begins.contains(&true) || is_message && line.starts_with("    ");
+            !is_message
+        };
+        let results: Vec<&str> = plain.lines().filter(is_result).collect();
         if ["list", "plan", "status"]
             .iter()
             .any(|own| words.iter().any(|word| word == own))

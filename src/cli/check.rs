@@ -47,7 +47,12 @@ pub fn run<H: Files + Console>(
     }
     line.clear();
     let (items, problems) = (request.wishes() as u32, request.problems.count());
-    put!(&mut line, "items: {}, problems: {}\n", items, problems);
+    put!(
+        &mut line,
+        "items: {}, problems: {} (pciseize plan looks at the devices)\n",
+        items,
+        problems
+    );
     is_printed &= host.print(line.bytes()).is_ok();
     // Problems that nobody could read are not as asked.
     Exit::of(is_printed && request.problems.is_empty())

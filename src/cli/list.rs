@@ -7,7 +7,7 @@ use crate::{
     host::{Errno, Files, Host},
     pciback,
     plan::{self, Extent},
-    report::{Kind, Report, json, list, log::tell_problems, sink::Out},
+    report::{Kind, Report, json, list, list::Bridges, log::tell_problems, sink::Out},
     request::Need,
 };
 
@@ -34,6 +34,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     if form == Form::Json {
         behind.look(host, devices);
     }
+    if form == Form::Names {
+        order::sort_by(devices, &|device| device.model().unwrap_or_default());
+    }
     let told = request.problems.iter().len();
     plan::note_untraced(request, usage);
     let is_all_found = form != Form::Boot || usage.knows_what_boots();
@@ -45,11 +48,16 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         });
     }
     let out = &mut |bytes: &[u8]| host.print(bytes);
+    let bridges = if form == Form::All {
+        Bridges::Shown
+    } else {
+        Bridges::Hidden
+    };
     let printed = match form {
         Form::Json => json::write(&report, out),
         Form::Boot => print_boot_items(&report, out),
-        Form::Names => print_names(&report, out),
-        Form::Text | Form::All | Form::Warnings => list::print(&report, form == Form::All, out),
+        Form::Names => list::print_names(&report, out),
+        Form::Text | Form::All | Form::Warnings => list::print(&report, bridges, out),
     };
     Exit::of(printed.is_ok() && is_all_found)
 }
@@ -61,12 +69,6 @@ fn find_held<H: Files>(host: &mut H, devices: &mut Devices) {
         device.work.is_held =
             is_free && pciback::has_our_override(host, device.address()) == Ok(true);
     }
-}
-
-/// Prints the names of every function, for the log of a boot.
-fn print_names(report: &Report, out: &mut Out) -> Result<(), Errno> {
-    let mut devices = report.devices.iter();
-    devices.try_for_each(|device| out(list::name_entry(report, device).bytes()))
 }
 
 /// Prints an item for each function that the host boots from, and for what dom0 needs.

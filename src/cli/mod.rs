@@ -256,10 +256,9 @@ impl<'a> Invocation<'a> {
         let Some(spec) = reading.command else {
             return wrong("which command?", None);
         };
-        match (spec.operands, self.operands.first()) {
-            (Operands::None, Some(&word)) => return wrong("this command takes no", Some(word)),
-            (Operands::Some(_), None) => return wrong("which device?", None),
-            _ => {}
+        let is_foreign = |(option, _): &&(&OptionSpec, _)| !option.commands.includes(spec.command);
+        if let Some(&(_, word)) = reading.options.iter().find(is_foreign) {
+            return wrong("this command does not take", Some(word));
         }
         let mut forms = reading
             .options
@@ -268,10 +267,10 @@ impl<'a> Invocation<'a> {
         if let Some(&(_, word)) = forms.nth(1) {
             return wrong("another form stands before", Some(word));
         }
-        let is_foreign = |(option, _): &&(&OptionSpec, _)| !option.commands.includes(spec.command);
-        match reading.options.iter().find(is_foreign) {
-            Some(&(_, word)) => wrong("this command does not take", Some(word)),
-            None => Ok(()),
+        match (spec.operands, self.operands.first()) {
+            (Operands::None, Some(&word)) => wrong("this command takes no", Some(word)),
+            (Operands::Some(_), None) => wrong("which device?", None),
+            _ => Ok(()),
         }
     }
 

@@ -50,7 +50,7 @@ pub fn run<H: Host>(
         _ => device.action == Action::Seize,
     };
     plan::locate(host, devices, &is_told);
-    let may_mean_twin = |item: &Item| item.selector.is_identity_at_address();
+    let may_mean_twin = |item: &Item| item.selector.is_at_address();
     if request.items.iter().any(may_mean_twin) {
         order::find_twins(devices);
     }

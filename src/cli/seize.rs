@@ -81,6 +81,8 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     alone.tell(host);
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
     let told = request.problems.iter().len();
+    // Before devices are taken that the file of names may be on.
+    names.find(host, devices);
     // The hold is safe, a bind beside another would not be.
     let pciback = match alone.is_refuted() {
         true => Answer::Ready,
@@ -97,19 +99,18 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         }
     }
 
-    let is_asked_for = tell_unasked(host, devices, &only);
+    tell_unasked(host, devices, &only);
     plan::locate(host, devices, &|_| true);
     behind.look(host, devices);
-    names.find(host, devices);
     let mut report = memory.report(Kind::Seizure, is_dom0);
     report.stage = run.stage;
     report.pciback = pciback;
     report.image = image;
     tell_devices(&report, &mut |level, line| host.say(level, line));
-    if run.stage == Stage::Initramfs && report.is_as_asked() {
+    keep(host, &report);
+    if run.stage == Stage::Initramfs {
         show_in_quiet(host, &report);
     }
-    keep(host, &report);
 
     if report.is_to_stop() {
         if run.stage == Stage::Initramfs {
@@ -117,38 +118,43 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         }
         return Exit::Strict;
     }
-    Exit::of(is_asked_for && report.is_as_asked())
+    Exit::of(report.is_as_asked())
 }
 
-/// Says which of the addresses that the user wrote no item asks for. Gives back whether there is
-/// none.
-fn tell_unasked<H: Console>(host: &mut H, devices: &Devices, only: &[Address]) -> bool {
-    let mut is_asked_for = true;
+/// Says which of the addresses that the user wrote no item asks for. That is no failure: the udev
+/// rule has every function looked at that is added.
+fn tell_unasked<H: Console>(host: &mut H, devices: &Devices, only: &[Address]) {
     for address in only {
         let asks_for_it =
             |device: &Device| device.address() == *address && device.wish.item.is_some();
         if !devices.iter().any(asks_for_it) {
             say!(
                 host,
-                Level::Error,
-                "{}: nothing asks for it; write it into /etc/xen/pciback.conf first",
+                Level::Notice,
+                "{}: nothing asks for it; to have it taken, write it into /etc/xen/pciback.conf",
                 address
             );
-            is_asked_for = false;
         }
     }
-    is_asked_for
 }
 
-/// Shows on the console that all is well, where `quiet` keeps that part of the kernel log from it.
-/// A terminal that stands still is not waited for.
+/// Shows on the console how it has ended, where `quiet` keeps that line of the kernel log from it.
+/// A write that would have to wait is left out. Where nothing is asked for, there is no line.
 fn show_in_quiet<H: Files>(host: &mut H, report: &Report) {
+    let level = if report.is_as_asked() {
+        Level::Info
+    } else {
+        Level::Error
+    };
+    if report.devices.is_empty() && level == Level::Info {
+        return;
+    }
     let mut buffer = [0; 32];
     // First stands the level below which messages show
     // (Documentation/admin-guide/sysctl/kernel.rst).
     let levels = host.read_value(b"/proc/sys/kernel/printk", &mut buffer);
     let shown = levels.map(|levels| number(column(levels, 0), 10));
-    if matches!(shown, Ok(Some(shown)) if shown <= Level::Info as u32) {
+    if matches!(shown, Ok(Some(shown)) if shown <= level as u32) {
         let mut line = Line::new();
         put!(&mut line, "pciseize: ");
         add_counts(report, "seized", &mut line);
@@ -175,5 +181,57 @@ fn keep<H: Files + Workers + Console>(host: &mut H, report: &Report) {
             store::FILE,
             errno
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        device::{Action, Wish},
+        host::testing::{Machine, boxed},
+    };
+
+    /// What the console shows, by the level below which messages of the kernel show there: `quiet`
+    /// is 4.
+    #[test]
+    fn shows_the_end_where_the_kernel_log_does_not() {
+        for (levels, outcome, shown) in [
+            (
+                "4\t4\t1\t7\n",
+                Outcome::Seized,
+                Some("1 of 1 devices seized"),
+            ),
+            ("6 4 1 7\n", Outcome::Seized, Some("1 of 1 devices seized")),
+            ("7 4 1 7\n", Outcome::Seized, None),
+            ("4 4 1 7\n", Outcome::Held, None),
+            ("3 4 1 7\n", Outcome::Held, Some("0 of 1 devices seized")),
+            ("", Outcome::Seized, None),
+        ] {
+            let mut host = Machine::new();
+            host.file("/proc/sys/kernel/printk", levels);
+            host.file("/dev/console", "");
+            let mut memory = boxed(Memory::new);
+            show_in_quiet(&mut host, &memory.report(Kind::Seizure, true));
+            assert!(host.calls_of("write").is_empty(), "nothing is asked for");
+            let wish = Wish {
+                item: Some(0),
+                is_by_address: true,
+            };
+            let address = Address::parse(b"03:00.0").expect("an address");
+            let mut device = Device::new(address, wish, Action::Seize);
+            device.outcome = outcome;
+            memory.devices.push(device).expect("room");
+            show_in_quiet(&mut host, &memory.report(Kind::Seizure, true));
+            let calls = host.calls_of("write");
+            assert_eq!(
+                calls.len(),
+                usize::from(shown.is_some()),
+                "{levels}: {calls:?}"
+            );
+            if let Some(shown) = shown {
+                assert!(calls[0].contains(shown), "{levels}: {calls:?}");
+            }
+        }
     }
 }

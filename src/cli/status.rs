@@ -130,8 +130,8 @@ fn untimely_image(report: &Report) -> Option<&'static str> {
 
 /// Prints the table, and says what is to be known besides.
 fn print<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
-    tell_problems(report.request, 0, &mut |level, line| host.say(level, line));
     host.print(verdict(report).bytes())?;
+    tell_problems(report.request, 0, &mut |level, line| host.say(level, line));
     let printed = table::print(report, &|_| true, &mut |bytes| host.print(bytes));
     if !is_idle(host, report.is_dom0, report.request) {
         tell_of_image(host, report);
@@ -147,7 +147,9 @@ fn verdict(report: &Report) -> Line {
     if report.terminal.is_none() {
         put!(&mut line, "# ");
     }
-    let (word, colour) = if is_well(report) {
+    let (word, colour) = if is_well(report) && report.request.switches.off {
+        ("OK", Colour::Yellow)
+    } else if is_well(report) {
         ("OK", Colour::Green)
     } else {
         ("FAILED", Colour::Red)
@@ -165,10 +167,11 @@ fn verdict(report: &Report) -> Line {
         put!(&mut line, "{}:", word);
     }
     let mut text = Line::new();
-    add_counts(report, "are with pciback", &mut text);
     if report.request.switches.off {
-        put!(&mut text, "; switched off");
-    } else if let Some(what) = untimely_image(report) {
+        put!(&mut text, "switched off; ");
+    }
+    add_counts(report, "are with pciback", &mut text);
+    if let Some(what) = untimely_image(report).filter(|_| !report.request.switches.off) {
         put!(&mut text, "; {}", what);
     }
     add_words(&mut line, text.bytes(), Wrap::text(columns));

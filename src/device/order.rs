@@ -11,9 +11,15 @@ pub fn sort(devices: &mut Devices) {
     });
 }
 
-/// Notes another device of its model for each that has one. Bridges have none.
+/// Notes another device of its model for each that has one, rather one of another slot. Bridges
+/// have none.
 pub fn find_twins(devices: &mut Devices) {
-    sort_by(devices, &|device| device.model().unwrap_or(u64::MAX));
+    sort_by(devices, &|device| {
+        let function = device.address().bits() & 7;
+        device
+            .model()
+            .map_or(u64::MAX, |model| model << 3 | function)
+    });
     for at in 0..devices.len() {
         if let Ok([one, other]) = devices.get_disjoint_mut([at, at + 1])
             && one

@@ -6,7 +6,7 @@ use crate::text::Line;
 /// Where results go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terminal {
-    /// Its width. 0: standard output is no terminal, or one that does not know.
+    /// Its width. 0: standard output is no terminal.
     pub columns: u16,
     /// Whether it may be coloured.
     pub has_colours: bool,

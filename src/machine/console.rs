@@ -1,5 +1,7 @@
 //! What people and programs read: the kernel log, standard error, standard output.
 
+use std::os::fd::BorrowedFd;
+
 use pciseize::{
     host::{Console, Errno, Files, Level, Terminal},
     put,
@@ -25,6 +27,15 @@ pub enum Colours {
     Accepted,
     /// None, anywhere.
     Refused,
+}
+
+/// Columns of a terminal. 0: the open file is none. One that does not know, as many a serial
+/// console, has 80.
+pub fn columns(file: BorrowedFd) -> u16 {
+    match syscall::terminal_columns(file) {
+        Some(0) => 80,
+        columns => columns.unwrap_or_default(),
+    }
 }
 
 /// Most bytes of a line in one record of the kernel log, its prefix not counted. Longer records
@@ -57,10 +68,10 @@ impl Machine {
 
 impl Console for Machine {
     fn terminal(&mut self) -> Terminal {
-        let columns = syscall::terminal_columns(syscall::stdout());
+        let columns = columns(syscall::stdout());
         Terminal {
-            columns: columns.unwrap_or_default(),
-            has_colours: columns.is_some() && self.colours == Colours::Accepted,
+            columns,
+            has_colours: columns != 0 && self.colours == Colours::Accepted,
         }
     }
 

@@ -212,7 +212,7 @@ impl Files for Machine {
 }
 
 /// Bytes of a file that are read at once.
-const PIECE_SIZE: usize = 1024;
+const PIECE_SIZE: usize = 4096;
 
 /// Bytes of folder entries that are read at once.
 const ENTRIES_SIZE: usize = 4096;

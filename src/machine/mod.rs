@@ -65,7 +65,7 @@ impl Machine {
             board: Board::new(),
             lock: None,
             colours,
-            message_columns: syscall::terminal_columns(syscall::stderr()).unwrap_or_default(),
+            message_columns: console::columns(syscall::stderr()),
         }
     }
 

@@ -66,7 +66,8 @@ impl uDisplay for Answer {
             Answer::Ready | Answer::ReadyWithoutParameters => Ok(()),
             Answer::NoFile => show!(
                 f,
-                "xen-pciback is neither loaded nor built in, and its module is not in the image"
+                "xen-pciback is neither loaded nor built in, and there is no module of it in \
+                 /lib/modules"
             ),
             Answer::NoRelease(errno) => {
                 show!(f, "xen-pciback: /proc/sys/kernel/osrelease: {}", errno)

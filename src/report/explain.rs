@@ -101,22 +101,16 @@ fn add_outcome(device: &Device, line: &mut Line) {
 
 /// Adds what to do about an outcome that is not as asked.
 fn add_next_step(report: &Report, device: &Device, line: &mut Line) {
+    let is_used = !report.usage.uses(device.address()).is_empty();
     let text = match device.outcome {
+        _ if report.request.switches.off => "switched off: it is left alone",
         Outcome::Held => "to mend it: modprobe xen-pciback && pciseize seize",
-        Outcome::Exposed | Outcome::Lost => "to take it: pciseize seize",
-        Outcome::Pending if !report.usage.uses(device.address()).is_empty() => {
+        Outcome::Exposed | Outcome::Lost | Outcome::Pending if is_used => {
             return add_uses_and_way_past(report, device.address(), line);
         }
-        Outcome::Pending => "the next boot takes it, or now: pciseize seize",
-        Outcome::Unready => {
-            let address = device.address();
-            put!(
-                line,
-                "; to try again: pciseize release {}, then pciseize seize",
-                address
-            );
-            return;
-        }
+        Outcome::Exposed | Outcome::Lost => "to take it: pciseize seize",
+        Outcome::Pending => "to take it: make the images anew and reboot, or now: pciseize seize",
+        Outcome::Unready => "to try again: pciseize seize",
         Outcome::Refused if device.is_refused_by_run() => {
             return add_uses_and_way_past(report, device.address(), line);
         }
@@ -136,7 +130,9 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
             }
             return;
         }
-        Action::RefuseBridge => "it is a bridge, and bridges stay with dom0",
+        Action::RefuseBridge => {
+            "it is a bridge, and bridges stay with dom0; ask for what is behind it"
+        }
         Action::RefuseDomain => {
             "its domain is above ffff, which Xen cannot name \
              (behind Intel VMD: switch VMD off in the firmware)"
@@ -147,7 +143,14 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
             if let Some(expected) = device.item(report.request)
                 && let Some(identity) = device.function.identity
             {
-                put!(line, "; {} is there, not {}", identity.model(), expected);
+                put!(
+                    line,
+                    "; {}:{}:{} is there, not {}; see pciseize list",
+                    identity.model(),
+                    identity.subsystem_vendor(),
+                    identity.subsystem_device(),
+                    expected
+                );
             }
             return;
         }
@@ -156,7 +159,7 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
         Action::Absent if has_passed_over_virtual(report, device) => {
             "no such device; a virtual function is there, which no path means: write its address"
         }
-        Action::Absent => "no such device",
+        Action::Absent => "no such device; see pciseize list for its place, or remove the item",
         Action::Expect => {
             "no such device now; pciback takes whatever appears at this address, \
              even a bridge with all behind it"
@@ -216,13 +219,14 @@ pub fn add_use(report: &Report, address: Address, one: Use, line: &mut Line) {
 fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
     add_uses(report, address, ["; it "; 2], line);
     if report.usage.uses(address).meets(Uses::TO_BOOT) {
-        put!(line, "; --force takes it, or pciseize.force in a boot");
-    } else {
         put!(
             line,
-            "; a boot takes it all the same, and --force takes it now"
+            "; ask for it no longer; pciseize.force takes it in a boot"
         );
+    } else {
+        put!(line, "; a boot takes it all the same");
     }
+    put!(line, "; to take it now: pciseize seize --force {}", address);
 }
 
 /// Adds what a plan warns of.
@@ -256,18 +260,21 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
     );
 }
 
-/// Adds that the address in an item may come to mean a twin of the device, if the item has the ids
-/// too, which look as if they told the two apart.
+/// Adds that the address in an item may come to mean a twin of the device. One in the same slot
+/// cannot come there.
 fn add_twin(report: &Report, device: &Device, line: &mut Line) {
     let item = device.item(report.request);
-    let is_by_ids = item.is_some_and(|item| item.selector.is_identity_at_address());
-    if let Some(identity) = device.function.identity.filter(|_| is_by_ids)
+    let is_at_address = item.is_some_and(|item| item.selector.is_at_address());
+    if let Some(identity) = device.function.identity.filter(|_| is_at_address)
         && let Some(place) = device
             .function
             .place
             .as_ref()
             .filter(|place| !place.steps.is_empty())
-        && let Some(twin) = device.function.twin
+        && let Some(twin) = device
+            .function
+            .twin
+            .filter(|twin| twin.slot() != device.address().slot())
     {
         put!(
             line,
@@ -342,7 +349,7 @@ mod tests {
             (Action::RefuseInUse, "; in use by dom0; a boot takes it"),
             (
                 Action::Mismatch,
-                "; 8086:10d3 is there, not 10de:1b80@0000:03:00.0",
+                "; 8086:10d3:1af4:1100 is there, not 10de:1b80@0000:03:00.0",
             ),
             (Action::Absent, "; no such device"),
             (
@@ -390,7 +397,7 @@ mod tests {
                 Outcome::Unready,
                 "pciback",
                 "; pciback has it, but is not known to have initialised it",
-                "; to try again: pciseize release 0000:03:00.0, then pciseize seize",
+                "; to try again: pciseize seize",
             ),
             (
                 Outcome::Exposed,
@@ -414,19 +421,20 @@ mod tests {
                 Outcome::Pending,
                 "e1000e",
                 "; driver e1000e has it",
-                "; the next boot takes it, or now: pciseize seize",
+                "; to take it: make the images anew and reboot, or now: pciseize seize",
             ),
             (
                 Outcome::Pending,
                 "",
                 "; it has no driver",
-                "; the next boot takes it, or now: pciseize seize",
+                "; to take it: make the images anew and reboot, or now: pciseize seize",
             ),
             (
                 Outcome::Refused,
                 "nvme",
                 "; 'pciseize seize' refused it",
-                "; a boot takes it all the same, and --force takes it now",
+                "; a boot takes it all the same; to take it now: pciseize seize --force \
+                 0000:03:00.0",
             ),
             (Outcome::Kept, "e1000e", "", ""),
             (Outcome::Assigned, "pciback", "", ""),

@@ -36,9 +36,16 @@ impl Wrap {
     }
 }
 
-/// How many columns of the last line are taken.
+/// How many columns of the last line are taken. What switches a colour takes none: it begins with
+/// ESC and ends with `m`.
 fn columns(line: &Line) -> usize {
-    last_part(line.bytes(), b'\n').len()
+    let (mut taken, mut is_hidden) = (0, false);
+    for &byte in last_part(line.bytes(), b'\n') {
+        is_hidden |= byte == 0x1b;
+        taken += usize::from(!is_hidden);
+        is_hidden &= byte != b'm';
+    }
+    taken
 }
 
 /// Fills the last line with blanks up to a column, at least one.
@@ -55,13 +62,13 @@ pub fn go_on(line: &mut Line, wrap: Wrap) {
     pad(line, wrap.indent);
 }
 
-/// Adds a blank and a word; on a new line if the width has no room for the word. The first word
-/// of a line has no blank in front.
+/// Adds a word: behind a blank, or on a new line if the width has no room for it, and a new line
+/// has more.
 pub fn add_word(line: &mut Line, word: &[u8], wrap: Wrap) {
     let taken = columns(line);
-    if wrap.width != 0 && taken > 0 && taken + word.len() >= wrap.width {
+    if wrap.width != 0 && taken > wrap.indent && taken + word.len() >= wrap.width {
         go_on(line, wrap);
-    } else if taken > 0 {
+    } else if !matches!(line.bytes().last(), None | Some(b' ' | b'\n')) {
         put!(line, " ");
     }
     line.push(word);
@@ -95,6 +102,7 @@ mod tests {
             (0, "x one two three"),
             (80, "x one two three"),
             (12, "x one two\n#   three"),
+            (4, "x one\n#   two\n#   three"),
         ] {
             let mut line = Line::new();
             put!(&mut line, "x");

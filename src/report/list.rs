@@ -74,6 +74,16 @@ pub fn add_class(identity: Identity, line: &mut Line) {
     }
 }
 
+/// The driver of a function: `-` for none, `?` for one that cannot be told.
+pub fn driver(device: &Device) -> Escaped<'_> {
+    let driver = device.state.driver.as_slice();
+    Escaped(match driver {
+        [] if device.state.is_driver_known => b"-",
+        [] => b"?",
+        driver => driver,
+    })
+}
+
 /// Adds what names a function: its path, with its ids in front where it has a twin.
 fn add_selector(device: &Device, line: &mut Line) {
     let is_never_taken = device.is_bridge() || !device.address().is_known_to_xen();
@@ -110,8 +120,8 @@ const CLASS: usize = 25;
 const DRIVER: usize = 35;
 
 /// What follows the driver in a pipe, and on a terminal.
-const NAME: usize = 45;
-const USE: usize = 49;
+const NAME: usize = 46;
+const USE: usize = 50;
 
 /// Columns for what a function is used for, where a terminal is wide enough for that and a path
 /// behind one bridge.
@@ -164,14 +174,22 @@ impl Layout {
 /// Columns of a domain, with its colon.
 const DOMAIN_COLUMNS: usize = 5;
 
-/// Prints a line for each function. On a terminal there is a header, and bridges are shown only if
-/// all are wanted.
+/// Whether bridges are shown on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bridges {
+    /// They are.
+    Shown,
+    /// They are counted.
+    Hidden,
+}
+
+/// Prints a line for each function, on a terminal with a header.
 ///
 /// # Errors
 /// The first of `out`.
-pub fn print<'o>(report: &Report, is_all: bool, out: &'o mut Out<'o>) -> Result<(), Errno> {
+pub fn print<'o>(report: &Report, bridges: Bridges, out: &'o mut Out<'o>) -> Result<(), Errno> {
     let is_terminal = !report.terminal.is_none();
-    let has_bridges = !is_terminal || is_all;
+    let has_bridges = !is_terminal || bridges == Bridges::Shown;
     let is_there = |device: &&Device| device.function.is_there;
     let is_shown = |device: &&Device| is_there(device) && (has_bridges || !device.is_bridge());
     let shown = || report.devices.iter().filter(is_shown);
@@ -198,7 +216,7 @@ fn add_header(layout: &Layout, line: &mut Line) {
         (IDS, "IDS"),
         (CLASS, "CLASS"),
         (DRIVER, "DRIVER"),
-        (USE + 1, "USE"),
+        (USE, "USE"),
     ] {
         if layout.at(column) + word.len() < layout.wrap.width {
             pad(line, layout.at(column));
@@ -230,15 +248,7 @@ fn add_row(report: &Report, device: &Device, layout: &Layout, sink: &mut Sink) {
     let is_terminal = !report.terminal.is_none();
     add_selector(device, line);
     if is_terminal && line.bytes().len() + 2 > layout.comment {
-        let indent = layout.comment;
-        go_on(
-            line,
-            Wrap {
-                indent,
-                ..layout.wrap
-            },
-        );
-        put!(line, "  ");
+        go_on(line, layout.wrap);
     } else {
         pad(line, layout.comment);
         put!(line, "# ");
@@ -252,14 +262,9 @@ fn add_row(report: &Report, device: &Device, layout: &Layout, sink: &mut Sink) {
         pad(line, layout.at(CLASS));
         add_class(identity, line);
     }
-    pad(line, layout.at(DRIVER - 1));
+    pad(line, layout.at(DRIVER));
     text.clear();
-    let driver = device.state.driver.as_slice();
-    put!(
-        &mut text,
-        "{}",
-        Escaped(if driver.is_empty() { b"-" } else { driver })
-    );
+    put!(&mut text, "{}", driver(device));
     add_word(line, text.bytes(), layout.wrap);
     text.clear();
     if is_terminal {
@@ -278,14 +283,7 @@ fn add_row(report: &Report, device: &Device, layout: &Layout, sink: &mut Sink) {
     let line = &mut sink.line;
     if !text.is_empty() {
         if is_terminal {
-            let indent = layout.wrap.indent - 1;
-            go_on(
-                line,
-                Wrap {
-                    indent,
-                    ..layout.wrap
-                },
-            );
+            go_on(line, layout.wrap);
         } else {
             pad(line, layout.at(NAME));
         }
@@ -301,6 +299,9 @@ fn add_uses_and_state(report: &Report, device: &Device, layout: &Layout, line: &
     for one in report.usage.uses(device.address()).iter() {
         put!(&mut parts, "\n");
         add_use(report, device.address(), one, &mut parts);
+    }
+    if device.is_bridge() {
+        put!(&mut parts, "\nbridge");
     }
     add_state(device, "\n", &mut parts);
     pad(line, layout.at(USE));
@@ -327,24 +328,34 @@ fn colour(report: &Report, device: &Device) -> Colour {
     }
 }
 
-/// The names of a function, as pci.ids(5) has them: for an image, which has no such file.
-pub fn name_entry(report: &Report, device: &Device) -> Line {
-    let mut line = Line::new();
-    let Some(identity) = device.function.identity else {
-        return line;
-    };
-    let [vendor, own] = device.function.names;
-    if let Some(vendor) = vendor {
-        put!(&mut line, "{}  ", identity.vendor());
-        line.push(report.names.get(vendor));
-        put!(&mut line, "\n");
+/// Prints the names of all functions, each once, as pci.ids(5) has them: for an image, which has no
+/// such file. The functions are in the order of their models.
+///
+/// # Errors
+/// The first of `out`.
+pub fn print_names<'o>(report: &Report, out: &'o mut Out<'o>) -> Result<(), Errno> {
+    let mut sink = Sink::new(out);
+    let mut last = [None; 2];
+    for device in report.devices {
+        let Some(identity) = device.function.identity else {
+            continue;
+        };
+        let names = device.function.names;
+        let [vendor, own] = names;
+        if let Some(name) = vendor.filter(|_| vendor != last[0]) {
+            put!(&mut sink.line, "{}  ", identity.vendor());
+            sink.line.push(report.names.get(name));
+            put!(&mut sink.line, "\n");
+        }
+        if let Some(name) = own.filter(|_| own != last[1]) {
+            put!(&mut sink.line, "\t{}  ", identity.device());
+            sink.line.push(report.names.get(name));
+            put!(&mut sink.line, "\n");
+        }
+        last = names;
+        sink.flush();
     }
-    if let Some(own) = own {
-        put!(&mut line, "\t{}  ", identity.device());
-        line.push(report.names.get(own));
-        put!(&mut line, "\n");
-    }
-    line
+    sink.end()
 }
 
 /// What a function is and where, as an item for the image to know what the host boots from, or what
@@ -398,7 +409,7 @@ mod tests {
             shown.extend_from_slice(bytes);
             Ok(())
         };
-        print(&report, true, &mut out).expect("a vector takes everything");
+        print(&report, Bridges::Shown, &mut out).expect("a vector takes everything");
         text(&shown)
     }
 
@@ -472,16 +483,25 @@ mod tests {
     #[test]
     fn tells_the_image_the_names() {
         let mut memory = memory("");
-        add(&mut memory, "03:00.0", None, Action::Unasked);
+        for at in ["03:00.0", "04:00.0"] {
+            add(&mut memory, at, None, Action::Unasked);
+        }
         name(&mut memory);
-        let entry = name_entry(&memory.report(Kind::List, true), &memory.devices[0]);
-        assert_eq!(
-            entry.bytes(),
-            "8086  Intel Corporation\n\t10d3  82574L \u{e9}\n".as_bytes()
-        );
-        memory.devices[0].function.names = [None; 2];
-        let entry = name_entry(&memory.report(Kind::List, true), &memory.devices[0]);
-        assert_eq!(entry.bytes(), b"");
+        let told = |memory: &Memory| {
+            let mut told = Vec::new();
+            let mut out = |bytes: &[u8]| {
+                told.extend_from_slice(bytes);
+                Ok(())
+            };
+            print_names(&memory.report(Kind::List, true), &mut out).expect("room");
+            told
+        };
+        let once = "8086  Intel Corporation\n\t10d3  82574L \u{e9}\n";
+        assert_eq!(told(&memory), once.as_bytes());
+        for device in &mut memory.devices {
+            device.function.names = [None; 2];
+        }
+        assert_eq!(told(&memory), b"");
     }
 
     #[test]

@@ -75,8 +75,13 @@ fn add_device(report: &Report, device: &Device, line: &mut Line) {
         put!(line, "{} {}", item, device.outcome);
     }
     if device.outcome == Outcome::Seized {
-        let origin = device.origin().as_slice();
-        let before = if origin.is_empty() { b"none" } else { origin };
+        // Nobody saw which driver one had that was with pciback before the first run of this boot.
+        let is_seen = device.work.is_due || device.first_run.is_some();
+        let before = match device.origin().as_slice() {
+            [] if is_seen => b"none",
+            [] => crate::pciback::NAME.as_bytes(),
+            origin => origin,
+        };
         put!(line, ", driver {} before", Escaped(before));
     }
     let mut why = Line::new();
@@ -253,19 +258,28 @@ mod tests {
 
     #[test]
     fn tells_a_device_in_a_sentence() {
-        for (outcome, origin, expected) in [
+        for (outcome, is_due, origin, expected) in [
             (
                 Outcome::Seized,
+                true,
                 "",
                 "seized (8086:10d3 ethernet), driver none before",
             ),
             (
                 Outcome::Seized,
+                false,
+                "",
+                "seized (8086:10d3 ethernet), driver pciback before",
+            ),
+            (
+                Outcome::Seized,
+                true,
                 "igb",
                 "seized (8086:10d3 ethernet), driver igb before",
             ),
             (
                 Outcome::Exposed,
+                true,
                 "igb",
                 "exposed (8086:10d3 ethernet): nothing keeps a driver from taking it; \
                  asked for at conf:1:1",
@@ -275,6 +289,7 @@ mod tests {
             let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
             device.outcome = outcome;
             device.work.previous_driver = driver(origin);
+            device.work.is_due = is_due;
             let report = memory.report(Kind::Seizure, true);
             let lines = told(|tell| tell_devices(&report, tell));
             assert_eq!(lines[0].1, std::format!("0000:03:00.0 {expected}"));

@@ -21,6 +21,9 @@ use crate::{
 /// Most columns of a line that goes into a pipe, as far as its words allow.
 const WIDTH: usize = 80;
 
+/// For what has no line of its own in a pipe.
+const UNWRAPPED: Wrap = Wrap::comment(0, 0);
+
 /// The columns where the parts of a row begin.
 struct Columns {
     driver: usize,
@@ -34,13 +37,13 @@ const CLASS: usize = 35;
 /// In a pipe, with the class as its code.
 const IN_PIPE: Columns = Columns {
     driver: 42,
-    asked: 52,
+    asked: 53,
 };
 
 /// On a terminal, with the class as a word.
 const ON_TERMINAL: Columns = Columns {
     driver: 45,
-    asked: 59,
+    asked: 60,
 };
 
 /// Prints the row of every device that is asked for and `is_shown`, on a terminal with a header.
@@ -54,24 +57,38 @@ pub fn print<'o>(
 ) -> Result<(), Errno> {
     let mut sink = Sink::new(out);
     let is_row = |device: &&Device| device.wish.item.is_some() && is_shown(device);
-    let mut has_header = report.terminal.is_none();
+    let is_terminal = !report.terminal.is_none();
+    let form = if !is_terminal {
+        Form::Pipe
+    } else if report.kind == Kind::Status && report.is_as_asked() {
+        Form::Brief
+    } else {
+        Form::Full
+    };
+    let mut has_header = !is_terminal;
     for device in report.devices.iter().filter(is_row) {
         if !has_header {
-            add_header(report, &mut sink.line);
+            add_header(report, form, &mut sink.line);
             has_header = true;
         }
-        add_row(report, device, &mut sink);
+        add_row(report, device, form, &mut sink);
     }
     sink.end()
 }
 
-/// Whether the rows say no more than the names: nothing is wrong.
-fn is_brief(report: &Report) -> bool {
-    !report.terminal.is_none() && report.kind == Kind::Status && report.is_as_asked()
+/// What the rows have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// All but names: for programs as well.
+    Pipe,
+    /// All.
+    Full,
+    /// No more than names, as nothing is wrong.
+    Brief,
 }
 
 /// Adds the header, which is a comment as well.
-fn add_header(report: &Report, line: &mut Line) {
+fn add_header(report: &Report, form: Form, line: &mut Line) {
     put!(line, "# ADDRESS");
     pad(line, WORD);
     put!(
@@ -84,7 +101,7 @@ fn add_header(report: &Report, line: &mut Line) {
         }
     );
     pad(line, IDS);
-    if is_brief(report) {
+    if form == Form::Brief {
         return put!(line, "DEVICE\n");
     }
     put!(line, "IDS");
@@ -106,7 +123,9 @@ fn wrap(report: &Report) -> Wrap {
 /// The colour of a row: red for what is not as asked, yellow for what dom0 loses, green for what
 /// pciback has or gets.
 fn colour(report: &Report, device: &Device) -> Colour {
-    if !report.is_device_as_asked(device) {
+    if report.request.switches.off {
+        Colour::None
+    } else if !report.is_device_as_asked(device) {
         Colour::Red
     } else if device.action != Action::Seize {
         Colour::None
@@ -118,13 +137,13 @@ fn colour(report: &Report, device: &Device) -> Colour {
 }
 
 /// Adds the row of a device: nothing for one that nobody asks for.
-fn add_row(report: &Report, device: &Device, sink: &mut Sink) {
+fn add_row(report: &Report, device: &Device, form: Form, sink: &mut Sink) {
     let Some(item) = device.item(report.request) else {
         return;
     };
     let wrap = wrap(report);
-    let is_terminal = !report.terminal.is_none();
-    let columns = if is_terminal { ON_TERMINAL } else { IN_PIPE };
+    let is_full = form == Form::Full;
+    let columns = if is_full { ON_TERMINAL } else { IN_PIPE };
     sink.begin_colour(report.terminal, colour(report, device));
     let line = &mut sink.line;
     let mark = match device.action {
@@ -146,42 +165,44 @@ fn add_row(report: &Report, device: &Device, sink: &mut Sink) {
         put!(line, "{}", device.action);
     }
     let mut text = Line::new();
-    if is_brief(report) {
-        // The word brings a blank.
-        pad(line, IDS - 1);
+    pad(line, IDS);
+    if form == Form::Brief {
         list::add_title(report, device, &mut text);
         add_words(line, text.bytes(), wrap);
+        text.clear();
     } else {
-        pad(line, IDS);
         if let Some(identity) = device.function.identity {
             put!(line, "{} ", identity.model());
-            if is_terminal {
+            if is_full {
                 list::add_class(identity, line);
             } else {
                 put!(line, "{}", identity.class());
             }
         }
         pad(line, columns.driver);
-        let driver = device.state.driver.as_slice();
-        let has_none = is_terminal && device.function.is_there && driver.is_empty();
-        put!(line, "{}", Escaped(if has_none { b"-" } else { driver }));
+        if is_full && device.function.is_there {
+            put!(line, "{}", list::driver(device));
+        } else {
+            put!(line, "{}", Escaped(&device.state.driver));
+        }
         pad(line, columns.asked);
         put!(&mut text, "{}", At(report.request, item.origin));
         let asked = text.bytes();
-        let short = asked.strip_prefix(FOLDER).filter(|_| is_terminal);
+        let short = asked.strip_prefix(FOLDER).filter(|_| is_full);
         add_word(line, short.unwrap_or(asked), wrap);
         if !device.origin().is_empty() && device.outcome == Outcome::Seized {
-            put!(line, ", taken from {}", Escaped(device.origin()));
+            text.clear();
+            put!(&mut text, "taken from {}", Escaped(device.origin()));
+            put!(line, ",");
+            add_words(line, text.bytes(), if is_full { wrap } else { UNWRAPPED });
         }
         text.clear();
-        if is_terminal {
+        if is_full {
             list::add_names(report, device, &mut text);
         }
     }
     sink.end_colour();
-    if !is_brief(report) {
-        add_remark(&mut sink.line, text.bytes(), wrap);
-    }
+    add_remark(&mut sink.line, text.bytes(), wrap);
     text.clear();
     explain::explain(report, device, &mut text);
     let why = text.bytes().strip_prefix(b"; ").unwrap_or_default();
@@ -196,13 +217,7 @@ const FOLDER: &[u8] = b"/etc/xen/";
 /// Adds a text on a line of its own, which is a comment.
 fn add_remark(line: &mut Line, text: &[u8], wrap: Wrap) {
     if !text.is_empty() {
-        go_on(
-            line,
-            Wrap {
-                indent: wrap.indent - 1,
-                ..wrap
-            },
-        );
+        go_on(line, wrap);
         add_words(line, text, wrap);
     }
 }

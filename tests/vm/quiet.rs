@@ -57,6 +57,7 @@ fn shows_what_is_wrong() -> Result<()> {
     );
     assert!(
         refused.starts_with(&format!("pciseize: {bridge} refused (1b36:000c 060400): "))
+            && refused.contains("; ask for what is behind it; ")
             && refused.ends_with("asked for at /etc/xen/pciback.conf:2:1"),
         "{refused}"
     );

@@ -179,7 +179,9 @@ fn find_item(word: &[u8]) -> Option<Likely<'_>> {
         }
         // xl: an address, and the slot in the guest. lshw: `pci@`, and an address.
         let text = if before == b"pci" { after } else { before };
-        return is_address(text).then_some(plain(text));
+        if is_address(text) {
+            return Some(plain(text));
+        }
     }
     if let Some(text) = word.strip_suffix(b":").filter(|text| is_address(text)) {
         return Some(plain(text));
@@ -202,7 +204,7 @@ fn find_item(word: &[u8]) -> Option<Likely<'_>> {
         return Some(item);
     }
     let item = Likely::written(word, Form::Letters);
-    item.is_exact().then_some(item)
+    (word.iter().any(u8::is_ascii_digit) && item.is_exact()).then_some(item)
 }
 
 fn is_identity(text: &[u8]) -> bool {

@@ -195,9 +195,10 @@ impl Selector {
         }
     }
 
-    /// Whether the selector is ids at an address, which do not tell two devices of one model apart.
-    pub const fn is_identity_at_address(&self) -> bool {
-        matches!(self.target, Target::Address(_)) && self.expected.has_vendor()
+    /// Whether the selector is an address, with or without ids: it does not tell two devices of one
+    /// model apart.
+    pub const fn is_at_address(&self) -> bool {
+        matches!(self.target, Target::Address(_))
     }
 
     /// Whether the selector passes over bridges: *every function there* and *every device of that
