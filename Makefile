@@ -22,6 +22,9 @@ PAGES = $(READY)/man/pciback.conf.5 $(READY)/man/pciseize.8
 INITRAMFS_TOOLS = /usr/share/initramfs-tools
 DRACUT = /usr/lib/dracut/modules.d/50pciseize
 MAN = $(PREFIX)/share/man
+# Debian's zsh reads /usr/share in a folder of another name than everybody's.
+ZSH_COMPLETIONS = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),$(if $(wildcard \
+	/etc/debian_version),vendor-completions,site-functions),site-functions)
 DOC = $(PREFIX)/share/doc/pciseize
 DOCUMENTS = $(wildcard *.md docs/*.md docs/*.svg) LICENSE-APACHE LICENSE-MIT
 
@@ -37,6 +40,8 @@ define FILES
 644 $(READY)/systemd/pciseize.service $(PREFIX)/lib/systemd/system/pciseize.service
 644 $(READY)/udev/10-pciseize.rules $(PREFIX)/share/pciseize/10-pciseize.rules
 644 completions/pciseize $(PREFIX)/share/bash-completion/completions/pciseize
+644 completions/_pciseize $(ZSH_COMPLETIONS)/_pciseize
+644 completions/pciseize.fish $(PREFIX)/share/fish/vendor_completions.d/pciseize.fish
 644 examples/pciback.conf.example $(DOC)/pciback.conf.example
 755 examples/check_pciseize $(DOC)/check_pciseize
 $(foreach page,$(PAGES),644 $(page) $(MAN)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
@@ -54,8 +59,8 @@ export PROPTEST_RNG_SEED = 20261125
 
 # What has to be there, as Debian packages.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = groff-base man-db mandoc python3 shellcheck strace systemd util-linux \
-	valgrind
+CHECK_PACKAGES = fish groff-base man-db mandoc python3 shellcheck strace systemd util-linux \
+	valgrind zsh
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount qemu-system-x86 \
 	seabios util-linux xorriso xz-utils zstd

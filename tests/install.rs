@@ -115,6 +115,7 @@ fn expected(paths: Paths) -> BTreeMap<String, u32> {
     let below_prefix = [
         "/lib/systemd/system/pciseize.service",
         "/share/bash-completion/completions/pciseize",
+        "/share/fish/vendor_completions.d/pciseize.fish",
         "/share/man/man5/pciback.conf.5",
         "/share/man/man8/pciseize.8",
         "/share/pciseize/10-pciseize.rules",
@@ -122,7 +123,40 @@ fn expected(paths: Paths) -> BTreeMap<String, u32> {
     let mut files = BTreeMap::from([(paths.program.to_owned(), 0o755)]);
     files.extend(generators.map(|(path, mode)| (path.to_owned(), mode)));
     files.extend(below_prefix.map(|path| (format!("{}{path}", paths.prefix), 0o644)));
+    files.insert(format!("{}/_pciseize", zsh_folder(paths)), 0o644);
     files
+}
+
+/// Where zsh looks for completions. Debian's has a folder of its own name for packages.
+fn zsh_folder(paths: Paths) -> String {
+    let is_debian = paths.prefix == "/usr" && Path::new("/etc/debian_version").exists();
+    let folder = if is_debian {
+        "vendor-completions"
+    } else {
+        "site-functions"
+    };
+    format!("{}/share/zsh/{folder}", paths.prefix)
+}
+
+/// This machine's zsh and fish look where the completions are installed. Fish reads /usr/local as a
+/// desktop's session names it.
+#[test]
+fn the_shells_look_for_completions_there() {
+    let home = tempfile::tempdir().expect("a folder");
+    let folders = |shell: &str, command: &str| {
+        let mut shell = Command::new(shell);
+        shell.args(["-c", command]).env("HOME", home.path());
+        shell.env("XDG_DATA_DIRS", "/usr/local/share:/usr/share");
+        String::from_utf8(succeed(shell).stdout).expect("UTF-8")
+    };
+    let zsh = folders("zsh", "print -l $fpath");
+    let fish = folders("fish", "string join \\n $fish_complete_path");
+    for paths in [DEBIAN, MERGED_SBIN, LOCAL] {
+        let folder = zsh_folder(paths);
+        assert!(zsh.lines().any(|own| own == folder), "{folder}:\n{zsh}");
+        let folder = format!("{}/share/fish/vendor_completions.d", paths.prefix);
+        assert!(fish.lines().any(|own| own == folder), "{folder}:\n{fish}");
+    }
 }
 
 /// The paths of the contract. The generators look in one place only, whatever the prefix is.
