@@ -39,6 +39,7 @@ define FILES
 644 $(READY)/dracut/50pciseize/pciseize.service $(DRACUT)/pciseize.service
 644 $(READY)/systemd/pciseize.service $(PREFIX)/lib/systemd/system/pciseize.service
 644 $(READY)/udev/10-pciseize.rules $(PREFIX)/share/pciseize/10-pciseize.rules
+644 schema.json $(PREFIX)/share/pciseize/schema.json
 644 completions/pciseize $(PREFIX)/share/bash-completion/completions/pciseize
 644 completions/_pciseize $(ZSH_COMPLETIONS)/_pciseize
 644 completions/pciseize.fish $(PREFIX)/share/fish/vendor_completions.d/pciseize.fish

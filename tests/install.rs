@@ -119,6 +119,7 @@ fn expected(paths: Paths) -> BTreeMap<String, u32> {
         "/share/man/man5/pciback.conf.5",
         "/share/man/man8/pciseize.8",
         "/share/pciseize/10-pciseize.rules",
+        "/share/pciseize/schema.json",
     ];
     let mut files = BTreeMap::from([(paths.program.to_owned(), 0o755)]);
     files.extend(generators.map(|(path, mode)| (path.to_owned(), mode)));

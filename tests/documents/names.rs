@@ -42,7 +42,7 @@ fn named_files(page: &Page) -> Vec<(usize, String)> {
     );
     let name = format!(r"(^|[^\w./-])((?:{folders})/[\w.*/-]*[\w/])");
     let name = Regex::new(&name).expect("a pattern");
-    let root_file = Regex::new(r"`((?:static|build|Cargo)\.\w+)`").expect("a pattern");
+    let root_file = Regex::new(r"`((?:static|build|schema|Cargo)\.\w+)`").expect("a pattern");
     let found = name
         .captures_iter(&page.text)
         .map(|found| found.get(2).expect("the name"));

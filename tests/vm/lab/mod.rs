@@ -34,6 +34,8 @@ pub mod many;
 pub mod pace;
 pub mod product;
 pub mod progress;
+#[path = "../../schema/mod.rs"]
+pub mod schema;
 mod tool;
 pub mod watch;
 
