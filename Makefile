@@ -45,6 +45,8 @@ define FILES
 644 completions/pciseize.fish $(PREFIX)/share/fish/vendor_completions.d/pciseize.fish
 644 examples/pciback.conf.example $(DOC)/pciback.conf.example
 755 examples/check_pciseize $(DOC)/check_pciseize
+755 examples/pciseize-textfile $(DOC)/pciseize-textfile
+755 examples/pciseize-fleet $(DOC)/pciseize-fleet
 $(foreach page,$(PAGES),644 $(page) $(MAN)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
 )$(foreach file,$(DOCUMENTS),644 $(file) $(DOC)/$(file)
 )
@@ -60,14 +62,14 @@ export PROPTEST_RNG_SEED = 20261125
 
 # What has to be there, as Debian packages.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = fish groff-base man-db mandoc python3 shellcheck strace systemd util-linux \
+CHECK_PACKAGES = fish groff-base jq man-db mandoc python3 shellcheck strace systemd util-linux \
 	valgrind zsh
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount qemu-system-x86 \
 	seabios util-linux xorriso xz-utils zstd
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
-	dracut/50pciseize/*.sh.in examples/check_pciseize fuzz/run initramfs-hooks/* \
+	dracut/50pciseize/*.sh.in examples/*pciseize* fuzz/run initramfs-hooks/* \
 	tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
 	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \

@@ -176,6 +176,8 @@ fn puts_everything_where_it_belongs() {
             ("LICENSE-MIT", 0o644),
             ("pciback.conf.example", 0o644),
             ("check_pciseize", 0o755),
+            ("pciseize-textfile", 0o755),
+            ("pciseize-fleet", 0o755),
         ] {
             let path = format!("{}/share/doc/pciseize/{name}", paths.prefix);
             assert_eq!(documents.get(&path), Some(&mode), "{path}");
