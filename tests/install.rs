@@ -121,9 +121,14 @@ fn expected(paths: Paths) -> BTreeMap<String, u32> {
         "/share/pciseize/10-pciseize.rules",
         "/share/pciseize/schema.json",
     ];
+    let scripts = [
+        "/share/pciseize/pciseize.openrc",
+        "/share/pciseize/pciseize.sysvinit",
+    ];
     let mut files = BTreeMap::from([(paths.program.to_owned(), 0o755)]);
     files.extend(generators.map(|(path, mode)| (path.to_owned(), mode)));
     files.extend(below_prefix.map(|path| (format!("{}{path}", paths.prefix), 0o644)));
+    files.extend(scripts.map(|path| (format!("{}{path}", paths.prefix), 0o755)));
     files.insert(format!("{}/_pciseize", zsh_folder(paths)), 0o644);
     files
 }
@@ -227,6 +232,8 @@ fn every_file_names_the_installed_program() {
         let program = paths.program;
         let units = format!("{}/lib/systemd/system/pciseize.service", paths.prefix);
         let rules = format!("{}/share/pciseize/10-pciseize.rules", paths.prefix);
+        let [sysvinit, openrc] = ["sysvinit", "openrc"]
+            .map(|init| format!("{}/share/pciseize/pciseize.{init}", paths.prefix));
         let lines = [
             (
                 "/usr/share/initramfs-tools/hooks/pciseize",
@@ -249,6 +256,8 @@ fn every_file_names_the_installed_program() {
                 format!("ExecStart={program} seize"),
             ),
             (units.as_str(), format!("ExecStart={program} seize")),
+            (sysvinit.as_str(), format!("program={program}")),
+            (openrc.as_str(), format!("\t{program} seize")),
             (
                 rules.as_str(),
                 format!("  RUN+=\"{program} seize $kernel\""),
@@ -279,7 +288,7 @@ fn every_file_names_the_installed_program() {
             .expect("the page")
             .replace("\\-", "-")
             .replace("\\&", "");
-        for name in [program, &units, &rules] {
+        for name in [program, &units, &rules, &sysvinit, &openrc] {
             assert!(
                 page.lines().any(|line| line == name),
                 "the manual page does not name {name}"
@@ -480,6 +489,29 @@ fn goes_without_manual_pages() {
         !files.keys().any(|path| path.contains("/share/man")),
         "{files:?}"
     );
+}
+
+/// The script of an init is where that init looks only if it is asked for, and goes likewise.
+#[test]
+fn installs_the_script_of_one_init() {
+    for (init, first) in [("sysvinit", "#!/bin/sh"), ("openrc", "#!/sbin/openrc-run")] {
+        let root = workplace();
+        let script = root.path().join("image/etc/init.d/pciseize");
+        let run = |target| {
+            let mut make = make(root.path(), DEBIAN, target);
+            make.arg(format!("INIT={init}"));
+            succeed(make)
+        };
+        run("install");
+        let text = fs::read_to_string(&script).expect("the script");
+        assert_eq!(text.lines().next(), Some(first));
+        assert_eq!(
+            content(root.path()).get("/etc/init.d/pciseize"),
+            Some(&0o755)
+        );
+        run("uninstall");
+        assert!(!script.exists());
+    }
 }
 
 /// Only `requirements`, and the two that a newcomer types first, may install packages.
