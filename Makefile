@@ -73,6 +73,7 @@ CHECK_PACKAGES = fish groff-base insserv jq man-db mandoc python3 shellcheck str
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount qemu-system-x86 \
 	seabios util-linux xorriso xz-utils zstd
+PACKAGE_PACKAGES = debhelper lintian rpm rpmlint
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
 	dracut/50pciseize/*.sh.in examples/*pciseize* fuzz/run initramfs-hooks/* openrc/* \
@@ -80,14 +81,14 @@ SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pc
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
 	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \
 	tests/vm/guest/test-init tests/vm/guest/together tests/vm/lab/make-initramfs \
-	tests/width.sh
+	tests/vm/lab/package-life tests/width.sh
 
 # The program with its symbols, and without the tripwires of static.ld.
 WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked
 
-.PHONY: bench build check check-fast check-fuzz check-model check-vm clean demo embed fuzz install \
-	man no-scdoc picture release-aarch64 requirements requirements-fuzz requirements-vm size \
-	uninstall why-panic
+.PHONY: bench build check check-fast check-fuzz check-model check-packages check-vm clean deb demo \
+	embed fuzz install man no-scdoc picture release-aarch64 requirements requirements-fuzz \
+	requirements-packages requirements-vm rpm size uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -192,8 +193,13 @@ bench:
 # The tests in virtual machines: real Xen, real kernels. Two at a time, for two processors. An error
 # ends with its reason, not with a trace of calls.
 check-vm:
-	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES)
+	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
 	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm -- --test-threads=2 --nocapture
+
+# Those of them that build the packages, install, upgrade and remove them, and boot their images.
+check-packages:
+	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
+	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm packages:: -- --test-threads=2 --nocapture
 
 # Names the packages that are missing, and `make requirements`; installs nothing.
 REQUIRE = @tests/requirements.sh
@@ -201,13 +207,16 @@ REQUIRE = @tests/requirements.sh
 # Installs all that building and testing need.
 requirements:
 	tests/requirements.sh --install $(BUILD_PACKAGES) $(CHECK_PACKAGES) $(FUZZ_PACKAGES) \
-		$(VM_PACKAGES)
+		$(VM_PACKAGES) $(PACKAGE_PACKAGES)
 
 requirements-fuzz:
 	tests/requirements.sh --install $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 
 requirements-vm:
 	tests/requirements.sh --install $(BUILD_PACKAGES) $(VM_PACKAGES)
+
+requirements-packages:
+	tests/requirements.sh --install $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
 
 $(PROGRAM):
 	$(MAKE) build
@@ -224,6 +233,27 @@ install: $(PROGRAM) man $(addprefix $(READY)/,$(TEMPLATES))
 		$(INSTALL) -D -m "$$mode" "$$source" "$(DESTDIR)$$place" || exit; \
 	done
 	@$(INSTALL) -d "$(DESTDIR)/etc/xen/pciback.conf.d"
+
+# The package of Debian: target/pciseize_VERSION_amd64.deb. `dpkg-buildpackage -b -d` writes the
+# same one beside the folder of the source.
+deb:
+	$(REQUIRE) $(BUILD_PACKAGES) debhelper
+	rm -f target/pciseize_*.deb
+	debian/rules clean
+	PACKAGE_FOLDER=target DEB_RULES_REQUIRES_ROOT=no debian/rules binary
+	debian/rules clean
+
+# The package for distributions with rpm: target/pciseize-VERSION.x86_64.rpm. rpmbuild does not look
+# whether what the build needs is installed: Debian's knows no packages. For an old rpm, or for
+# another folder of programs than this machine's:
+# make rpm RPMBUILD='rpmbuild --without weak_dependencies --define "_sbindir /usr/bin"'
+RPMBUILD = rpmbuild
+rpm:
+	$(REQUIRE) $(BUILD_PACKAGES) rpm
+	rm -rf target/rpm target/pciseize-*.rpm
+	$(RPMBUILD) -bb --build-in-place --nodeps --define '_topdir $(CURDIR)/target/rpm' \
+		--define '_rpmdir $(CURDIR)/target' \
+		--define '_rpmfilename %{name}-%{version}-%{release}.%{_arch}.rpm' rpm/pciseize.spec
 
 # Removes what `make install` with the same PREFIX, SBINDIR, INIT and DESTDIR has installed. The
 # configuration stays, and so do images that have pciseize in them.

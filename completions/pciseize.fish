@@ -46,6 +46,9 @@ complete -c pciseize -n 'not __pciseize_command' -l root -x -a '(__fish_complete
     -d 'put this folder in front of every path'
 complete -c pciseize -n 'not __pciseize_command' -l help -d 'print the help'
 complete -c pciseize -n 'not __pciseize_command' -l version -d 'print the version'
+complete -c pciseize -n '__pciseize_takes list' -l all -d 'on a terminal, show bridges too'
+complete -c pciseize -n '__pciseize_takes list' -l names \
+    -d 'print what pci.ids has of these devices'
 complete -c pciseize -n '__pciseize_takes list plan status' -l json -d 'print JSON'
 complete -c pciseize -n '__pciseize_takes list' -l boot -d 'print what this host boots from'
 complete -c pciseize -n '__pciseize_takes plan' -l warnings -d 'print only devices with a warning'

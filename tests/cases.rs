@@ -11,8 +11,10 @@
 //! | `expected` | for each command: exit status, output, and the changes in the tree |
 //!
 //! A command is written as in a shell, with `--root root`. Further lines that begin with `#` are
-//! comments. `{NAME}` in a command stands for every line of the case's file NAME: the command runs
-//! once for each. Empty lines and comments of that file are left out.
+//! comments. `COLUMNS=80` in front runs the command on a terminal of that width, and `NO_COLOR=1`
+//! without colours; in the expectation `\e[32m` begins a colour. `{NAME}` in a command stands for
+//! every line of the case's file NAME: the command runs once for each. Empty lines and comments of
+//! that file are left out.
 //!
 //! `prepare` makes files that git cannot keep (a fifo, an empty folder) and files that are too
 //! large to keep.
@@ -50,13 +52,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
     ffi::{OsStr, OsString},
-    fmt::Write,
+    fmt::{self, Write},
     fs, io,
     os::unix::{ffi::OsStrExt, fs::symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
+use regex::Regex;
 use schema::Kind;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -181,9 +184,16 @@ fn transcript(run: &Path) -> Result<String> {
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
     {
+        let (terminal, line) = Terminal::of(line)?;
         for Words { shown, words } in commands(folder, line)? {
             let before = files(&root)?;
             touch_nothing_real(&words)?;
+            if let Some(terminal) = terminal {
+                let screen = terminal.run_in(copy.path(), &words[1..])?;
+                writeln!(told, "$ {terminal} {shown}\n{}", screen.shown())?;
+                screen.agrees(copy.path(), &words)?;
+                continue;
+            }
             let output = run_in(copy.path(), &words[1..])?;
             let after = files(&root)?;
 
@@ -294,6 +304,112 @@ fn run_in(folder: &Path, words: &[OsString]) -> Result<Output> {
         .args(words)
         .current_dir(folder);
     Ok(command.output()?)
+}
+
+/// A terminal to run a command on.
+#[derive(Clone, Copy)]
+struct Terminal {
+    columns: usize,
+    has_colours: bool,
+}
+
+impl Terminal {
+    /// The terminal that is written in front of a command, and the command.
+    fn of(line: &str) -> Result<(Option<Terminal>, &str)> {
+        let Some(rest) = line.strip_prefix("COLUMNS=") else {
+            return Ok((None, line));
+        };
+        let (columns, rest) = rest.split_once(' ').ok_or("no command")?;
+        let without = rest.strip_prefix("NO_COLOR=1 ");
+        let terminal = Terminal {
+            columns: columns.parse()?,
+            has_colours: without.is_none(),
+        };
+        Ok((Some(terminal), without.unwrap_or(rest)))
+    }
+
+    /// Runs the program on it.
+    fn run_in(self, folder: &Path, words: &[OsString]) -> Result<Screen> {
+        let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+        let words = shlex::try_join(words.ok_or("not UTF-8")?)?;
+        let program = shlex::try_quote(env!("CARGO_BIN_EXE_pciseize"))?;
+        let command = format!("stty cols {} && exec {program} {words}", self.columns);
+        let mut script = Command::new("timeout");
+        script
+            .args([
+                "10m",
+                "script",
+                "--quiet",
+                "--return",
+                "--command",
+                &command,
+                "/dev/null",
+            ])
+            .env("NO_COLOR", if self.has_colours { "" } else { "1" })
+            .current_dir(folder);
+        let output = script.output()?;
+        Ok(Screen {
+            terminal: self,
+            status: output.status.code().ok_or("ended by a signal")?,
+            text: String::from_utf8(output.stdout)?.replace('\r', ""),
+        })
+    }
+}
+
+impl fmt::Display for Terminal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colours = if self.has_colours { "" } else { " NO_COLOR=1" };
+        write!(f, "COLUMNS={}{colours}", self.columns)
+    }
+}
+
+/// What stands on a terminal after a command, results and messages.
+struct Screen {
+    terminal: Terminal,
+    status: i32,
+    text: String,
+}
+
+impl Screen {
+    fn shown(&self) -> String {
+        let text = self.text.replace('\x1b', "\\e");
+        format!("[exit {}]\n[terminal]\n{}", self.status, text.trim_end())
+    }
+
+    /// No line is too long, colours are only where they are wanted, and the results mean the same
+    /// as those that go into a pipe if somebody pastes them.
+    fn agrees(&self, folder: &Path, words: &[OsString]) -> Result<()> {
+        let colour = Regex::new("\x1b\\[[0-9]*m")?;
+        if !self.terminal.has_colours && colour.is_match(&self.text) {
+            return Err("a colour".into());
+        }
+        let plain = colour.replace_all(&self.text, "");
+        if let Some(long) = plain
+            .lines()
+            .find(|line| line.len() > self.terminal.columns)
+        {
+            return Err(format!("too long for the terminal: {long}").into());
+        }
+        let is_result = |line: &&str| !line.starts_with("pciseize: ") && !line.starts_with(' ');
+        let is_comment = |line: &&str| line.starts_with("OK: ") || line.starts_with("FAILED: ");
+        let results: Vec<&str> = plain
+            .lines()
+            .filter(is_result)
+            .filter(|line| !is_comment(line))
+            .collect();
+        if ["list", "plan", "status"]
+            .iter()
+            .any(|own| words.iter().any(|word| word == own))
+        {
+            let piped = run_in(folder, &words[1..])?;
+            if pasted(folder, words, results.join("\n").as_bytes())?
+                != pasted(folder, words, &piped.stdout)?
+            {
+                return Err("pasted, it means something else than from a pipe".into());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A command, and its text in the transcript.
@@ -696,11 +812,9 @@ fn json_is_sound(kind: Kind, folder: &Path, words: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-/// The output of `list` can be pasted as a configuration. On the same machine without its own
-/// configuration, it asks for exactly the functions on the lines that are not comments, and all of
-/// them are seized.
-fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
-    let pasted = folder.join("listed");
+/// What a configuration comes to on the machine of a case that has none of its own.
+fn pasted(folder: &Path, words: &[OsString], configuration: &[u8]) -> Result<Value> {
+    let pasted = folder.join("pasted");
     let root = pasted.join("root");
     fs::create_dir_all(&pasted)?;
     copy_tree(&folder.join("root"), &root).ok();
@@ -723,10 +837,19 @@ fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> 
     let _ = fs::remove_dir(root.join("proc/self/mountinfo"));
     fs::write(root.join("proc/self/mountinfo"), mounts)?;
     fs::create_dir_all(root.join("etc/xen"))?;
-    fs::write(root.join("etc/xen/pciback.conf"), &output.stdout)?;
+    fs::write(root.join("etc/xen/pciback.conf"), configuration)?;
 
     let plan = ["plan", "--cmdline", "", "--json"].map(OsString::from);
     let plan = plan_agrees(&run_in(&pasted, &[&words[1..3], &plan].concat())?)?;
+    fs::remove_dir_all(pasted)?;
+    Ok(plan)
+}
+
+/// The output of `list` can be pasted as a configuration. On the same machine without its own
+/// configuration, it asks for exactly the functions on the lines that are not comments, and all of
+/// them are seized.
+fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
+    let plan = pasted(folder, words, &output.stdout)?;
     let devices = plan["devices"].as_array().into_iter().flatten();
     let taken = devices.filter(|device| device["action"] == "seize");
     let taken = taken.filter_map(|device| device["address"].as_str());
@@ -740,7 +863,6 @@ fn list_is_configuration(folder: &Path, words: &[OsString], output: &Output) -> 
     if !taken.eq(listed) || has_problem {
         return Err(format!("pasted, the list means something else: {plan:#}").into());
     }
-    fs::remove_dir_all(pasted)?;
     Ok(())
 }
 

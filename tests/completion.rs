@@ -65,7 +65,7 @@ fn completes_what_can_follow() {
             "list plan seize status release check --root --help --version",
         ),
         ("pciseize --root /tmp l", "list"),
-        ("pciseize list --", "--json --boot"),
+        ("pciseize list --", "--all --json --boot --names"),
         ("pciseize plan --", "--json --warnings --cmdline"),
         ("pciseize seize -", "--force"),
         ("pciseize status ", "--json"),

@@ -531,13 +531,22 @@ fn no_other_target_installs_a_package() {
             "{target} needs more than a fresh machine has"
         );
     }
-    for target in ["build", "man", "install", "uninstall", "embed"] {
+    for target in [
+        "build",
+        "man",
+        "install",
+        "uninstall",
+        "embed",
+        "deb",
+        "rpm",
+    ] {
         assert!(!installs(target), "{target} installs packages");
     }
     for target in [
         "check-fast",
         "check-model",
         "check-fuzz",
+        "check-packages",
         "check-vm",
         "bench",
         "fuzz",

@@ -6,6 +6,7 @@ use super::Exit;
 use crate::{
     host::{Console, Errno, Files},
     put,
+    report::layout::{Wrap, add_words},
     request::{
         Found, Request,
         source::{
@@ -34,10 +35,14 @@ pub fn run<H: Files + Console>(
         file::read(request, host, name.to_bytes(), Missing::Problem);
     }
     let mut is_printed = true;
-    let mut line = Line::new();
+    let wrap = Wrap::text(host.terminal().columns);
+    let (mut line, mut text) = (Line::new(), Line::new());
     for problem in request.problems.iter() {
+        text.clear();
+        put!(&mut text, "{}", Found(request, problem));
         line.clear();
-        put!(&mut line, "{}\n", Found(request, problem));
+        add_words(&mut line, text.bytes(), wrap);
+        put!(&mut line, "\n");
         is_printed &= host.print(line.bytes()).is_ok();
     }
     line.clear();

@@ -2,18 +2,13 @@
 
 use super::{Exit, Form, Memory};
 use crate::{
-    device::{Device, order},
+    device::{Devices, order},
     facts::{guests, usage::Uses},
-    host::{Errno, Host, Terminal},
+    host::{Errno, Files, Host},
+    pciback,
     plan::{self, Extent},
-    put,
-    report::{
-        Kind, Report, json, list,
-        log::tell_problems,
-        sink::{Out, Sink},
-    },
+    report::{Kind, Report, json, list, log::tell_problems, sink::Out},
     request::Need,
-    text::Line,
 };
 
 /// Prints the list.
@@ -32,6 +27,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     plan::locate(host, devices, &|_| true);
     guests::look(host, devices);
     if form != Form::Boot {
+        find_held(host, devices);
         names.find(host, devices);
         order::find_twins(devices);
     }
@@ -41,20 +37,36 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     let told = request.problems.iter().len();
     plan::note_untraced(request, usage);
     let is_all_found = form != Form::Boot || usage.knows_what_boots();
-    let report = memory.report(Kind::List, false);
+    let mut report = memory.report(Kind::List, false);
+    report.terminal = host.terminal();
     if form == Form::Boot {
         tell_problems(report.request, told, &mut |level, line| {
             host.say(level, line)
         });
     }
-    let terminal = host.terminal();
     let out = &mut |bytes: &[u8]| host.print(bytes);
     let printed = match form {
         Form::Json => json::write(&report, out),
         Form::Boot => print_boot_items(&report, out),
-        Form::Text | Form::Warnings => print_rows(&report, terminal, out),
+        Form::Names => print_names(&report, out),
+        Form::Text | Form::All | Form::Warnings => list::print(&report, form == Form::All, out),
     };
     Exit::of(printed.is_ok() && is_all_found)
+}
+
+/// Finds out which devices no driver can take, since the hold of a seizure is in place.
+fn find_held<H: Files>(host: &mut H, devices: &mut Devices) {
+    for device in devices.iter_mut() {
+        let is_free = device.function.is_there && device.state.driver.is_empty();
+        device.work.is_held =
+            is_free && pciback::has_our_override(host, device.address()) == Ok(true);
+    }
+}
+
+/// Prints the names of every function, for the log of a boot.
+fn print_names(report: &Report, out: &mut Out) -> Result<(), Errno> {
+    let mut devices = report.devices.iter();
+    devices.try_for_each(|device| out(list::name_entry(report, device).bytes()))
 }
 
 /// Prints an item for each function that the host boots from, and for what dom0 needs.
@@ -72,59 +84,4 @@ fn print_boot_items(report: &Report, out: &mut Out) -> Result<(), Errno> {
         }
     }
     Ok(())
-}
-
-/// Most columns for the paths. A line whose path is longer does not line up.
-const PATH_COLUMNS: usize = 40;
-
-/// Prints a line for each function.
-fn print_rows<'o>(report: &Report, terminal: Terminal, out: &'o mut Out<'o>) -> Result<(), Errno> {
-    let is_there = |device: &&Device| device.function.is_there;
-    let width = report
-        .devices
-        .iter()
-        .filter(is_there)
-        .map(columns)
-        .max()
-        .unwrap_or(0);
-    let column = width.min(PATH_COLUMNS) + 2;
-    let mut sink = Sink::new(out);
-    for device in report.devices.iter().filter(is_there) {
-        let colour = if terminal.has_colours {
-            colour(report, device)
-        } else {
-            ""
-        };
-        put!(&mut sink.line, "{}", colour);
-        sink.flush();
-        list::add_row(report, device, column, terminal, &mut sink.line);
-        put!(
-            &mut sink.line,
-            "{}",
-            if terminal.has_colours { "\x1b[m" } else { "" }
-        );
-        sink.flush();
-    }
-    sink.end()
-}
-
-/// How many columns the name of a function takes.
-fn columns(device: &Device) -> usize {
-    let mut name = Line::new();
-    list::add_selector(device, &mut name);
-    name.bytes().len()
-}
-
-/// What begins the colour of a line: green for what pciback has, yellow for what dom0 uses, faint
-/// for bridges.
-fn colour(report: &Report, device: &Device) -> &'static str {
-    if device.is_with_pciback() {
-        "\x1b[32m"
-    } else if !report.usage.uses(device.address()).is_empty() {
-        "\x1b[33m"
-    } else if device.is_bridge() {
-        "\x1b[2m"
-    } else {
-        ""
-    }
 }

@@ -21,7 +21,7 @@ use crate::{
         names::Names,
         usage::{Usage, Uses},
     },
-    host::{Console, Host, Level},
+    host::{Console, Host, Level, Terminal},
     pci::Address,
     pciback::Answer,
     plan::{behind::BehindList, warnings::WarningList},
@@ -140,6 +140,7 @@ impl Memory {
             stage: Stage::Host,
             pciback: Answer::Ready,
             image: None,
+            terminal: Terminal::default(),
         }
     }
 }
@@ -259,6 +260,13 @@ impl<'a> Invocation<'a> {
             (Operands::None, Some(&word)) => return wrong("this command takes no", Some(word)),
             (Operands::Some(_), None) => return wrong("which device?", None),
             _ => {}
+        }
+        let mut forms = reading
+            .options
+            .iter()
+            .filter(|(option, _)| option.is_form());
+        if let Some(&(_, word)) = forms.nth(1) {
+            return wrong("another form stands before", Some(word));
         }
         let is_foreign = |(option, _): &&(&OptionSpec, _)| !option.commands.includes(spec.command);
         match reading.options.iter().find(is_foreign) {

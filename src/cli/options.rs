@@ -36,12 +36,16 @@ pub enum Command {
 pub enum Form {
     /// For people.
     Text,
+    /// The same, of a list, with the bridges also on a terminal.
+    All,
     /// For programs.
     Json,
     /// Of a plan, what somebody may miss, a line for each device.
     Warnings,
     /// Of a list, an item for each function that the host boots from.
     Boot,
+    /// Of a list, the names of its functions, as pci.ids(5) has them.
+    Names,
 }
 
 /// The words behind a command.
@@ -117,6 +121,13 @@ pub struct OptionSpec {
     pub commands: TakenBy,
 }
 
+impl OptionSpec {
+    /// Whether it says how the result is told: of such options one can be chosen.
+    pub const fn is_form(&self) -> bool {
+        matches!(self.setting, Setting::Form(_))
+    }
+}
+
 /// The commands, in the order of the help.
 pub const COMMANDS: [CommandSpec; 6] = [
     CommandSpec {
@@ -164,7 +175,14 @@ pub const COMMANDS: [CommandSpec; 6] = [
 ];
 
 /// The options, in the order of the help.
-pub const OPTIONS: [OptionSpec; 8] = [
+pub const OPTIONS: [OptionSpec; 10] = [
+    OptionSpec {
+        name: "--all",
+        short: None,
+        value: None,
+        setting: Setting::Form(Form::All),
+        commands: TakenBy::These(&[Command::List]),
+    },
     OptionSpec {
         name: "--json",
         short: None,
@@ -177,6 +195,13 @@ pub const OPTIONS: [OptionSpec; 8] = [
         short: None,
         value: None,
         setting: Setting::Form(Form::Boot),
+        commands: TakenBy::These(&[Command::List]),
+    },
+    OptionSpec {
+        name: "--names",
+        short: None,
+        value: None,
+        setting: Setting::Form(Form::Names),
         commands: TakenBy::These(&[Command::List]),
     },
     OptionSpec {
@@ -290,18 +315,17 @@ fn add_command(line: &mut Line, spec: &CommandSpec) {
     put!(line, "\n");
 }
 
-/// Adds the options that not every command takes. Of the forms one can be chosen.
+/// Adds the options that not every command takes.
 fn add_options(line: &mut Line, command: Command) {
     let is_own =
         |spec: &&OptionSpec| spec.commands != TakenBy::All && spec.commands.includes(command);
-    let is_form = |spec: &&OptionSpec| matches!(spec.setting, Setting::Form(_));
     let (mut before, mut end) = (" [", "");
-    for spec in OPTIONS.iter().filter(is_own).filter(is_form) {
+    for spec in OPTIONS.iter().filter(is_own).filter(|spec| spec.is_form()) {
         put!(line, "{}{}", before, spec.name);
         (before, end) = (" | ", "]");
     }
     put!(line, "{}", end);
-    for spec in OPTIONS.iter().filter(is_own).filter(|spec| !is_form(spec)) {
+    for spec in OPTIONS.iter().filter(is_own).filter(|spec| !spec.is_form()) {
         match spec.value {
             Some(value) => put!(line, " [{} {}]", spec.name, value),
             None => put!(line, " [{}]", spec.name),

@@ -10,8 +10,8 @@ use crate::{
     plan::{self, Extent, warnings},
     report::{
         Kind, Report, explain, json,
-        log::tell_problems,
-        table::{self, row},
+        log::{tell_plan, tell_problems},
+        table,
     },
     request::Item,
     say,
@@ -33,6 +33,7 @@ pub fn run<H: Host>(
         usage,
         warnings,
         behind,
+        names,
         ..
     } = memory;
     let is_dom0 = dom0::is_here(host);
@@ -55,15 +56,22 @@ pub fn run<H: Host>(
     }
     warnings::look(host, devices, warnings);
     behind.look(host, devices);
+    let terminal = host.terminal();
+    if !terminal.is_none() {
+        names.find(host, devices);
+    }
 
-    let report = memory.report(Kind::Plan, is_dom0);
+    let mut report = memory.report(Kind::Plan, is_dom0);
+    report.terminal = terminal;
+    let out = &mut |bytes: &[u8]| host.print(bytes);
     let printed = match form {
-        Form::Json => json::write(&report, &mut |bytes| host.print(bytes)),
-        Form::Warnings => print_rows(host, &report, |device| is_to_be_missed(&report, device)),
-        Form::Text | Form::Boot => {
+        Form::Json => json::write(&report, out),
+        Form::Warnings => table::print(&report, &|device| is_to_be_missed(&report, device), out),
+        Form::Text | Form::All | Form::Boot | Form::Names => {
             tell_problems(report.request, 0, &mut |level, line| host.say(level, line));
+            let printed = table::print(&report, &|_| true, &mut |bytes| host.print(bytes));
             tell_verdict(host, &report);
-            print_rows(host, &report, |_| true)
+            printed
         }
     };
     Exit::of(printed.is_ok() && report.is_as_asked())
@@ -85,13 +93,7 @@ fn tell_verdict<H: Console>(host: &mut H, report: &Report) {
     if is_idle(host, report.is_dom0, report.request) {
         return;
     }
-    if report
-        .devices
-        .iter()
-        .all(|device| device.wish.item.is_none())
-    {
-        say!(host, Level::Notice, "nothing is asked for");
-    }
+    tell_plan(report, &mut |level, line| host.say(level, line));
     if report.is_to_stop() {
         say!(
             host,
@@ -99,18 +101,6 @@ fn tell_verdict<H: Console>(host: &mut H, report: &Report) {
             "strict: not all is as asked; seize asks the boot to stop"
         );
     }
-}
-
-/// Prints the row of every device that is to be shown.
-fn print_rows<H: Console>(
-    host: &mut H,
-    report: &Report,
-    is_shown: impl Fn(&Device) -> bool,
-) -> Result<(), crate::host::Errno> {
-    for device in report.devices.iter().filter(|device| is_shown(device)) {
-        host.print(row(report, device, table::Form::Table).bytes())?;
-    }
-    Ok(())
 }
 
 /// Whether somebody may miss a device once it is taken, or miss that it is refused.

@@ -4,21 +4,23 @@ use core::ffi::CStr;
 
 use super::{Exit, Force, Memory, alone, forbidden, is_idle, read_addresses};
 use crate::{
-    device::Outcome,
+    device::{Device, Devices, Outcome},
     facts::{
         dom0,
         usage::{Use, Uses},
     },
     host::{Console, Files, Host, Level, Workers},
+    pci::Address,
     pciback::Answer,
-    plan,
+    plan, put,
     report::{
         Kind, Report, Stage,
-        log::{tell_devices, tell_problems},
+        log::{add_counts, tell_devices, tell_problems},
         store,
     },
     say,
     seize::{give_to_pciback, hold::hold_requested, prove::prove_all, timeout},
+    text::{Line, column, number},
 };
 
 /// Exists once `strict` has stopped this boot.
@@ -63,6 +65,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         devices,
         usage,
         behind,
+        names,
         ..
     } = memory;
     request.switches.force |= run.force == Force::Yes;
@@ -94,13 +97,18 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         }
     }
 
+    let is_asked_for = tell_unasked(host, devices, &only);
     plan::locate(host, devices, &|_| true);
     behind.look(host, devices);
+    names.find(host, devices);
     let mut report = memory.report(Kind::Seizure, is_dom0);
     report.stage = run.stage;
     report.pciback = pciback;
     report.image = image;
     tell_devices(&report, &mut |level, line| host.say(level, line));
+    if run.stage == Stage::Initramfs && report.is_as_asked() {
+        show_in_quiet(host, &report);
+    }
     keep(host, &report);
 
     if report.is_to_stop() {
@@ -109,7 +117,44 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         }
         return Exit::Strict;
     }
-    Exit::of(report.is_as_asked())
+    Exit::of(is_asked_for && report.is_as_asked())
+}
+
+/// Says which of the addresses that the user wrote no item asks for. Gives back whether there is
+/// none.
+fn tell_unasked<H: Console>(host: &mut H, devices: &Devices, only: &[Address]) -> bool {
+    let mut is_asked_for = true;
+    for address in only {
+        let asks_for_it =
+            |device: &Device| device.address() == *address && device.wish.item.is_some();
+        if !devices.iter().any(asks_for_it) {
+            say!(
+                host,
+                Level::Error,
+                "{}: nothing asks for it; write it into /etc/xen/pciback.conf first",
+                address
+            );
+            is_asked_for = false;
+        }
+    }
+    is_asked_for
+}
+
+/// Shows on the console that all is well, where `quiet` keeps that part of the kernel log from it.
+/// A terminal that stands still is not waited for.
+fn show_in_quiet<H: Files>(host: &mut H, report: &Report) {
+    let mut buffer = [0; 32];
+    // First stands the level below which messages show
+    // (Documentation/admin-guide/sysctl/kernel.rst).
+    let levels = host.read_value(b"/proc/sys/kernel/printk", &mut buffer);
+    let shown = levels.map(|levels| number(column(levels, 0), 10));
+    if matches!(shown, Ok(Some(shown)) if shown <= Level::Info as u32) {
+        let mut line = Line::new();
+        put!(&mut line, "pciseize: ");
+        add_counts(report, "seized", &mut line);
+        put!(&mut line, "\n");
+        let _ = host.write(b"/dev/console", line.bytes());
+    }
 }
 
 /// Says that the boot stops.

@@ -7,14 +7,15 @@ use crate::{
         dom0, guests,
         usage::{Usage, Uses},
     },
-    host::{Console, Errno, Files, Host, Level, Terminal, Xen},
+    host::{Console, Errno, Files, Host, Level, Xen},
     plan::{self, Extent},
     put,
     report::{
         Agreement, Kind, Report, json,
+        layout::{Wrap, add_words},
         log::{add_counts, tell_problems},
-        store,
-        table::{self, row},
+        sink::Colour,
+        store, table,
     },
     say,
     seize::prove::prove_all,
@@ -49,6 +50,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         devices,
         usage,
         behind,
+        names,
         ..
     } = memory;
     let is_dom0 = dom0::is_here(host);
@@ -65,8 +67,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         plan::locate(host, devices, &|_| true);
     }
     behind.look(host, devices);
+    let terminal = host.terminal();
+    if !terminal.is_none() {
+        names.find(host, devices);
+    }
 
     let mut report = memory.report(Kind::Status, is_dom0);
+    report.terminal = terminal;
     report.image = image;
     let printed = match form {
         Form::Json => json::write(&report, &mut |bytes| host.print(bytes)),
@@ -124,11 +131,8 @@ fn untimely_image(report: &Report) -> Option<&'static str> {
 /// Prints the table, and says what is to be known besides.
 fn print<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
     tell_problems(report.request, 0, &mut |level, line| host.say(level, line));
-    let terminal = host.terminal();
-    host.print(verdict(terminal, report).bytes())?;
-    let mut rows = report.devices.iter();
-    let printed =
-        rows.try_for_each(|device| host.print(row(report, device, table::Form::Table).bytes()));
+    host.print(verdict(report).bytes())?;
+    let printed = table::print(report, &|_| true, &mut |bytes| host.print(bytes));
     if !is_idle(host, report.is_dom0, report.request) {
         tell_of_image(host, report);
         tell_of_xen_cmdline(host);
@@ -138,19 +142,36 @@ fn print<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
 
 /// The first line: whether all is well. Into a pipe it is a comment of the configuration that the
 /// rows are.
-fn verdict(terminal: Terminal, report: &Report) -> Line {
+fn verdict(report: &Report) -> Line {
     let mut line = Line::new();
-    if terminal.columns == 0 {
+    if report.terminal.is_none() {
         put!(&mut line, "# ");
     }
-    let word = if is_well(report) { "OK" } else { "FAILED" };
-    put!(&mut line, "{}: ", word);
-    add_counts(report, "are with pciback", &mut line);
-    if report.request.switches.off {
-        put!(&mut line, "; switched off");
-    } else if let Some(what) = untimely_image(report) {
-        put!(&mut line, "; {}", what);
+    let (word, colour) = if is_well(report) {
+        ("OK", Colour::Green)
+    } else {
+        ("FAILED", Colour::Red)
+    };
+    let columns = report.terminal.columns;
+    if report.terminal.has_colours {
+        put!(
+            &mut line,
+            "{}{}{}:",
+            colour.code(),
+            word,
+            Colour::None.code()
+        );
+    } else {
+        put!(&mut line, "{}:", word);
     }
+    let mut text = Line::new();
+    add_counts(report, "are with pciback", &mut text);
+    if report.request.switches.off {
+        put!(&mut text, "; switched off");
+    } else if let Some(what) = untimely_image(report) {
+        put!(&mut text, "; {}", what);
+    }
+    add_words(&mut line, text.bytes(), Wrap::text(columns));
     put!(&mut line, "\n");
     line
 }
@@ -167,11 +188,16 @@ fn tell_of_image<H: Files + Console>(host: &mut H, report: &Report) {
         .find(is_there)
         .map(|generator| generator.command);
     let command = command.unwrap_or("see pciseize(8)");
+    let mut buffer = [0; 80];
+    // Whoever boots another kernel boots another image.
+    let release = host.read_value(b"/proc/sys/kernel/osrelease", &mut buffer);
+    let release = Escaped(release.unwrap_or(b"?"));
     say!(
         host,
         Level::Notice,
-        "{}; to make a new one: {}",
+        "{}; this boot is of Linux {}; to make the images of all kernels anew: {}",
         what,
+        release,
         command
     );
 }

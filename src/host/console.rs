@@ -12,6 +12,13 @@ pub struct Terminal {
     pub has_colours: bool,
 }
 
+impl Terminal {
+    /// Whether there is none: the text goes into a pipe or a file.
+    pub const fn is_none(self) -> bool {
+        self.columns == 0
+    }
+}
+
 /// How much a line matters: levels of the kernel log (`include/linux/kern_levels.h`).
 /// [`Level::Error`] shows on the console even under `quiet`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use pciseize::{
     host::{Console, Errno, Files, Level, Terminal},
     put,
+    report::layout::{Wrap, add_words},
     text::Line,
 };
 
@@ -44,11 +45,11 @@ impl Machine {
         self.write(b"/dev/kmsg", record.bytes())
     }
 
-    /// Writes a line, or what is left of one, to standard error.
-    fn write_stderr(text: &[u8]) {
+    /// Writes a line, or what is left of one, to standard error. On a terminal it wraps.
+    fn write_stderr(&self, text: &[u8]) {
         let mut record = Line::new();
-        put!(&mut record, "pciseize: ");
-        record.push(text);
+        put!(&mut record, "pciseize:");
+        add_words(&mut record, text, Wrap::text(self.message_columns));
         record.push(b"\n");
         let _ = files::write_all(syscall::stderr(), record.bytes());
     }
@@ -56,7 +57,7 @@ impl Machine {
 
 impl Console for Machine {
     fn terminal(&mut self) -> Terminal {
-        let columns = syscall::terminal_columns();
+        let columns = syscall::terminal_columns(syscall::stdout());
         Terminal {
             columns: columns.unwrap_or_default(),
             has_colours: columns.is_some() && self.colours == Colours::Accepted,
@@ -76,7 +77,7 @@ impl Console for Machine {
             }
         }
         if !rest.is_empty() {
-            Machine::write_stderr(rest);
+            self.write_stderr(rest);
         }
     }
 

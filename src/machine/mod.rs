@@ -51,6 +51,8 @@ pub struct Machine {
     /// The file that says that this run is at work.
     lock: Option<OwnedFd>,
     colours: Colours,
+    /// The width of the terminal that messages go to. 0: they go elsewhere.
+    message_columns: u16,
 }
 
 impl Machine {
@@ -63,6 +65,7 @@ impl Machine {
             board: Board::new(),
             lock: None,
             colours,
+            message_columns: syscall::terminal_columns(syscall::stderr()).unwrap_or_default(),
         }
     }
 

@@ -203,8 +203,8 @@ pub fn share_memory<T: Sync>(place: &'static T) -> Result<(), Errno> {
         .map_err(own)
 }
 
-/// Columns of the terminal that is standard output, if it is one (`struct winsize`).
-pub fn terminal_columns() -> Option<u16> {
+/// Columns of a terminal, if the open file is one (`struct winsize`).
+pub fn terminal_columns(file: BorrowedFd) -> Option<u16> {
     nix::ioctl_read_bad!(window_size, libc::TIOCGWINSZ, libc::winsize);
     let mut size = libc::winsize {
         ws_row: 0,
@@ -213,7 +213,7 @@ pub fn terminal_columns() -> Option<u16> {
         ws_ypixel: 0,
     };
     // SAFETY: the kernel writes one `struct winsize`.
-    let asked = unsafe { window_size(libc::STDOUT_FILENO, &raw mut size) };
+    let asked = unsafe { window_size(file.as_raw_fd(), &raw mut size) };
     asked.ok().map(|_| size.ws_col)
 }
 

@@ -4,7 +4,7 @@
 use super::{Kind, Report};
 use crate::{
     device::{Action, Device, Guest, Outcome, Step},
-    facts::usage::Uses,
+    facts::usage::{Use, Uses},
     host::Errno,
     pci::Address,
     plan::warnings::{self, Others},
@@ -18,7 +18,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
     if report.has_outcomes() {
         add_outcome(device, line);
     }
-    if report.kind == Kind::Status && device.action == Action::Seize {
+    if report.is_followed_by_a_step() && device.action == Action::Seize {
         add_next_step(report, device, line);
     }
     add_action(report, device, line);
@@ -144,8 +144,10 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
         Action::RefuseBoot => "this host boots from it; pciseize.force takes it",
         Action::RefuseInUse => "in use by dom0",
         Action::Mismatch => {
-            if let Some(expected) = device.item(report.request) {
-                put!(line, "; this is not {}", expected);
+            if let Some(expected) = device.item(report.request)
+                && let Some(identity) = device.function.identity
+            {
+                put!(line, "; {} is there, not {}", identity.model(), expected);
             }
             return;
         }
@@ -156,7 +158,8 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
         }
         Action::Absent => "no such device",
         Action::Expect => {
-            "no such device; pciback takes whatever appears there, a bridge with all behind it"
+            "no such device now; pciback takes whatever appears at this address, \
+             even a bridge with all behind it"
         }
         Action::Leave => "left alone: an item that cannot be read may be what keeps it",
         Action::LeaveUnread => {
@@ -193,13 +196,19 @@ fn has_passed_over_virtual(report: &Report, device: &Device) -> bool {
 pub fn add_uses(report: &Report, address: Address, before: [&str; 2], line: &mut Line) {
     let [mut before, next] = before;
     for one in report.usage.uses(address).iter() {
-        put!(line, "{}{}", before, one.text());
+        put!(line, "{}{}", before, one.words()[0]);
+        add_use(report, address, one, line);
         before = next;
-        if let Some(of) = one.before_name()
-            && let Some(name) = report.usage.name(address).filter(|name| !name.is_empty())
-        {
-            put!(line, "{}{}", of, name);
-        }
+    }
+}
+
+/// Adds what a function is used for, without a verb.
+pub fn add_use(report: &Report, address: Address, one: Use, line: &mut Line) {
+    put!(line, "{}", one.words()[1]);
+    if let Some(of) = one.before_name()
+        && let Some(name) = report.usage.name(address).filter(|name| !name.is_empty())
+    {
+        put!(line, "{}{}", of, name);
     }
 }
 
@@ -331,11 +340,14 @@ mod tests {
                 "; this host boots from it; pciseize.force",
             ),
             (Action::RefuseInUse, "; in use by dom0; a boot takes it"),
-            (Action::Mismatch, "; this is not 10de:1b80@0000:03:00.0"),
+            (
+                Action::Mismatch,
+                "; 8086:10d3 is there, not 10de:1b80@0000:03:00.0",
+            ),
             (Action::Absent, "; no such device"),
             (
                 Action::Expect,
-                "; no such device; pciback takes whatever appears there",
+                "; no such device now; pciback takes whatever appears at this address",
             ),
             (Action::Leave, "; left alone: an item that cannot be read"),
             (Action::LeaveUnread, "; left alone: its identity or path"),

@@ -157,7 +157,7 @@ fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
     if device.work.is_due && !report.pciback.is_ready() {
         put!(&mut why, "; {}", report.pciback);
     }
-    add_text(&mut sink.line, &why);
+    add_parts(&mut sink.line, &why);
     put!(&mut sink.line, "]");
 }
 
@@ -169,14 +169,24 @@ fn add_names(line: &mut Line, report: &Report, device: &Device) {
     add_optional(line, "name", Some(name).filter(|name| !name.0.is_empty()));
     put!(line, ",\"marks\":[");
     list::add_marks(report, device, &mut marks);
-    add_text(line, &marks);
+    add_parts(line, &marks);
     put!(line, "]");
 }
 
-/// Adds a sentence as a string: pieces with `; ` in front of each. Nothing where there is none.
-fn add_text(line: &mut Line, pieces: &Line) {
-    if let Some(text) = pieces.bytes().strip_prefix(b"; ") {
-        line.quote(Escaped(text));
+/// Adds the parts of a sentence as strings: each has `; ` in front.
+fn add_parts(line: &mut Line, sentence: &Line) {
+    let mut separator = "";
+    let mut rest = sentence.bytes().strip_prefix(b"; ");
+    while let Some(text) = rest {
+        let end = text.windows(2).position(|pair| pair == b"; ");
+        let (part, after) = match end {
+            Some(end) => (text.get(..end).unwrap_or_default(), text.get(end + 2..)),
+            None => (text, None),
+        };
+        put!(line, "{}", separator);
+        line.quote(Escaped(part));
+        separator = ",";
+        rest = after;
     }
 }
 
@@ -293,7 +303,7 @@ mod tests {
                         "address": null, "path": null, "vendor": null, "device": null,
                         "subvendor": null, "subdevice": null, "class": null,
                         "driver": null, "action": "absent",
-                        "selector": "class:0c03", "source": "conf",
+                        "selector": "class:usb", "source": "conf",
                         "warnings": ["no such device"],
                     },
                 ],
@@ -385,7 +395,7 @@ mod tests {
         let addresses: Vec<_> = devices.iter().map(|device| &device["address"]).collect();
         assert_eq!(addresses, ["0000:03:00.0", "0000:04:00.0"]);
         assert_eq!(list[0]["name"], "Intel \"Corp\" 82574L\\");
-        assert_eq!(list[0]["marks"], json!(["with pciback"]));
+        assert_eq!(list[0]["marks"], json!(["with pciback", "asked for"]));
         assert_eq!(list[1]["name"], Value::Null);
         assert_eq!(list[1]["driver"], Value::Null);
         assert_eq!(list[1]["marks"], json!([]));
@@ -431,8 +441,11 @@ mod tests {
         let status = parsed(&memory.report(Kind::Status, true));
         let device = &status["devices"][0];
         assert_eq!(device["driver"], "\"e\\1000\\x09e\"");
-        let why = "driver \"e\\1000\\x09e\" has it; to take it: pciseize seize";
-        assert_eq!(device["warnings"], json!([why]));
+        let why = "driver \"e\\1000\\x09e\" has it";
+        assert_eq!(
+            device["warnings"],
+            json!([why, "to take it: pciseize seize"])
+        );
         assert_eq!(status["problems"][0]["source"], "a\\xff\"b");
         assert_eq!(status["problems"][0]["text"], "\\x1b[m\\\"");
     }

@@ -5,30 +5,71 @@ use crate::{
     text::{Line, last_part, split},
 };
 
-/// Fills the line with blanks up to a column, at least one.
+/// Where a text that is too long for its line goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wrap {
+    /// Most columns of a line. 0: a line has room for everything.
+    pub width: usize,
+    /// What begins the next line.
+    pub mark: &'static str,
+    /// The column where the text goes on.
+    pub indent: usize,
+}
+
+impl Wrap {
+    /// On a line of comment, as the configuration has it.
+    pub const fn comment(width: usize, indent: usize) -> Wrap {
+        Wrap {
+            width,
+            mark: "#",
+            indent,
+        }
+    }
+
+    /// On a line of text, on a terminal with so many columns. 0: it is none.
+    pub fn text(columns: u16) -> Wrap {
+        Wrap {
+            width: columns.into(),
+            mark: "",
+            indent: 4,
+        }
+    }
+}
+
+/// How many columns of the last line are taken.
+fn columns(line: &Line) -> usize {
+    last_part(line.bytes(), b'\n').len()
+}
+
+/// Fills the last line with blanks up to a column, at least one.
 pub fn pad(line: &mut Line, column: usize) {
-    put!(line, " ");
-    while line.bytes().len() < column {
+    for _ in columns(line)..column.max(columns(line) + 1) {
         put!(line, " ");
     }
 }
 
-/// Adds a blank and a word; on a comment line of its own if the width has no room for the word. A
-/// width of 0 has room for everything.
-pub fn add_word(line: &mut Line, word: &[u8], width: usize) {
-    let length = last_part(line.bytes(), b'\n').len();
-    if width != 0 && length + word.len() >= width {
-        line.trim_end();
-        put!(line, "\n#   ");
-    } else {
+/// Begins a new line, up to the column where the text goes on.
+pub fn go_on(line: &mut Line, wrap: Wrap) {
+    line.trim_end();
+    put!(line, "\n{}", wrap.mark);
+    pad(line, wrap.indent);
+}
+
+/// Adds a blank and a word; on a new line if the width has no room for the word. The first word
+/// of a line has no blank in front.
+pub fn add_word(line: &mut Line, word: &[u8], wrap: Wrap) {
+    let taken = columns(line);
+    if wrap.width != 0 && taken > 0 && taken + word.len() >= wrap.width {
+        go_on(line, wrap);
+    } else if taken > 0 {
         put!(line, " ");
     }
     line.push(word);
 }
 
 /// Adds every word of a text.
-pub fn add_words(line: &mut Line, text: &[u8], width: usize) {
-    split(text, b' ').for_each(|word| add_word(line, word, width));
+pub fn add_words(line: &mut Line, text: &[u8], wrap: Wrap) {
+    split(text, b' ').for_each(|word| add_word(line, word, wrap));
 }
 
 #[cfg(test)]
@@ -43,6 +84,9 @@ mod tests {
         assert_eq!(line.bytes(), b"ab   ");
         pad(&mut line, 2);
         assert_eq!(line.bytes(), b"ab    ");
+        put!(&mut line, "\nc");
+        pad(&mut line, 3);
+        assert_eq!(line.bytes(), b"ab    \nc  ");
     }
 
     #[test]
@@ -54,7 +98,7 @@ mod tests {
         ] {
             let mut line = Line::new();
             put!(&mut line, "x");
-            add_words(&mut line, b"one two three", width);
+            add_words(&mut line, b"one two three", Wrap::comment(width, 4));
             assert_eq!(line.bytes(), wrapped.as_bytes(), "{width}");
         }
     }

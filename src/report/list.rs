@@ -1,23 +1,20 @@
-//! A function in a line of `list`: its path, which pastes into the configuration, and behind that
-//! what it is and who uses it, as a comment.
+//! The list: a line for each function, with its path, which pastes into the configuration, and
+//! behind that what it is and who uses it, as a comment.
 
 use super::{
     Report,
-    explain::add_uses,
-    layout::{add_word, add_words, pad},
+    explain::{add_use, add_uses},
+    layout::{Wrap, add_word, add_words, go_on, pad},
+    sink::{Colour, Out, Sink},
 };
 use crate::{
     device::{Action, Device, Guest},
-    host::Terminal,
+    host::Errno,
+    pci::Identity,
     put,
     request::{Need, syntax::class},
-    text::{Escaped, Line},
+    text::{Escaped, Line, split},
 };
-
-/// The columns of the comment, counted from where it begins.
-const CLASS: usize = 25;
-const DRIVER: usize = 35;
-const NAME: usize = 45;
 
 /// Adds what is to be known of a function beyond what it is, each with `; ` in front.
 pub fn add_marks(report: &Report, device: &Device, line: &mut Line) {
@@ -25,16 +22,26 @@ pub fn add_marks(report: &Report, device: &Device, line: &mut Line) {
         put!(line, "; bridge");
     }
     add_uses(report, device.address(), ["; "; 2], line);
-    match device.state.guest {
-        Guest::Domain(domain) => put!(line, "; with guest {}", domain),
-        _ if device.is_with_pciback() => put!(line, "; with pciback"),
-        _ => {}
+    if device.is_with_pciback() && !matches!(device.state.guest, Guest::Domain(_)) {
+        put!(line, "; with pciback");
     }
-    if matches!(device.action, Action::Keep(_)) {
-        put!(line, "; kept");
-    }
+    add_state(device, "; ", line);
     if let Some(twin) = device.function.twin {
         put!(line, "; twin of {}", twin);
+    }
+}
+
+/// Adds which guest has a function, and who asks for it, each with `before` in front.
+fn add_state(device: &Device, before: &str, line: &mut Line) {
+    match device.state.guest {
+        Guest::Domain(domain) => put!(line, "{}with guest {}", before, domain),
+        _ if device.work.is_held => put!(line, "{}held", before),
+        _ => {}
+    }
+    match device.action {
+        Action::Unasked => {}
+        Action::Keep(_) => put!(line, "{}kept", before),
+        _ => put!(line, "{}asked for", before),
     }
 }
 
@@ -47,8 +54,30 @@ pub fn add_names(report: &Report, device: &Device, line: &mut Line) {
     }
 }
 
+/// Adds what a function is: its names, or its ids and class where nobody knows a name.
+pub fn add_title(report: &Report, device: &Device, line: &mut Line) {
+    if device.function.names.iter().any(Option::is_some) {
+        add_names(report, device, line);
+    } else if let Some(identity) = device.function.identity {
+        put!(line, "{} ", identity.model());
+        add_class(identity, line);
+    } else {
+        put!(line, "ids not known");
+    }
+}
+
+/// Adds the class of a function: its word, or its code where there is no word.
+pub fn add_class(identity: Identity, line: &mut Line) {
+    match class::name(identity.class) {
+        Some(name) => put!(line, "{}", name),
+        None => put!(line, "{}", identity.class()),
+    }
+}
+
 /// Adds what names a function: its path, with its ids in front where it has a twin.
-pub fn add_selector(device: &Device, line: &mut Line) {
+fn add_selector(device: &Device, line: &mut Line) {
+    let is_never_taken = device.is_bridge() || !device.address().is_known_to_xen();
+    put!(line, "{}", if is_never_taken { "#" } else { "" });
     if device.function.twin.is_some() {
         add_model(device, line);
     }
@@ -63,54 +92,259 @@ fn add_model(device: &Device, line: &mut Line) {
 }
 
 /// Adds the path of a function, or its address where the path cannot be told.
-pub fn add_path(device: &Device, line: &mut Line) {
+fn add_path(device: &Device, line: &mut Line) {
     match &device.function.place {
         Some(place) => put!(line, "{}", place),
         None => put!(line, "{}", device.address()),
     }
 }
 
-/// Adds the line of a function, with its end, to an empty one. `column`: where the comment begins.
-/// On a terminal a line that is too long goes on in the next.
-pub fn add_row(
-    report: &Report,
-    device: &Device,
-    column: usize,
-    terminal: Terminal,
-    line: &mut Line,
-) {
-    let is_never_taken = device.is_bridge() || !device.address().is_known_to_xen();
-    put!(line, "{}", if is_never_taken { "#" } else { "" });
-    add_selector(device, line);
-    pad(line, column);
-    put!(line, "# {} ", device.address());
-    if let Some(identity) = device.function.identity {
-        put!(line, "{}", identity.model());
-        pad(line, column + CLASS);
-        match class::name(identity.class) {
-            Some(name) => put!(line, "{}", name),
-            None => put!(line, "{}", identity.class()),
+/// Most columns for the items. A line whose item is longer does not line up in a pipe, and has two
+/// lines on a terminal.
+const ITEM_COLUMNS: usize = 42;
+
+/// The columns of the comment, counted from where it begins, with whole addresses.
+const ADDRESS: usize = 2;
+const IDS: usize = 15;
+const CLASS: usize = 25;
+const DRIVER: usize = 35;
+
+/// What follows the driver in a pipe, and on a terminal.
+const NAME: usize = 45;
+const USE: usize = 49;
+
+/// Columns for what a function is used for, where a terminal is wide enough for that and a path
+/// behind one bridge.
+const USE_COLUMNS: usize = 16;
+const PATH_COLUMNS: usize = 19;
+
+/// How the lines of a list are laid out.
+struct Layout {
+    /// Where the comments begin.
+    comment: usize,
+    /// How many columns the addresses have less than whole ones: their domain is left out where it
+    /// is 0 for all.
+    saved: usize,
+    /// Where a text wraps.
+    wrap: Wrap,
+}
+
+impl Layout {
+    /// The columns for the functions that are shown.
+    fn of<'d>(report: &Report, shown: impl Iterator<Item = &'d Device>) -> Layout {
+        let (mut widest, mut has_domains) = (0, false);
+        let mut item = Line::new();
+        for device in shown {
+            item.clear();
+            add_selector(device, &mut item);
+            widest = widest.max(item.bytes().len());
+            has_domains |= device.address().domain() != 0;
+        }
+        let is_whole = has_domains || report.terminal.is_none();
+        let saved = if is_whole { 0 } else { DOMAIN_COLUMNS };
+        let mut comment = widest.min(ITEM_COLUMNS - 2) + 2;
+        let width = usize::from(report.terminal.columns);
+        if width != 0 {
+            let left = width.saturating_sub(USE - saved);
+            comment = comment.min(left.min(PATH_COLUMNS).max(left.saturating_sub(USE_COLUMNS)));
+        }
+        Layout {
+            comment,
+            saved,
+            wrap: Wrap::comment(width, comment + ADDRESS),
         }
     }
-    pad(line, column + DRIVER - 1);
-    let driver: &[u8] = if device.state.driver.is_empty() {
-        b"-"
-    } else {
-        &device.state.driver
-    };
-    let mut rest = Line::new();
-    put!(&mut rest, "{}", Escaped(driver));
-    add_word(line, rest.bytes(), terminal.columns.into());
-    rest.clear();
-    add_names(report, device, &mut rest);
-    add_marks(report, device, &mut rest);
-    // Without a name the first mark needs nothing in front.
-    let rest = rest.bytes().strip_prefix(b"; ").unwrap_or(rest.bytes());
-    if !rest.is_empty() {
-        pad(line, column + NAME);
-        add_words(line, rest, terminal.columns.into());
+
+    /// Where a part begins that is at `column` with whole addresses.
+    fn at(&self, column: usize) -> usize {
+        self.comment + column - self.saved
+    }
+}
+
+/// Columns of a domain, with its colon.
+const DOMAIN_COLUMNS: usize = 5;
+
+/// Prints a line for each function. On a terminal there is a header, and bridges are shown only if
+/// all are wanted.
+///
+/// # Errors
+/// The first of `out`.
+pub fn print<'o>(report: &Report, is_all: bool, out: &'o mut Out<'o>) -> Result<(), Errno> {
+    let is_terminal = !report.terminal.is_none();
+    let has_bridges = !is_terminal || is_all;
+    let is_there = |device: &&Device| device.function.is_there;
+    let is_shown = |device: &&Device| is_there(device) && (has_bridges || !device.is_bridge());
+    let shown = || report.devices.iter().filter(is_shown);
+    let layout = Layout::of(report, shown());
+    let mut sink = Sink::new(out);
+    if is_terminal {
+        add_header(&layout, &mut sink.line);
+    }
+    for device in shown() {
+        add_row(report, device, &layout, &mut sink);
+    }
+    if is_terminal {
+        let all = report.devices.iter().filter(is_there).count();
+        add_legend(report, all - shown().count(), &mut sink.line);
+    }
+    sink.end()
+}
+
+/// Adds the header, which is a comment as well.
+fn add_header(layout: &Layout, line: &mut Line) {
+    put!(line, "# ITEM");
+    for (column, word) in [
+        (ADDRESS + layout.saved, "ADDRESS"),
+        (IDS, "IDS"),
+        (CLASS, "CLASS"),
+        (DRIVER, "DRIVER"),
+        (USE + 1, "USE"),
+    ] {
+        if layout.at(column) + word.len() < layout.wrap.width {
+            pad(line, layout.at(column));
+            put!(line, "{}", word);
+        }
     }
     put!(line, "\n");
+}
+
+/// Adds what the list leaves out, and what its colours mean.
+fn add_legend(report: &Report, hidden: usize, line: &mut Line) {
+    if hidden > 0 {
+        put!(
+            line,
+            "# Bridges that are not shown: {} (list --all).\n",
+            hidden as u32
+        );
+    }
+    if report.terminal.has_colours {
+        put!(line, "# Green: pciback has it. Yellow: dom0 uses it.\n");
+    }
+}
+
+/// Adds the line of a function. On a terminal its names have a line of their own, and a line that
+/// is too long goes on in the next.
+fn add_row(report: &Report, device: &Device, layout: &Layout, sink: &mut Sink) {
+    sink.begin_colour(report.terminal, colour(report, device));
+    let line = &mut sink.line;
+    let is_terminal = !report.terminal.is_none();
+    add_selector(device, line);
+    if is_terminal && line.bytes().len() + 2 > layout.comment {
+        let indent = layout.comment;
+        go_on(
+            line,
+            Wrap {
+                indent,
+                ..layout.wrap
+            },
+        );
+        put!(line, "  ");
+    } else {
+        pad(line, layout.comment);
+        put!(line, "# ");
+    }
+    let mut text = Line::new();
+    put!(&mut text, "{}", device.address());
+    line.push(text.bytes().get(layout.saved..).unwrap_or_default());
+    if let Some(identity) = device.function.identity {
+        pad(line, layout.at(IDS));
+        put!(line, "{}", identity.model());
+        pad(line, layout.at(CLASS));
+        add_class(identity, line);
+    }
+    pad(line, layout.at(DRIVER - 1));
+    text.clear();
+    let driver = device.state.driver.as_slice();
+    put!(
+        &mut text,
+        "{}",
+        Escaped(if driver.is_empty() { b"-" } else { driver })
+    );
+    add_word(line, text.bytes(), layout.wrap);
+    text.clear();
+    if is_terminal {
+        add_uses_and_state(report, device, layout, line);
+        sink.end_colour();
+        add_names(report, device, &mut text);
+        if let Some(twin) = device.function.twin {
+            put!(&mut text, "; twin of {}", twin);
+        }
+    } else {
+        add_names(report, device, &mut text);
+        add_marks(report, device, &mut text);
+    }
+    // Without a name the first mark needs nothing in front.
+    let text = text.bytes().strip_prefix(b"; ").unwrap_or(text.bytes());
+    let line = &mut sink.line;
+    if !text.is_empty() {
+        if is_terminal {
+            let indent = layout.wrap.indent - 1;
+            go_on(
+                line,
+                Wrap {
+                    indent,
+                    ..layout.wrap
+                },
+            );
+        } else {
+            pad(line, layout.at(NAME));
+        }
+        add_words(line, text, layout.wrap);
+    }
+    put!(line, "\n");
+    sink.flush();
+}
+
+/// Adds what dom0 uses a function for, who has it and who asks for it: words for a column.
+fn add_uses_and_state(report: &Report, device: &Device, layout: &Layout, line: &mut Line) {
+    let mut parts = Line::new();
+    for one in report.usage.uses(device.address()).iter() {
+        put!(&mut parts, "\n");
+        add_use(report, device.address(), one, &mut parts);
+    }
+    add_state(device, "\n", &mut parts);
+    pad(line, layout.at(USE));
+    let mut before = "";
+    // No part has a newline: what comes from outside is escaped.
+    for part in split(parts.bytes(), b'\n').skip(1) {
+        put!(line, "{}", before);
+        add_word(line, part, layout.wrap);
+        before = ",";
+    }
+    line.trim_end();
+}
+
+/// The colour of a line: green for what pciback has, yellow for what dom0 uses, faint for bridges.
+fn colour(report: &Report, device: &Device) -> Colour {
+    if device.is_with_pciback() {
+        Colour::Green
+    } else if !report.usage.uses(device.address()).is_empty() {
+        Colour::Yellow
+    } else if device.is_bridge() {
+        Colour::Faint
+    } else {
+        Colour::None
+    }
+}
+
+/// The names of a function, as pci.ids(5) has them: for an image, which has no such file.
+pub fn name_entry(report: &Report, device: &Device) -> Line {
+    let mut line = Line::new();
+    let Some(identity) = device.function.identity else {
+        return line;
+    };
+    let [vendor, own] = device.function.names;
+    if let Some(vendor) = vendor {
+        put!(&mut line, "{}  ", identity.vendor());
+        line.push(report.names.get(vendor));
+        put!(&mut line, "\n");
+    }
+    if let Some(own) = own {
+        put!(&mut line, "\t{}  ", identity.device());
+        line.push(report.names.get(own));
+        put!(&mut line, "\n");
+    }
+    line
 }
 
 /// What a function is and where, as an item for the image to know what the host boots from, or what
@@ -131,7 +365,7 @@ pub fn boot_item(report: &Report, device: &Device, need: Option<Need>) -> Line {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::string::String;
+    use std::{format, string::String, vec::Vec};
 
     use super::*;
     use crate::{
@@ -146,8 +380,6 @@ mod tests {
         request::{Selector, syntax::entry::Entry},
     };
 
-    const COLUMN: usize = 20;
-
     const BRIDGE: Identity = Identity {
         ids: 0x1b36_000c_0000_0000,
         class: 0x06_0400,
@@ -157,16 +389,17 @@ mod tests {
         Place::from_link(b"../../../devices/pci0000:00/0000:00:1c.0/0000:03:00.0")
     }
 
-    /// The row of the first device.
-    fn shown_row(memory: &Memory, columns: u16) -> String {
-        let mut line = Line::new();
-        let terminal = Terminal {
-            columns,
-            has_colours: false,
+    /// The list, with the bridges, for a terminal of so many columns. 0: a pipe.
+    fn listed(memory: &Memory, columns: u16) -> String {
+        let mut report = memory.report(Kind::List, true);
+        report.terminal.columns = columns;
+        let mut shown = Vec::new();
+        let mut out = |bytes: &[u8]| {
+            shown.extend_from_slice(bytes);
+            Ok(())
         };
-        let report = memory.report(Kind::List, true);
-        add_row(&report, &memory.devices[0], COLUMN, terminal, &mut line);
-        text(line.bytes())
+        print(&report, true, &mut out).expect("a vector takes everything");
+        text(&shown)
     }
 
     /// Gives the first device its names.
@@ -184,23 +417,18 @@ mod tests {
         let device = add(&mut memory, "03:00.0", None, Action::Unasked);
         device.function.place = place();
         device.state.driver = driver("e1000e");
-        let front = "0000:00:1c.0/00.0   # 0000:03:00.0 8086:10d3";
-        assert_eq!(
-            shown_row(&memory, 0),
-            std::format!("{front} ethernet  e1000e\n")
-        );
+        let front = "0000:00:1c.0/00.0  # 0000:03:00.0 8086:10d3";
+        assert_eq!(listed(&memory, 0), format!("{front} ethernet  e1000e\n"));
         name(&mut memory);
-        let named =
-            std::format!("{front} ethernet  e1000e     Intel Corporation 82574L \\xc3\\xa9\n");
-        assert_eq!(shown_row(&memory, 0), named);
+        let named = format!("{front} ethernet  e1000e     Intel Corporation 82574L \\xc3\\xa9\n");
+        assert_eq!(listed(&memory, 0), named);
         memory.devices[0].state.driver.clear();
         memory.devices[0].function.identity = Some(Identity {
             class: 0xff_0102,
             ..NIC
         });
-        let without =
-            std::format!("{front} ff0102    -          Intel Corporation 82574L \\xc3\\xa9\n");
-        assert_eq!(shown_row(&memory, 0), without);
+        let without = format!("{front} ff0102    -          Intel Corporation 82574L \\xc3\\xa9\n");
+        assert_eq!(listed(&memory, 0), without);
     }
 
     #[test]
@@ -209,11 +437,8 @@ mod tests {
         add(&mut memory, "03:00.0", None, Action::Unasked)
             .function
             .identity = None;
-        let row = shown_row(&memory, 0);
-        assert!(
-            row.starts_with("0000:03:00.0        # 0000:03:00.0 "),
-            "{row}"
-        );
+        let row = listed(&memory, 0);
+        assert!(row.starts_with("0000:03:00.0  # 0000:03:00.0 "), "{row}");
         assert!(row.ends_with(" -\n"), "{row}");
     }
 
@@ -233,7 +458,7 @@ mod tests {
             device.state.driver = driver("odd\n# driver");
             name(&mut memory);
             for columns in [0, 60] {
-                let row = shown_row(&memory, columns);
+                let row = listed(&memory, columns);
                 let mut entries = row.lines().filter_map(|line| Entry::parse(line.as_bytes()));
                 let item = entries.next().map(|entry| Selector::parse(entry.text));
                 let item = item.map(|selector| shown(selector.expect("a selector")));
@@ -243,17 +468,35 @@ mod tests {
         }
     }
 
+    /// What an image is told are the names that it is told of.
     #[test]
-    fn wraps_on_a_terminal() {
+    fn tells_the_image_the_names() {
         let mut memory = memory("");
         add(&mut memory, "03:00.0", None, Action::Unasked);
         name(&mut memory);
-        let row = shown_row(&memory, 78);
-        let lines: std::vec::Vec<&str> = row.lines().collect();
-        assert!(
-            lines.len() > 1 && lines.iter().all(|line| line.len() < 78),
-            "{row}"
+        let entry = name_entry(&memory.report(Kind::List, true), &memory.devices[0]);
+        assert_eq!(
+            entry.bytes(),
+            "8086  Intel Corporation\n\t10d3  82574L \u{e9}\n".as_bytes()
         );
+        memory.devices[0].function.names = [None; 2];
+        let entry = name_entry(&memory.report(Kind::List, true), &memory.devices[0]);
+        assert_eq!(entry.bytes(), b"");
+    }
+
+    #[test]
+    fn leaves_out_a_domain_only_where_all_are_0() {
+        let mut memory = memory("");
+        add(&mut memory, "03:00.0", None, Action::Unasked);
+        let address = |memory: &Memory| {
+            let list = listed(memory, 80);
+            let row = list.lines().nth(1).expect("a row");
+            let rest = row.split_once("# ").expect("a comment").1;
+            rest.split(' ').next().map(String::from)
+        };
+        assert_eq!(address(&memory).as_deref(), Some("03:00.0"));
+        add(&mut memory, "1:04:00.0", None, Action::Unasked);
+        assert_eq!(address(&memory).as_deref(), Some("0000:03:00.0"));
     }
 
     #[test]
@@ -275,7 +518,7 @@ mod tests {
                 Guest::None,
                 Action::Seize,
                 false,
-                "; with pciback",
+                "; with pciback; asked for",
             ),
             (
                 NIC,
@@ -283,7 +526,7 @@ mod tests {
                 Guest::Domain(7),
                 Action::Seize,
                 false,
-                "; with guest 7",
+                "; with guest 7; asked for",
             ),
             (NIC, "e1000e", Guest::None, keep, false, "; kept"),
             (

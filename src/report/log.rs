@@ -1,15 +1,12 @@
 //! What people read: a line for every problem and every device, and one that counts.
 
-use super::{
-    Report,
-    table::{Form, row},
-};
+use super::{Report, explain, list};
 use crate::{
-    device::{Device, Outcome},
+    device::{Action, Device, Outcome},
     host::Level,
     put,
-    request::{Found, Problem, Request},
-    text::Line,
+    request::{Found, Problem, Request, problem::At},
+    text::{Escaped, Line},
 };
 
 /// What takes the lines.
@@ -46,23 +43,89 @@ pub fn tell_devices(report: &Report, tell: &mut Tell) {
         put!(&mut line, "{}", report.pciback);
         tell(Level::Error, &line);
     }
-    for device in report.devices {
-        let is_as_asked = report.is_device_as_asked(device);
-        let level = if is_as_asked {
+    let level_if = |is_as_asked| {
+        if is_as_asked {
             Level::Info
         } else {
             Level::Error
-        };
-        tell(level, &row(report, device, Form::Log));
-    }
-    let level = if report.is_as_asked() {
-        Level::Info
-    } else {
-        Level::Error
+        }
     };
     let mut line = Line::new();
+    for device in report.devices {
+        line.clear();
+        add_device(report, device, &mut line);
+        tell(level_if(report.is_device_as_asked(device)), &line);
+    }
+    line.clear();
     add_counts(report, "seized", &mut line);
-    tell(level, &line);
+    tell(level_if(report.is_as_asked()), &line);
+}
+
+/// Adds what became of a device: where it is, what it is, which driver it had, and what went wrong.
+/// Nothing for one that nobody asks for.
+fn add_device(report: &Report, device: &Device, line: &mut Line) {
+    let Some(item) = device.item(report.request) else {
+        return;
+    };
+    if device.function.is_there {
+        put!(line, "{} {} (", device.address(), device.outcome);
+        list::add_title(report, device, line);
+        put!(line, ")");
+    } else {
+        put!(line, "{} {}", item, device.outcome);
+    }
+    if device.outcome == Outcome::Seized {
+        let origin = device.origin().as_slice();
+        let before = if origin.is_empty() { b"none" } else { origin };
+        put!(line, ", driver {} before", Escaped(before));
+    }
+    let mut why = Line::new();
+    explain::explain(report, device, &mut why);
+    if !report.is_device_as_asked(device) {
+        put!(
+            &mut why,
+            "; asked for at {}",
+            At(report.request, item.origin)
+        );
+    }
+    if let Some(why) = why.bytes().strip_prefix(b"; ") {
+        put!(line, ": ");
+        line.push(why);
+    }
+}
+
+/// Tells what a plan comes to: how many devices are asked for, and what dom0 loses.
+pub fn tell_plan(report: &Report, tell: &mut Tell) {
+    let mut line = Line::new();
+    let [mut all, mut seized, mut kept] = [0_u32; 3];
+    for device in report.devices {
+        if device.wish.item.is_none() {
+            continue;
+        }
+        all += 1;
+        seized += u32::from(device.action == Action::Seize);
+        kept += u32::from(matches!(device.action, Action::Keep(_)));
+    }
+    if all == 0 {
+        put!(&mut line, "nothing is asked for");
+        return tell(Level::Notice, &line);
+    }
+    put!(&mut line, "{} asked for: {} to seize", all, seized);
+    for (count, what) in [(kept, "kept"), (all - seized - kept, "not as asked")] {
+        if count > 0 {
+            put!(&mut line, ", {} {}", count, what);
+        }
+    }
+    tell(Level::Notice, &line);
+    for device in report.devices {
+        let address = device.address();
+        if device.action == Action::Seize && !report.usage.uses(address).is_empty() {
+            line.clear();
+            put!(&mut line, "CAUTION: dom0 loses {}", address);
+            explain::add_uses(report, address, [": it ", "; it "], &mut line);
+            tell(Level::Notice, &line);
+        }
+    }
 }
 
 /// Adds how many of the devices that are asked for pciback has, and what else counts. `word`: what
@@ -95,11 +158,12 @@ mod tests {
     use super::*;
     use crate::{
         device::{Action, Outcome},
+        facts::usage::Uses,
         host::{Errno, testing::text},
         pciback::Answer,
         report::{
             Kind,
-            testing::{add, memory},
+            testing::{add, driver, machine_in_use, memory},
         },
         request::{Fault, Mistake, Origin, problem::PROBLEMS},
     };
@@ -161,7 +225,12 @@ mod tests {
         let lines = told(|tell| tell_devices(&good, tell));
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].0, Level::Info);
-        assert!(lines[0].1.starts_with("0000:03:00.0  seized "), "{lines:?}");
+        assert!(
+            lines[0]
+                .1
+                .starts_with("0000:03:00.0 seized (8086:10d3 ethernet)"),
+            "{lines:?}"
+        );
         assert_eq!(lines[1], (Level::Info, "1 of 1 devices seized".into()));
 
         add(&mut memory, "04:00.0", Some(1), Action::Seize).outcome = Outcome::Held;
@@ -173,8 +242,76 @@ mod tests {
         let why = "loading xen-pciback: EKEYREJECTED (129)";
         assert_eq!(lines[0], (Level::Error, why.into()));
         assert_eq!((lines[1].0, lines[2].0), (Level::Info, Level::Error));
-        assert!(lines[2].1.starts_with("0000:04:00.0  held "), "{lines:?}");
+        assert!(
+            lines[2]
+                .1
+                .starts_with("0000:04:00.0 held (8086:10d3 ethernet): "),
+            "{lines:?}"
+        );
         assert_eq!(lines[3], (Level::Error, "1 of 2 devices seized".into()));
+    }
+
+    #[test]
+    fn tells_a_device_in_a_sentence() {
+        for (outcome, origin, expected) in [
+            (
+                Outcome::Seized,
+                "",
+                "seized (8086:10d3 ethernet), driver none before",
+            ),
+            (
+                Outcome::Seized,
+                "igb",
+                "seized (8086:10d3 ethernet), driver igb before",
+            ),
+            (
+                Outcome::Exposed,
+                "igb",
+                "exposed (8086:10d3 ethernet): nothing keeps a driver from taking it; \
+                 asked for at conf:1:1",
+            ),
+        ] {
+            let mut memory = memory("03:00.0");
+            let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+            device.outcome = outcome;
+            device.work.previous_driver = driver(origin);
+            let report = memory.report(Kind::Seizure, true);
+            let lines = told(|tell| tell_devices(&report, tell));
+            assert_eq!(lines[0].1, std::format!("0000:03:00.0 {expected}"));
+        }
+    }
+
+    #[test]
+    fn counts_a_plan() {
+        for (text, actions, expected) in [
+            ("", &[][..], "nothing is asked for"),
+            ("03:00.*", &[Action::Seize], "1 asked for: 1 to seize"),
+            (
+                "03:00.*",
+                &[Action::Seize, Action::Keep(0), Action::RefuseBridge],
+                "3 asked for: 1 to seize, 1 kept, 1 not as asked",
+            ),
+        ] {
+            let mut memory = memory(text);
+            for (at, &action) in ["03:00.0", "03:00.1", "03:00.2"].iter().zip(actions) {
+                add(&mut memory, at, Some(0), action);
+            }
+            let report = memory.report(Kind::Plan, true);
+            let lines = told(|tell| tell_plan(&report, tell));
+            assert_eq!(lines, [(Level::Notice, expected.into())]);
+        }
+    }
+
+    #[test]
+    fn cautions_of_what_dom0_loses() {
+        let mut memory = memory("03:00.0");
+        add(&mut memory, "03:00.0", Some(0), Action::Seize);
+        memory.usage.gather(&mut machine_in_use(), Uses::NONE);
+        let report = memory.report(Kind::Plan, true);
+        let lines = told(|tell| tell_plan(&report, tell));
+        let caution = "CAUTION: dom0 loses 0000:03:00.0: it holds /; \
+                       it carries the default route of eth0";
+        assert_eq!(lines[1], (Level::Notice, caution.into()));
     }
 
     #[test]

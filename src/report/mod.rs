@@ -6,8 +6,8 @@
 //! | file | |
 //! | --- | --- |
 //! | [`log`] | lines for the kernel log or the terminal |
-//! | [`table`] | the same as a table whose lines paste into the configuration |
-//! | [`list`] | a function in a line, whoever asks for it |
+//! | [`table`] | what is asked for, as a table whose lines paste into the configuration |
+//! | [`list`] | every function, in a line that pastes as well |
 //! | [`json`] | all of these for programs |
 //! | [`explain`] | why a device is not as asked, what to know before it is taken |
 //! | [`layout`] | columns, and text that wraps |
@@ -26,6 +26,7 @@ pub mod table;
 use crate::{
     device::{Action, Device, Devices, Outcome},
     facts::{names::Names, usage::Usage},
+    host::Terminal,
     pciback::Answer,
     plan::{behind::BehindList, warnings::WarningList},
     put,
@@ -91,6 +92,8 @@ pub struct Report<'r> {
     pub pciback: Answer,
     /// What the image of this boot was configured with, if it has seized.
     pub image: Option<Image>,
+    /// Where it is printed.
+    pub terminal: Terminal,
 }
 
 /// Whether the image of this boot has the configuration as it is now.
@@ -119,6 +122,11 @@ impl Report<'_> {
     /// Whether it tells outcomes.
     pub fn has_outcomes(&self) -> bool {
         matches!(self.kind, Kind::Seizure | Kind::Status)
+    }
+
+    /// Whether somebody reads it who may do something about it: with the status, or after a boot.
+    pub fn is_followed_by_a_step(&self) -> bool {
+        self.kind == Kind::Status || self.kind == Kind::Seizure && self.stage == Stage::Initramfs
     }
 
     /// Whether every device is as it was asked to be, and every item was understood.

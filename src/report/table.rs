@@ -1,100 +1,216 @@
-//! A device in a line: where it is, what becomes of it, what it is, its driver, who asks for it,
-//! and why it is not as asked.
+//! A table: a row for each device that is asked for, with where it is, what becomes of it, what it
+//! is, its driver, who asks for it, and why it is not as asked.
 //!
 //! Each line of a table pastes into `/etc/xen/pciback.conf`: what follows the address is a comment,
 //! and so is a line about what cannot be asked for.
 
 use super::{
-    Report, explain,
-    layout::{add_word, add_words, pad},
+    Kind, Report, explain,
+    layout::{Wrap, add_word, add_words, go_on, pad},
+    list,
+    sink::{Colour, Out, Sink},
 };
 use crate::{
     device::{Action, Device, Outcome},
+    host::Errno,
     put,
     request::problem::At,
     text::{Escaped, Line},
 };
 
-/// Most columns of a line of a table, as far as its words allow.
+/// Most columns of a line that goes into a pipe, as far as its words allow.
 const WIDTH: usize = 80;
 
-/// The columns of a line, each by where it begins.
-const WORD: usize = 14;
-const IDENTITY: usize = 25;
-const DRIVER: usize = 42;
-const ASKED: usize = 52;
-
-/// What a line is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// A table: it ends, wraps, and pastes into the configuration.
-    Table,
-    /// A line of a log.
-    Log,
+/// The columns where the parts of a row begin.
+struct Columns {
+    driver: usize,
+    asked: usize,
 }
 
-/// The line of a device. Empty for a device that nobody asks for.
-pub fn row(report: &Report, device: &Device, form: Form) -> Line {
-    let mut line = Line::new();
+const WORD: usize = 14;
+const IDS: usize = 25;
+const CLASS: usize = 35;
+
+/// In a pipe, with the class as its code.
+const IN_PIPE: Columns = Columns {
+    driver: 42,
+    asked: 52,
+};
+
+/// On a terminal, with the class as a word.
+const ON_TERMINAL: Columns = Columns {
+    driver: 45,
+    asked: 59,
+};
+
+/// Prints the row of every device that is asked for and `is_shown`, on a terminal with a header.
+///
+/// # Errors
+/// The first of `out`.
+pub fn print<'o>(
+    report: &Report,
+    is_shown: &dyn Fn(&Device) -> bool,
+    out: &'o mut Out<'o>,
+) -> Result<(), Errno> {
+    let mut sink = Sink::new(out);
+    let is_row = |device: &&Device| device.wish.item.is_some() && is_shown(device);
+    let mut has_header = report.terminal.is_none();
+    for device in report.devices.iter().filter(is_row) {
+        if !has_header {
+            add_header(report, &mut sink.line);
+            has_header = true;
+        }
+        add_row(report, device, &mut sink);
+    }
+    sink.end()
+}
+
+/// Whether the rows say no more than the names: nothing is wrong.
+fn is_brief(report: &Report) -> bool {
+    !report.terminal.is_none() && report.kind == Kind::Status && report.is_as_asked()
+}
+
+/// Adds the header, which is a comment as well.
+fn add_header(report: &Report, line: &mut Line) {
+    put!(line, "# ADDRESS");
+    pad(line, WORD);
+    put!(
+        line,
+        "  {}",
+        if report.has_outcomes() {
+            "NOW"
+        } else {
+            "AT BOOT"
+        }
+    );
+    pad(line, IDS);
+    if is_brief(report) {
+        return put!(line, "DEVICE\n");
+    }
+    put!(line, "IDS");
+    pad(line, CLASS);
+    put!(line, "CLASS");
+    pad(line, ON_TERMINAL.driver);
+    put!(line, "DRIVER");
+    pad(line, ON_TERMINAL.asked);
+    add_word(line, b"ASKED FOR AT", wrap(report));
+    put!(line, "\n");
+}
+
+/// Where a row wraps.
+fn wrap(report: &Report) -> Wrap {
+    let columns = report.terminal.columns.into();
+    Wrap::comment(if columns == 0 { WIDTH } else { columns }, 4)
+}
+
+/// The colour of a row: red for what is not as asked, yellow for what dom0 loses, green for what
+/// pciback has or gets.
+fn colour(report: &Report, device: &Device) -> Colour {
+    if !report.is_device_as_asked(device) {
+        Colour::Red
+    } else if device.action != Action::Seize {
+        Colour::None
+    } else if report.has_outcomes() || report.usage.uses(device.address()).is_empty() {
+        Colour::Green
+    } else {
+        Colour::Yellow
+    }
+}
+
+/// Adds the row of a device: nothing for one that nobody asks for.
+fn add_row(report: &Report, device: &Device, sink: &mut Sink) {
     let Some(item) = device.item(report.request) else {
-        return line;
+        return;
     };
-    if form == Form::Table {
-        let mark = match device.action {
-            Action::Seize => "",
-            Action::Keep(_) => "!",
-            _ => "#",
-        };
-        put!(&mut line, "{}", mark);
-    }
+    let wrap = wrap(report);
+    let is_terminal = !report.terminal.is_none();
+    let columns = if is_terminal { ON_TERMINAL } else { IN_PIPE };
+    sink.begin_colour(report.terminal, colour(report, device));
+    let line = &mut sink.line;
+    let mark = match device.action {
+        Action::Seize => "",
+        Action::Keep(_) => "!",
+        _ => "#",
+    };
+    put!(line, "{}", mark);
     if device.function.is_there {
-        put!(&mut line, "{}", device.address());
+        put!(line, "{}", device.address());
     } else {
-        put!(&mut line, "{}", item);
+        put!(line, "{}", item);
     }
-    pad(&mut line, WORD);
-    if form == Form::Table {
-        put!(&mut line, "# ");
-    }
+    pad(line, WORD);
+    put!(line, "# ");
     if report.has_outcomes() {
-        put!(&mut line, "{}", device.outcome);
+        put!(line, "{}", device.outcome);
     } else {
-        put!(&mut line, "{}", device.action);
+        put!(line, "{}", device.action);
     }
-    pad(&mut line, IDENTITY);
-    if let Some(identity) = device.function.identity {
-        put!(&mut line, "{} {}", identity.model(), identity.class());
-    }
-    pad(&mut line, DRIVER);
-    put!(&mut line, "{}", Escaped(&device.state.driver));
-    pad(&mut line, ASKED);
-    let width = if form == Form::Table { WIDTH } else { 0 };
     let mut text = Line::new();
-    put!(&mut text, "{}", At(report.request, item.origin));
-    add_word(&mut line, text.bytes(), width);
-    if !device.origin().is_empty() && device.outcome == Outcome::Seized {
-        put!(&mut line, ", taken from {}", Escaped(device.origin()));
+    if is_brief(report) {
+        // The word brings a blank.
+        pad(line, IDS - 1);
+        list::add_title(report, device, &mut text);
+        add_words(line, text.bytes(), wrap);
+    } else {
+        pad(line, IDS);
+        if let Some(identity) = device.function.identity {
+            put!(line, "{} ", identity.model());
+            if is_terminal {
+                list::add_class(identity, line);
+            } else {
+                put!(line, "{}", identity.class());
+            }
+        }
+        pad(line, columns.driver);
+        let driver = device.state.driver.as_slice();
+        let has_none = is_terminal && device.function.is_there && driver.is_empty();
+        put!(line, "{}", Escaped(if has_none { b"-" } else { driver }));
+        pad(line, columns.asked);
+        put!(&mut text, "{}", At(report.request, item.origin));
+        let asked = text.bytes();
+        let short = asked.strip_prefix(FOLDER).filter(|_| is_terminal);
+        add_word(line, short.unwrap_or(asked), wrap);
+        if !device.origin().is_empty() && device.outcome == Outcome::Seized {
+            put!(line, ", taken from {}", Escaped(device.origin()));
+        }
+        text.clear();
+        if is_terminal {
+            list::add_names(report, device, &mut text);
+        }
+    }
+    sink.end_colour();
+    if !is_brief(report) {
+        add_remark(&mut sink.line, text.bytes(), wrap);
     }
     text.clear();
     explain::explain(report, device, &mut text);
-    if let Some(why) = text.bytes().strip_prefix(b"; ") {
-        put!(
-            &mut line,
-            "{}",
-            if form == Form::Table { "\n#  " } else { ":" }
+    let why = text.bytes().strip_prefix(b"; ").unwrap_or_default();
+    add_remark(&mut sink.line, why, wrap);
+    put!(&mut sink.line, "\n");
+    sink.flush();
+}
+
+/// The folder that is left out in front of a source on a terminal.
+const FOLDER: &[u8] = b"/etc/xen/";
+
+/// Adds a text on a line of its own, which is a comment.
+fn add_remark(line: &mut Line, text: &[u8], wrap: Wrap) {
+    if !text.is_empty() {
+        go_on(
+            line,
+            Wrap {
+                indent: wrap.indent - 1,
+                ..wrap
+            },
         );
-        add_words(&mut line, why, width);
+        add_words(line, text, wrap);
     }
-    if form == Form::Table {
-        put!(&mut line, "\n");
-    }
-    line
 }
 
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::{format, string::String};
+    use std::{format, string::String, vec::Vec};
 
     use super::*;
     use crate::{
@@ -109,58 +225,52 @@ mod tests {
         request::{Request, source::file::apply_line},
     };
 
-    /// The row of the first device.
-    fn shown_row(memory: &Memory, kind: Kind, form: Form) -> String {
-        let report = memory.report(kind, true);
-        text(row(&report, &memory.devices[0], form).bytes())
+    /// The table, for a terminal of so many columns. 0: a pipe.
+    fn shown_on(memory: &Memory, kind: Kind, columns: u16) -> String {
+        let mut report = memory.report(kind, true);
+        report.terminal.columns = columns;
+        let mut shown = Vec::new();
+        let mut out = |bytes: &[u8]| {
+            shown.extend_from_slice(bytes);
+            Ok(())
+        };
+        print(&report, &|_| true, &mut out).expect("a vector takes everything");
+        text(&shown)
     }
 
     #[test]
-    fn has_the_same_columns_in_both_forms() {
+    fn has_a_row_for_each_device() {
         let mut memory = memory("03:00.0");
         let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
         device.state.driver = driver("pciback");
         device.work.previous_driver = driver("e1000e");
         let rest = "8086:10d3 020000 pciback    conf:1:1";
         let taken = format!("{rest}, taken from e1000e");
-        for (kind, form, outcome, expected) in [
+        for (kind, outcome, expected) in [
             (
                 Kind::Plan,
-                Form::Table,
                 Outcome::Absent,
                 format!("0000:03:00.0  # seize    {rest}\n"),
             ),
             (
                 Kind::Status,
-                Form::Table,
                 Outcome::Seized,
                 format!("0000:03:00.0  # seized   {taken}\n"),
             ),
-            (
-                Kind::Seizure,
-                Form::Log,
-                Outcome::Seized,
-                format!("0000:03:00.0  seized     {taken}"),
-            ),
         ] {
             memory.devices[0].outcome = outcome;
-            assert_eq!(shown_row(&memory, kind, form), expected);
+            assert_eq!(shown_on(&memory, kind, 0), expected);
         }
     }
 
     #[test]
-    fn says_why_behind_the_row() {
+    fn says_why_below_the_row() {
         let mut memory = memory("03:00.0");
         let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
         device.outcome = Outcome::Exposed;
         device.function.identity = None;
         assert_eq!(
-            shown_row(&memory, Kind::Seizure, Form::Log),
-            "0000:03:00.0  exposed                                conf:1:1: \
-             nothing keeps a driver from taking it"
-        );
-        assert_eq!(
-            shown_row(&memory, Kind::Seizure, Form::Table),
+            shown_on(&memory, Kind::Seizure, 0),
             "0000:03:00.0  # exposed                              conf:1:1\n\
              #   nothing keeps a driver from taking it\n"
         );
@@ -171,16 +281,16 @@ mod tests {
         let mut memory = memory("class:usb");
         let device = add(&mut memory, "ffff:ff:1f.7", Some(0), Action::Absent);
         device.function.is_there = false;
-        let row = shown_row(&memory, Kind::Plan, Form::Table);
-        assert!(row.starts_with("#class:0c03   # absent "), "{row}");
+        let row = shown_on(&memory, Kind::Plan, 0);
+        assert!(row.starts_with("#class:usb    # absent "), "{row}");
     }
 
     #[test]
-    fn is_empty_for_what_nobody_asks_for() {
+    fn is_empty_where_nobody_asks_for_anything() {
         let mut memory = memory("03:00.0");
         add(&mut memory, "04:00.0", None, Action::Unasked);
-        for form in [Form::Table, Form::Log] {
-            assert_eq!(shown_row(&memory, Kind::Plan, form), "");
+        for columns in [0, 80] {
+            assert_eq!(shown_on(&memory, Kind::Plan, columns), "");
         }
     }
 
@@ -207,8 +317,8 @@ mod tests {
             device.state.driver = driver("odd\n04:00.0 #driver");
             device.state.guest = Guest::Domain(7);
             memory.usage.gather(&mut machine_in_use(), Uses::ALL);
-            for kind in [Kind::Plan, Kind::Status] {
-                let row = shown_row(&memory, kind, Form::Table);
+            for (kind, columns) in [(Kind::Plan, 0), (Kind::Status, 0), (Kind::Status, 80)] {
+                let row = shown_on(&memory, kind, columns);
                 assert!(row.ends_with('\n'), "{row:?}");
                 let mut again = boxed(Request::new);
                 let source = again.add_source(b"again").expect("room");
@@ -230,10 +340,8 @@ mod tests {
         let source = memory.request.add_source(name.as_bytes()).expect("room");
         apply_line(&mut memory.request, source, 1, b"03:00.0");
         add(&mut memory, "03:00.0", Some(0), Action::Seize);
-        let row = shown_row(&memory, Kind::Plan, Form::Table);
+        let row = shown_on(&memory, Kind::Plan, 0);
         let first = "0000:03:00.0  # seize    8086:10d3 020000";
         assert_eq!(row, format!("{first}\n#   {name}:1:1\n"));
-        let log = shown_row(&memory, Kind::Plan, Form::Log);
-        assert_eq!(log.lines().count(), 1, "{log}");
     }
 }

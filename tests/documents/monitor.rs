@@ -143,10 +143,10 @@ fn tells_prometheus_what_status_tells() {
     let expected = r#"pciseize_status 1
 pciseize_image_current 0
 pciseize_problems 1
-pciseize_device{address="0000:00:14.0",selector="class:0c03",outcome="kept"} 1
+pciseize_device{address="0000:00:14.0",selector="class:usb",outcome="kept"} 1
 pciseize_device{address="0000:03:00.0",selector="0000:03:00.0",outcome="seized"} 1
 pciseize_device{address="0000:04:00.0",selector="0000:04:00.0",outcome="pending"} 1
-pciseize_device{address="0000:06:00.0",selector="class:0c03",outcome="seized"} 1
+pciseize_device{address="0000:06:00.0",selector="class:usb",outcome="seized"} 1
 pciseize_device{address="",selector="1234:5678",outcome="absent"} 1
 "#;
     assert_eq!((printed.as_str(), status), (expected, Some(0)));

@@ -37,8 +37,8 @@ fn only_these_examples_are_not_run() {
 /// The files of the package that a text names, each with the place where it stands.
 fn named_files(page: &Page) -> Vec<(usize, String)> {
     let folders = concat!(
-        "benches|completions|docs|dracut|examples|fuzz|initramfs-hooks|man|openrc|src|systemd|",
-        "sysvinit|tests|udev"
+        "benches|completions|debian|docs|dracut|examples|fuzz|initramfs-hooks|man|openrc|rpm|src|",
+        "systemd|sysvinit|tests|udev"
     );
     let name = format!(r"(^|[^\w./-])((?:{folders})/[\w.*/-]*[\w/])");
     let name = Regex::new(&name).expect("a pattern");

@@ -35,15 +35,52 @@ pub enum Place {
 /// Vendor, device, subsystem vendor, subsystem; `None` is any.
 pub type Ids = [Option<u16>; 4];
 
-/// Names of classes, with the digits that each means.
-pub const NAMES: [(&str, &str); 6] = [
-    ("usb", "0c03"),
+/// Names of classes that a selector is written with.
+pub const NAMES: [&str; 7] = ["usb", "network", "display", "gpu", "Audio", "NVMe", "xhci"];
+
+/// The name with which the program prints each class, and the digits that it means. Two names for
+/// one class are printed as the first.
+const WORDS: [(&str, &str); 31] = [
+    ("storage", "01"),
+    ("scsi", "0100"),
+    ("ide", "0101"),
+    ("raid", "0104"),
+    ("sata", "0106"),
+    ("ahci", "010601"),
+    ("sas", "0107"),
+    ("nvme", "0108"),
     ("network", "02"),
+    ("ethernet", "0200"),
+    ("wifi", "0280"),
     ("display", "03"),
-    ("Audio", "audio"),
-    ("NVMe", "0108"),
+    ("vga", "0300"),
+    ("multimedia", "04"),
+    ("video", "0400"),
+    ("audio", "audio"),
+    ("serial", "0700"),
+    ("sdcard", "0805"),
+    ("firewire", "0c00"),
+    ("usb", "0c03"),
+    ("uhci", "0c0300"),
+    ("ohci", "0c0310"),
+    ("ehci", "0c0320"),
     ("xhci", "0c0330"),
+    ("usb4", "0c0340"),
+    ("fibre", "0c04"),
+    ("smbus", "0c05"),
+    ("wireless", "0d"),
+    ("bluetooth", "0d11"),
+    ("crypto", "10"),
+    ("accelerator", "12"),
 ];
+
+/// The digits of a class that is written as digits or as a name.
+pub fn class_digits(text: &str) -> String {
+    let text = text.to_lowercase();
+    let name = if text == "gpu" { "display" } else { &text };
+    let known = WORDS.iter().find(|(word, _)| *word == name);
+    known.map_or(text.clone(), |(_, digits)| (*digits).to_owned())
+}
 
 impl Selector {
     /// The selector as the program prints it.
@@ -52,11 +89,9 @@ impl Selector {
             Selector::Place(place) => place.canonical(),
             Selector::Identity(ids) => canonical_ids(ids),
             Selector::Class(text) => {
-                let known = NAMES.iter().find(|(name, _)| name == text);
-                format!(
-                    "class:{}",
-                    known.map_or(text.to_lowercase(), |(_, digits)| (*digits).to_owned())
-                )
+                let digits = class_digits(text);
+                let known = WORDS.iter().find(|(_, of)| *of == digits);
+                format!("class:{}", known.map_or(digits.as_str(), |(word, _)| word))
             }
             // Without ids, any device at the place will do.
             Selector::IdentityAt([None, None, None, None], place) => place.canonical(),
@@ -244,7 +279,7 @@ pub fn selector() -> impl Strategy<Value = Selector> {
     let digits = prop_oneof!["[0-9a-f]{2}", "[0-9a-f]{4}", "[0-9a-f]{6}"];
     let class = prop_oneof![
         digits,
-        prop::sample::select(&NAMES[..]).prop_map(|(name, _)| name.to_owned())
+        prop::sample::select(&NAMES[..]).prop_map(str::to_owned)
     ]
     .prop_map(Selector::Class);
     let class = class.boxed();
@@ -312,7 +347,7 @@ impl Wish {
             3 => Selector::Place(all_functions(function, false)),
             4..=6 => Selector::Identity(ids(function, self.mask & 7)),
             7 => Selector::Class(function.class[..2 + 2 * usize::from(self.mask % 3)].to_owned()),
-            8 => Selector::Class(NAMES[usize::from(self.mask) % NAMES.len()].0.to_owned()),
+            8 => Selector::Class(NAMES[usize::from(self.mask) % NAMES.len()].to_owned()),
             9 | 10 => Selector::IdentityAt(ids(function, self.mask & 15), place()),
             // The ids of another device at this place: a mismatch, unless both have the same ids.
             11 | 12 => Selector::IdentityAt(ids(self.other.get(machine), self.mask & 15), place()),

@@ -16,7 +16,7 @@ use pciseize::{
 use serde_json::Value;
 
 use crate::{
-    item::{Item, Selector},
+    item::{Item, Selector, class_digits},
     machine::{self, Function},
     schema::{self, Kind},
     tree::Tree,
@@ -230,7 +230,8 @@ pub fn meets(selector: &Selector, function: &Function) -> Meets {
             (false, _) => Meets::Not,
         };
     }
-    match (canonical.strip_prefix("class:"), canonical.contains('.')) {
+    let class = canonical.strip_prefix("class:").map(class_digits);
+    match (class.as_deref(), canonical.contains('.')) {
         (Some("audio"), _) => {
             yes(function.class.starts_with("0401") || function.class.starts_with("0403"))
         }

@@ -108,7 +108,7 @@ const STEPS: [(&str, i32, &str, &str, &str, bool); 28] = [
     (
         "pciseize seize",
         0,
-        "taken from e1000e",
+        "driver e1000e before",
         "pciback",
         "seized",
         true,
@@ -186,7 +186,7 @@ const STEPS: [(&str, i32, &str, &str, &str, bool); 28] = [
     (
         "pciseize seize",
         0,
-        "taken from e1000e",
+        "driver e1000e before",
         "pciback",
         "seized",
         true,
@@ -211,7 +211,7 @@ const STEPS: [(&str, i32, &str, &str, &str, bool); 28] = [
     (
         "pciseize seize",
         0,
-        "taken from e1000e",
+        "driver e1000e before",
         "pciback",
         "seized",
         true,

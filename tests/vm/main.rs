@@ -12,6 +12,8 @@ mod grub;
 mod guest;
 mod lab;
 mod needs;
+mod packages;
+mod quiet;
 mod replay;
 mod running;
 mod storm;

@@ -14,12 +14,18 @@ use crate::{assert_claimed, assert_one_seized};
 /// The file in the image that names the controllers from which its host boots.
 const BOOT: &str = "/etc/xen/pciback.boot";
 
+/// The file in the image with the names of the host's devices.
+const NAMES: &str = "/usr/share/misc/pci.ids";
+
 /// The images are made on another machine than the one that boots them. So a hook that runs after
-/// that of pciseize, by its name, writes what the host's own hook would have written.
-fn hook(text: &str) -> String {
-    format!(
-        "#!/bin/sh\n[ \"$1\" = prereqs ] && exit 0\ncat >\"$DESTDIR{BOOT}\" <<'END'\n{text}END\n"
-    )
+/// that of pciseize, by its name, writes the files as the host's own hook would have written them.
+fn hook(files: &[(&str, &str)]) -> String {
+    let file = |(path, text): &(&str, &str)| {
+        let path = format!("\"$DESTDIR{path}\"");
+        format!("mkdir -p \"$(dirname {path})\"\ncat >{path} <<'END'\n{text}END\n")
+    };
+    let files: String = files.iter().map(file).collect();
+    format!("#!/bin/sh\n[ \"$1\" = prereqs ] && exit 0\n{files}")
 }
 
 /// The host names the controllers it boots from. With that list, an image gives pciback every
@@ -38,6 +44,7 @@ fn what_a_host_boots_from_stays_with_dom0() -> Result<()> {
         r#"
         pciseize list --boot >boot
         pciseize list >list
+        pciseize list --names >names
         echo {disk} >>{FILE}
         pciseize plan >plan
         pciseize seize >seize 2>&1
@@ -119,16 +126,18 @@ fn what_a_host_boots_from_stays_with_dom0() -> Result<()> {
         .file(FILE, &listed)
         .file(
             "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
-            &hook(file("boot")?),
+            &hook(&[(BOOT, file("boot")?), (NAMES, file("names")?)]),
         )
         .build()?;
-    assert!(image.has("pciback.boot"));
+    assert!(image.has("pciback.boot") && image.has("pci.ids"));
     let seen = Machine::dom0(&image).boot("needs-boot")?;
     assert_claimed(&seen, disk, ahci);
     assert_one_seized(&seen, &NETWORK)?;
     assert_eq!(seen.reported(disk)?["outcome"], "refused");
+    let name = "Intel Corporation 82574L Gigabit Network Connection";
+    let seized = format!("{} seized ({name}), driver none before", NETWORK.listed);
     assert!(
-        seen.logged(&[disk, "refused", "pciseize.force"]),
+        seen.logged(&[&seized]) && seen.logged(&[disk, "refused (Intel", "pciseize.force"]),
         "{}",
         seen.pciseize_log()
     );
@@ -138,7 +147,7 @@ fn what_a_host_boots_from_stays_with_dom0() -> Result<()> {
         .cmdline("pciseize.force")
         .boot_to_any_end("needs-forced")?;
     assert!(
-        console.shows(&format!("pciseize: {disk}  seized")),
+        console.shows(&format!("pciseize: {disk} seized")),
         "{}",
         console.last_words("ended")
     );
@@ -161,7 +170,7 @@ fn a_disk_that_moved_to_another_slot_stays_with_dom0() -> Result<()> {
         .file(FILE, &format!("{}\n{moved}\n", NETWORK.listed))
         .file(
             "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
-            &hook(&format!("8086:2922@{disk} # holds /\n")),
+            &hook(&[(BOOT, &format!("8086:2922@{disk} # holds /\n"))]),
         )
         .build()?;
     let seen = Machine::dom0(&image).disks_at("0x12").boot("needs-moved")?;
@@ -190,7 +199,7 @@ fn storage_stays_with_dom0_while_the_disk_of_the_image_is_gone() -> Result<()> {
         .file(FILE, &format!("{}\nclass:storage\n", NETWORK.listed))
         .file(
             "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
-            &hook("144d:a808@0000:00:12.0 # holds /\n"),
+            &hook(&[(BOOT, "144d:a808@0000:00:12.0 # holds /\n")]),
         )
         .build()?;
     let seen = Machine::dom0(&image).boot("needs-gone")?;
@@ -243,7 +252,7 @@ fn the_card_that_leads_to_boot_stays_with_dom0() -> Result<()> {
     assert_eq!(file("state")?, "live\n");
     // The control: the same with force.
     let forced = file("forced")?;
-    assert!(forced.contains(&format!("{card}  seized")), "{forced}");
+    assert!(forced.contains(&format!("{card} seized")), "{forced}");
     assert_ne!(file("forced.state")?, "live\n");
     Ok(())
 }
@@ -305,7 +314,7 @@ fn a_class_leaves_the_card_of_the_only_route() -> Result<()> {
         .file(FILE, "class:network\n")
         .file(
             "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
-            &hook(boot),
+            &hook(&[(BOOT, boot)]),
         )
         .build()?;
     for (cmdline, outcome, way) in [("", "refused", "yes\n"), (&by_address, "seized", "no\n")] {

@@ -161,7 +161,7 @@ fn devices_that_come_late_or_again_are_whose_they_have_to_be() -> Result<()> {
     assert!(
         file("again.output")?
             .lines()
-            .any(|line| line.contains(named) && line.contains("taken from e1000e")),
+            .any(|line| line.contains(named) && line.contains("driver e1000e before")),
         "{}",
         file("again.output")?
     );

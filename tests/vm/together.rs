@@ -57,7 +57,7 @@ fn wrong_words(seen: &Evidence, round: usize) -> Result<Vec<String>> {
         .file(&format!("{round}.said"))
         .with_context(|| format!("round {round} left nothing"))?;
     let is_wrong = |line: &&str| {
-        let is_device = line.contains("pciseize: 0000:") && !line.contains("  seized ");
+        let is_device = line.contains("pciseize: 0000:") && !line.contains(" seized ");
         let has_failed = line.starts_with("status ") && *line != "status 0";
         is_device || has_failed
     };

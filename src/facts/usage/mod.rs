@@ -68,27 +68,27 @@ impl Use {
         Use::PerhapsNeeded,
     ];
 
-    /// What is said of it. See [`Use::before_name`].
-    pub const fn text(self) -> &'static str {
+    /// What is said of it: a verb, and what stands alone in a column. See [`Use::before_name`].
+    pub const fn words(self) -> [&'static str; 2] {
         match self {
-            Use::Root => "holds /",
-            Use::Usr => "holds /usr",
-            Use::Boot => "holds /boot",
-            Use::Swap => "holds swap",
-            Use::Mount => "holds",
-            Use::Route => "carries the default route",
-            Use::Display => "is the boot display",
-            Use::Keyboard => "has the last keyboard",
-            Use::PerhapsRoot => "may hold /, whose disk was not found",
-            Use::PerhapsNeeded => "may be what dom0 needs: not all of that was found",
+            Use::Root => ["holds ", "/"],
+            Use::Usr => ["holds ", "/usr"],
+            Use::Boot => ["holds ", "/boot"],
+            Use::Swap => ["holds ", "swap"],
+            Use::Mount => ["holds ", ""],
+            Use::Route => ["carries the ", "default route"],
+            Use::Display => ["is the ", "boot display"],
+            Use::Keyboard => ["has the ", "last keyboard"],
+            Use::PerhapsRoot => ["", "may hold /, whose disk was not found"],
+            Use::PerhapsNeeded => ["", "may be what dom0 needs: not all of that was found"],
         }
     }
 
-    /// What stands between its text and the name of the file system or the network interface.
+    /// What stands between its words and the name of the file system or the network interface.
     /// `None`: it has no name.
     pub const fn before_name(self) -> Option<&'static str> {
         match self {
-            Use::Mount => Some(" "),
+            Use::Mount => Some(""),
             Use::Route => Some(" of "),
             _ => None,
         }

@@ -504,7 +504,10 @@ mod tests {
             assert_eq!(has_found, expected != ["", ""], "{server}");
             let uses = ["03:00.0", "04:00.0"].map(|at| {
                 let uses = usage.uses(Address::parse(at.as_bytes()).expect(at));
-                uses.iter().map(Use::text).next().unwrap_or_default()
+                uses.iter()
+                    .map(|one| one.words().concat())
+                    .next()
+                    .unwrap_or_default()
             });
             assert_eq!(uses, expected, "{server}");
         }

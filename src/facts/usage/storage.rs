@@ -542,7 +542,7 @@ fn nvme_subsystem(target: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::{borrow::ToOwned, format, string::String, vec::Vec};
+    use std::{format, string::String, vec::Vec};
 
     use super::*;
     use crate::{
@@ -589,10 +589,9 @@ mod tests {
         gather(host, &mut usage);
         let of = |at: &str| {
             let address = Address::parse(at.as_bytes()).expect(at);
-            let uses = usage.uses(address).iter().map(Use::text);
+            let uses = usage.uses(address).iter().map(|one| one.words().concat());
             let name = usage.name(address).map_or(String::new(), shown);
-            let told = format!("{} {name}", uses.collect::<Vec<_>>().join(", "));
-            told.trim().to_owned()
+            format!("{}{name}", uses.collect::<Vec<_>>().join(", "))
         };
         ["00:1f.2", "03:00.0"].map(of).into()
     }

@@ -6,7 +6,7 @@
 //! | `pciseize.off`, `.strict`, `.debug`, `.force`, `.timeout=` | the switches |
 //! | `xen-pciback.passthrough` and others; the same with `pciback` | for the module |
 //! | `rd.qubes.hide_pci=`, `rd.qubes.dom0_usb=` | a list of items, of keeps, as Qubes writes them |
-//! | `rd.qubes.hide_all_usb` | `class:0c03` |
+//! | `rd.qubes.hide_all_usb` | `class:usb` |
 //!
 //! Parameters that select another driver (`vfio-pci.ids=`, `pci-stub.ids=`) are not read.
 
@@ -287,7 +287,7 @@ mod tests {
             ),
             ("rd.qubes.hide_pci=00_1c.0-00_00.0", &["0000:00:1c.0/00.0"]),
             ("rd.qubes.dom0_usb=04:00.4", &["!0000:04:00.4"]),
-            ("rd.qubes.hide_all_usb", &["class:0c03"]),
+            ("rd.qubes.hide_all_usb", &["class:usb"]),
             ("rd.qubes.hide_all_usb=0", &[]),
         ] {
             let request = read(line.as_bytes());

@@ -72,6 +72,8 @@ enum Form {
     Qubes,
     /// A path with the bus of each step, as `lspci -PP` shows it.
     Buses,
+    /// With letters in place of digits that look like them: `10de:1b8O`.
+    Letters,
 }
 
 impl<'t> Likely<'t> {
@@ -116,6 +118,7 @@ impl<'t> Likely<'t> {
             Form::Qubes => return qubes::parse(self.text),
             Form::Hex => add_without_hex(self.text, &mut line),
             Form::Buses => add_without_buses(self.text, &mut line),
+            Form::Letters => add_digits(self.text, &mut line),
         }
         Selector::parse(line.bytes())
     }
@@ -195,7 +198,11 @@ fn find_item(word: &[u8]) -> Option<Likely<'_>> {
     }
     let qubes = word.strip_prefix(b"dom0:").unwrap_or(word);
     let item = Likely::written(qubes, Form::Qubes);
-    (item.has(b'_') && item.selector().is_ok()).then_some(item)
+    if item.has(b'_') && item.selector().is_ok() {
+        return Some(item);
+    }
+    let item = Likely::written(word, Form::Letters);
+    item.is_exact().then_some(item)
 }
 
 fn is_identity(text: &[u8]) -> bool {
@@ -213,6 +220,17 @@ fn add_without_hex(text: &[u8], line: &mut Line) {
         put!(line, "{}", separator);
         line.push(field.strip_prefix(b"0x").unwrap_or(field));
         separator = ":";
+    }
+}
+
+/// Adds a text with digits for the letters that look like them.
+fn add_digits(text: &[u8], line: &mut Line) {
+    for &letter in text {
+        line.push(match letter {
+            b'O' | b'o' => b"0",
+            b'l' | b'I' => b"1",
+            _ => core::slice::from_ref(&letter),
+        });
     }
 }
 

@@ -50,7 +50,7 @@ pub enum By {
 ///     ("3:0.1", "0000:03:00.1"),
 ///     ("00:1c.0/0.1", "0000:00:1c.0/00.1"),
 ///     ("10de:*", "10de:*"),
-///     ("class:usb", "class:0c03"),
+///     ("class:0c03", "class:usb"),
 ///     ("10de:1b80@3:0", "10de:1b80@0000:03:00.*"),
 /// ] {
 ///     let mut line = Line::new();
@@ -372,9 +372,9 @@ mod tests {
             ("10de:*:1043:*", "10de:*:1043:*"),
             ("pci:10de:0", "10de:*"),
             ("pci:8086:d:0:1", "8086:000d:*:0001"),
-            ("class:USB", "class:0c03"),
-            ("class:02", "class:02"),
-            ("class:0c0330", "class:0c0330"),
+            ("class:USB", "class:usb"),
+            ("class:02", "class:network"),
+            ("class:0c0330", "class:xhci"),
             ("class:sound", "class:audio"),
             ("10de:1b80@03:00.0", "10de:1b80@0000:03:00.0"),
             ("*:*@03:00.*", "0000:03:00.*"),

@@ -230,6 +230,29 @@ fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
     })
 }
 
+/// A package of a suite that its root tree does not have, as the file that apt downloads.
+pub fn package(suite: Suite, name: &str) -> Result<PathBuf> {
+    let options = match suite {
+        Suite::Bookworm => Vec::new(),
+        Suite::Trixie => other_lists(suite, &sources(suite)?)?,
+    };
+    let download = || {
+        let mut command = Command::new("apt-get");
+        command.args(&options).args(["download", "--quiet"]);
+        command
+    };
+    let mut about = download();
+    about.args(["--print-uris", name]);
+    let ingredients = Ingredients::of("package").with("about", tool::run(about)?);
+    let entry = cache::entry(&ingredients, KEEP, |entry| {
+        let mut command = download();
+        command.arg(name).current_dir(entry);
+        tool::run(command)?;
+        Ok(())
+    })?;
+    Ok(entry.join(only_file(&entry, name, ".deb")?))
+}
+
 fn make_base(suite: Suite, sources: &str, entry: &Path) -> Result<()> {
     let root = entry.join("root");
     progress::step(
@@ -332,7 +355,7 @@ fn decompress(program: &str, packed: &[u8], unpacked: &Path) -> Result<()> {
 }
 
 /// The name of the only file in a folder with this prefix and suffix.
-fn only_file(folder: &Path, begin: &str, end: &str) -> Result<String> {
+pub fn only_file(folder: &Path, begin: &str, end: &str) -> Result<String> {
     let mut names = Vec::new();
     for item in fs::read_dir(folder)? {
         let name = item?.file_name().to_string_lossy().into_owned();

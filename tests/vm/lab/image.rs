@@ -54,7 +54,7 @@ pub struct Initramfs {
     /// The output of the generator and its hooks.
     pub build_log: String,
     /// The names of all files in the image, one a line.
-    contents: String,
+    pub contents: String,
 }
 
 impl Initramfs {

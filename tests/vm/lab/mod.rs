@@ -5,6 +5,7 @@
 //! | `debian` | Debian, Xen and the kernel, from the package sources of this host |
 //! | `cross` | a compiler and the C library for 64-bit ARM, from the same sources |
 //! | `product` | pciseize, as `make install` installs it |
+//! | `package` | the packages of Debian and rpm, and their life in a root tree |
 //! | `image` | an initramfs, by generator and content |
 //! | `board` | the devices of the standard machine |
 //! | `limit` | a program that gives devices to pciback all at once |
@@ -32,11 +33,12 @@ pub mod limit;
 pub mod machine;
 pub mod many;
 pub mod pace;
+pub mod package;
 pub mod product;
 pub mod progress;
 #[path = "../../schema/mod.rs"]
 pub mod schema;
-mod tool;
+pub mod tool;
 pub mod watch;
 
 /// The checkout.
