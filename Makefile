@@ -3,6 +3,8 @@
 PREFIX = /usr
 SBINDIR = $(PREFIX)/sbin
 DESTDIR =
+# sysvinit or openrc: installs that script as /etc/init.d/pciseize. It is off until it is enabled.
+INIT =
 CARGO = cargo
 INSTALL = install
 
@@ -15,18 +17,22 @@ CARGO_FUZZ = $(TOOLS)/bin/cargo-fuzz
 READY = target/ready/$(subst /,_,$(PREFIX)$(SBINDIR))
 TEMPLATES = dracut/50pciseize/0-pciseize.sh dracut/50pciseize/module-setup.sh \
 	dracut/50pciseize/pciseize.service initramfs-hooks/hook initramfs-hooks/init-top \
-	systemd/pciseize.service udev/10-pciseize.rules
+	openrc/pciseize systemd/pciseize.service sysvinit/pciseize udev/10-pciseize.rules
 PAGES = $(READY)/man/pciback.conf.5 $(READY)/man/pciseize.8
 
 # The two generators look in these folders only, whatever PREFIX is.
 INITRAMFS_TOOLS = /usr/share/initramfs-tools
 DRACUT = /usr/lib/dracut/modules.d/50pciseize
 MAN = $(PREFIX)/share/man
+# Debian's zsh reads /usr/share in a folder of another name than everybody's.
+ZSH_COMPLETIONS = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),$(if $(wildcard \
+	/etc/debian_version),vendor-completions,site-functions),site-functions)
 DOC = $(PREFIX)/share/doc/pciseize
 DOCUMENTS = $(wildcard *.md docs/*.md docs/*.svg) LICENSE-APACHE LICENSE-MIT
 
 # What is installed, one file a line: its mode, its source, its place. `make uninstall` reads the
-# same table. udev does not read the rule where it is: a user who wants it links it.
+# same table. udev does not read the rule where it is, nor an init the scripts: a user who wants one
+# links or copies it.
 define FILES
 755 $(PROGRAM) $(SBINDIR)/pciseize
 755 $(READY)/initramfs-hooks/hook $(INITRAMFS_TOOLS)/hooks/pciseize
@@ -36,9 +42,17 @@ define FILES
 644 $(READY)/dracut/50pciseize/pciseize.service $(DRACUT)/pciseize.service
 644 $(READY)/systemd/pciseize.service $(PREFIX)/lib/systemd/system/pciseize.service
 644 $(READY)/udev/10-pciseize.rules $(PREFIX)/share/pciseize/10-pciseize.rules
+755 $(READY)/sysvinit/pciseize $(PREFIX)/share/pciseize/pciseize.sysvinit
+755 $(READY)/openrc/pciseize $(PREFIX)/share/pciseize/pciseize.openrc
+$(if $(INIT),755 $(READY)/$(INIT)/pciseize /etc/init.d/pciseize)
+644 schema.json $(PREFIX)/share/pciseize/schema.json
 644 completions/pciseize $(PREFIX)/share/bash-completion/completions/pciseize
+644 completions/_pciseize $(ZSH_COMPLETIONS)/_pciseize
+644 completions/pciseize.fish $(PREFIX)/share/fish/vendor_completions.d/pciseize.fish
 644 examples/pciback.conf.example $(DOC)/pciback.conf.example
 755 examples/check_pciseize $(DOC)/check_pciseize
+755 examples/pciseize-textfile $(DOC)/pciseize-textfile
+755 examples/pciseize-fleet $(DOC)/pciseize-fleet
 $(foreach page,$(PAGES),644 $(page) $(MAN)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
 )$(foreach file,$(DOCUMENTS),644 $(file) $(DOC)/$(file)
 )
@@ -54,16 +68,16 @@ export PROPTEST_RNG_SEED = 20261125
 
 # What has to be there, as Debian packages.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = groff-base man-db mandoc python3 shellcheck strace systemd util-linux \
-	valgrind
+CHECK_PACKAGES = fish groff-base insserv jq man-db mandoc python3 shellcheck strace systemd \
+	util-linux valgrind zsh
 FUZZ_PACKAGES = g++
 VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount qemu-system-x86 \
 	seabios util-linux xorriso xz-utils zstd
 PACKAGE_PACKAGES = debhelper lintian rpm rpmlint
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
-	dracut/50pciseize/*.sh.in examples/check_pciseize fuzz/run initramfs-hooks/* \
-	tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
+	dracut/50pciseize/*.sh.in examples/*pciseize* fuzz/run initramfs-hooks/* openrc/* \
+	sysvinit/* tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
 	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \
 	tests/vm/guest/test-init tests/vm/guest/together tests/vm/lab/make-initramfs \
@@ -241,7 +255,7 @@ rpm:
 		--define '_rpmdir $(CURDIR)/target' \
 		--define '_rpmfilename %{name}-%{version}-%{release}.%{_arch}.rpm' rpm/pciseize.spec
 
-# Removes what `make install` with the same PREFIX, SBINDIR and DESTDIR has installed. The
+# Removes what `make install` with the same PREFIX, SBINDIR, INIT and DESTDIR has installed. The
 # configuration stays, and so do images that have pciseize in them.
 uninstall:
 	@echo "$$FILES" | while read -r mode source place; do \

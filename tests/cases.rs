@@ -36,7 +36,7 @@
 //!
 //! # Checks after every command
 //!
-//! - A report and a plan are JSON, and agree with the exit status.
+//! - All JSON is as `schema.json` says. A report and a plan agree with the exit status.
 //! - `plan`, `check`, `list` and `status` change nothing.
 //! - `seize` does what `plan` says: on a copy of the tree it writes the overrides of the planned
 //!   devices and of no other.
@@ -45,6 +45,8 @@
 //!
 //! A tree is no kernel: a write to `bind` has no effect. The tests in `tests/model/` cover the
 //! effects.
+
+mod schema;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,6 +60,7 @@ use std::{
 };
 
 use regex::Regex;
+use schema::Kind;
 use serde_json::Value;
 use tempfile::TempDir;
 use tryfn::{Case, Data, Harness};
@@ -265,7 +268,10 @@ impl Done<'_> {
         } else if self.has("list") && !self.has("--json") && !self.has("--boot") {
             if status == Some(0) {
                 list_is_configuration(folder, self.words, self.output)?;
+                json_is_sound(Kind::List, folder, self.words)?;
             }
+        } else if self.has("status") && !self.has("--json") && status != Some(2) {
+            json_is_sound(Kind::Status, folder, self.words)?;
         } else if self.has("plan") && !self.has("--warnings") && status != Some(2) {
             if self.has("--json") {
                 let plan = plan_agrees(self.output)?;
@@ -277,6 +283,13 @@ impl Done<'_> {
             } else {
                 table_is_configuration(folder, self.words, self.output)?;
             }
+        } else if self.has("--json") && status != Some(2) {
+            let kind = if self.has("list") {
+                Kind::List
+            } else {
+                Kind::Status
+            };
+            schema::read(kind, &self.output.stdout)?;
         }
         Ok(())
     }
@@ -610,16 +623,12 @@ fn tell_changes(told: &mut String, before: &Files, after: &Files) -> Result<()> 
     Ok(())
 }
 
-fn json(name: &str, text: &[u8]) -> Result<Value> {
-    serde_json::from_slice(text).map_err(|e| format!("the {name} is not JSON: {e}").into())
-}
-
-/// The report, if there is one, is JSON and agrees with the exit status.
+/// The report, if there is one, is as the schema says, and agrees with the exit status.
 fn report_agrees(report: &Path, output: &Output) -> Result<()> {
     let Ok(text) = fs::read(report) else {
         return Ok(());
     };
-    let report = json("report", &text)?;
+    let report = schema::read(Kind::Report, &text)?;
     let is = |key: &str| {
         report[key]
             .as_bool()
@@ -671,26 +680,15 @@ fn is_notice(problem: &Value) -> bool {
         || ["/proc/self/mountinfo", "/proc/net/route"].contains(&source)
 }
 
-/// The fields of a device in the plan, in alphabetical order.
-const PLAN_FIELDS: &str = "action address class device driver path selector source \
-    subdevice subvendor vendor warnings";
-
-/// A plan is JSON with the fields of the contract, and agrees with the exit status.
+/// A plan is as the schema says, and agrees with the exit status.
 fn plan_agrees(output: &Output) -> Result<Value> {
-    let plan = json("plan", &output.stdout)?;
+    let plan = schema::read(Kind::Plan, &output.stdout)?;
     let devices = plan["devices"]
         .as_array()
         .ok_or("the plan has no devices")?;
     let problems = plan["problems"]
         .as_array()
         .ok_or("the plan has no problems")?;
-    for device in devices {
-        let device = device.as_object().ok_or("a device is no object")?;
-        let fields: BTreeSet<&str> = device.keys().map(String::as_str).collect();
-        if !fields.iter().copied().eq(PLAN_FIELDS.split(' ')) {
-            return Err(format!("a device of the plan has {fields:?}").into());
-        }
-    }
     // A device to be seized is not as asked if an earlier step has failed. Warnings change nothing.
     let has_failed = |device: &Value| pieces(device).any(|piece| piece.starts_with("reading "));
     let is_well = |device: &Value| match device["action"].as_str() {
@@ -808,6 +806,13 @@ fn overrides(root: &Path) -> BTreeMap<String, Vec<u8>> {
         Some((device.file_name().into_string().ok()?, content))
     });
     with_override.collect()
+}
+
+/// With `--json` the command prints what the schema says.
+fn json_is_sound(kind: Kind, folder: &Path, words: &[OsString]) -> Result<()> {
+    let output = run_in(folder, &[&words[1..], &["--json".into()]].concat())?;
+    schema::read(kind, &output.stdout)?;
+    Ok(())
 }
 
 /// What a configuration comes to on the machine of a case that has none of its own.

@@ -1,12 +1,12 @@
-//! Completion in bash: the words offered at the end of a line.
+//! Completion in bash, zsh and fish: the words that each shell itself offers at the end of a line.
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use pciseize::cli::options::{COMMANDS, OPTIONS, TakenBy};
+use tempfile::TempDir;
 
-/// The words that bash offers, in its order, after `line` was typed. The machine has three devices:
-/// one with pciback, one without a driver, one with a driver of dom0.
-fn offered(line: &str) -> Vec<String> {
+/// A machine with three devices: one with pciback, one without a driver, one with a driver of dom0.
+fn machine() -> TempDir {
     let machine = tempfile::tempdir().expect("a folder");
     for (address, driver) in [
         ("0000:03:00.0", Some("pciback")),
@@ -23,6 +23,12 @@ fn offered(line: &str) -> Vec<String> {
             .expect("a link");
         }
     }
+    machine
+}
+
+/// The words that bash offers, in its order, after `line` was typed.
+fn offered(line: &str) -> Vec<String> {
+    let machine = machine();
     // Set the variables as bash does: a colon or a `=` ends a word, and is a word of its own.
     let script = r#"
         source completions/pciseize
@@ -147,4 +153,108 @@ fn offers_the_options_that_there_are() {
     told.sort();
     told.dedup();
     assert_eq!(offered, told);
+}
+
+/// The shells that complete by themselves what was typed.
+#[derive(Clone, Copy, Debug)]
+enum Shell {
+    Zsh,
+    Fish,
+}
+
+impl Shell {
+    /// The words that the shell offers after each of these lines was typed.
+    fn offers(self, lines: &[&str]) -> Vec<BTreeSet<String>> {
+        let machine = machine();
+        let words = match self {
+            Shell::Zsh => ["zsh", "-f", "tests/completion/offered.zsh"],
+            Shell::Fish => ["fish", "--no-config", "tests/completion/offered.fish"],
+        };
+        let mut shell = Command::new("timeout");
+        shell
+            .arg("10m")
+            .args(words)
+            .args(lines)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("PCISEIZE_SYSFS", machine.path());
+        let output = shell.output().expect("the shell runs");
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        // An empty line is the end of an answer. Fish tells what a word means, behind a tab.
+        let answers: Vec<&str> = text.split_inclusive('\n').collect();
+        let answers = answers.split(|line| *line == "\n");
+        let word = |line: &&str| line.trim_end().split('\t').next().map(str::to_owned);
+        let mut answers: Vec<_> = answers
+            .map(|lines| lines.iter().filter_map(word).collect())
+            .collect();
+        assert_eq!(answers.pop(), Some(BTreeSet::new()), "{text}");
+        assert_eq!(answers.len(), lines.len(), "{text}");
+        answers
+    }
+}
+
+fn set<T: ToString>(words: impl IntoIterator<Item = T>) -> BTreeSet<String> {
+    words.into_iter().map(|word| word.to_string()).collect()
+}
+
+/// What may follow a value, what is a value, and what is a file or a device. In zsh a folder has no
+/// slash yet, and in fish `--root=` belongs to the word.
+#[test]
+fn zsh_and_fish_complete_what_can_follow() {
+    let lines = [
+        ("pciseize s", "seize status"),
+        ("pciseize --root /tmp l", "list"),
+        ("pciseize --root=/tmp l", "list"),
+        ("pciseize --root /tmp plan --w", "--warnings"),
+        ("pciseize seize ", ""),
+        ("pciseize status -", "--json"),
+        ("pciseize plan --cmdline ", ""),
+        ("pciseize plan --cmdline=", ""),
+        ("pciseize check Car", "Cargo.toml Cargo.lock"),
+        ("pciseize release ", "0000:03:00.0 0000:03:00.1"),
+        ("pciseize release 0000:03:0", "0000:03:00.0 0000:03:00.1"),
+        ("pciseize release 0000:03:00.0 0000:03:00.1", "0000:03:00.1"),
+        ("pciseize release 0000:04:", ""),
+        ("pciseize --root ben", "benches"),
+        ("pciseize --root=ben", "benches"),
+    ];
+    for shell in [Shell::Zsh, Shell::Fish] {
+        let offered = shell.offers(&lines.map(|(line, _)| line));
+        for ((line, expected), offered) in lines.iter().zip(offered) {
+            let offered = offered
+                .iter()
+                .map(|word| word.trim_start_matches("--root=").trim_end_matches('/'));
+            let expected = expected.split_whitespace();
+            assert_eq!(set(offered), set(expected), "{shell:?}: {line}");
+        }
+    }
+}
+
+/// Zsh and fish know the words of the program's own tables, and no others. Both offer options only
+/// behind a dash.
+#[test]
+fn zsh_and_fish_complete_the_words_of_the_program() {
+    let lines = COMMANDS.map(|command| format!("pciseize {} --", command.name));
+    let lines: Vec<&str> = ["pciseize ", "pciseize --"]
+        .into_iter()
+        .chain(lines.iter().map(String::as_str))
+        .collect();
+    for shell in [Shell::Zsh, Shell::Fish] {
+        let mut offered = shell.offers(&lines).into_iter();
+        let mut assert_next = |expected| {
+            assert_eq!(offered.next(), Some(expected), "{shell:?}");
+        };
+        assert_next(set(COMMANDS.iter().map(|command| command.name)));
+        let common = OPTIONS.iter().filter(|spec| spec.commands == TakenBy::All);
+        assert_next(set(common.map(|spec| spec.name)));
+        for command in &COMMANDS {
+            let own = OPTIONS.iter().filter(|spec| {
+                spec.commands != TakenBy::All && spec.commands.includes(command.command)
+            });
+            assert_next(set(own.map(|spec| spec.name)));
+        }
+    }
 }

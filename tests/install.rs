@@ -115,14 +115,54 @@ fn expected(paths: Paths) -> BTreeMap<String, u32> {
     let below_prefix = [
         "/lib/systemd/system/pciseize.service",
         "/share/bash-completion/completions/pciseize",
+        "/share/fish/vendor_completions.d/pciseize.fish",
         "/share/man/man5/pciback.conf.5",
         "/share/man/man8/pciseize.8",
         "/share/pciseize/10-pciseize.rules",
+        "/share/pciseize/schema.json",
+    ];
+    let scripts = [
+        "/share/pciseize/pciseize.openrc",
+        "/share/pciseize/pciseize.sysvinit",
     ];
     let mut files = BTreeMap::from([(paths.program.to_owned(), 0o755)]);
     files.extend(generators.map(|(path, mode)| (path.to_owned(), mode)));
     files.extend(below_prefix.map(|path| (format!("{}{path}", paths.prefix), 0o644)));
+    files.extend(scripts.map(|path| (format!("{}{path}", paths.prefix), 0o755)));
+    files.insert(format!("{}/_pciseize", zsh_folder(paths)), 0o644);
     files
+}
+
+/// Where zsh looks for completions. Debian's has a folder of its own name for packages.
+fn zsh_folder(paths: Paths) -> String {
+    let is_debian = paths.prefix == "/usr" && Path::new("/etc/debian_version").exists();
+    let folder = if is_debian {
+        "vendor-completions"
+    } else {
+        "site-functions"
+    };
+    format!("{}/share/zsh/{folder}", paths.prefix)
+}
+
+/// This machine's zsh and fish look where the completions are installed. Fish reads /usr/local as a
+/// desktop's session names it.
+#[test]
+fn the_shells_look_for_completions_there() {
+    let home = tempfile::tempdir().expect("a folder");
+    let folders = |shell: &str, command: &str| {
+        let mut shell = Command::new(shell);
+        shell.args(["-c", command]).env("HOME", home.path());
+        shell.env("XDG_DATA_DIRS", "/usr/local/share:/usr/share");
+        String::from_utf8(succeed(shell).stdout).expect("UTF-8")
+    };
+    let zsh = folders("zsh", "print -l $fpath");
+    let fish = folders("fish", "string join \\n $fish_complete_path");
+    for paths in [DEBIAN, MERGED_SBIN, LOCAL] {
+        let folder = zsh_folder(paths);
+        assert!(zsh.lines().any(|own| own == folder), "{folder}:\n{zsh}");
+        let folder = format!("{}/share/fish/vendor_completions.d", paths.prefix);
+        assert!(fish.lines().any(|own| own == folder), "{folder}:\n{fish}");
+    }
 }
 
 /// The paths of the contract. The generators look in one place only, whatever the prefix is.
@@ -141,6 +181,8 @@ fn puts_everything_where_it_belongs() {
             ("LICENSE-MIT", 0o644),
             ("pciback.conf.example", 0o644),
             ("check_pciseize", 0o755),
+            ("pciseize-textfile", 0o755),
+            ("pciseize-fleet", 0o755),
         ] {
             let path = format!("{}/share/doc/pciseize/{name}", paths.prefix);
             assert_eq!(documents.get(&path), Some(&mode), "{path}");
@@ -190,6 +232,8 @@ fn every_file_names_the_installed_program() {
         let program = paths.program;
         let units = format!("{}/lib/systemd/system/pciseize.service", paths.prefix);
         let rules = format!("{}/share/pciseize/10-pciseize.rules", paths.prefix);
+        let [sysvinit, openrc] = ["sysvinit", "openrc"]
+            .map(|init| format!("{}/share/pciseize/pciseize.{init}", paths.prefix));
         let lines = [
             (
                 "/usr/share/initramfs-tools/hooks/pciseize",
@@ -212,6 +256,8 @@ fn every_file_names_the_installed_program() {
                 format!("ExecStart={program} seize"),
             ),
             (units.as_str(), format!("ExecStart={program} seize")),
+            (sysvinit.as_str(), format!("program={program}")),
+            (openrc.as_str(), format!("\t{program} seize")),
             (
                 rules.as_str(),
                 format!("  RUN+=\"{program} seize $kernel\""),
@@ -242,7 +288,7 @@ fn every_file_names_the_installed_program() {
             .expect("the page")
             .replace("\\-", "-")
             .replace("\\&", "");
-        for name in [program, &units, &rules] {
+        for name in [program, &units, &rules, &sysvinit, &openrc] {
             assert!(
                 page.lines().any(|line| line == name),
                 "the manual page does not name {name}"
@@ -443,6 +489,29 @@ fn goes_without_manual_pages() {
         !files.keys().any(|path| path.contains("/share/man")),
         "{files:?}"
     );
+}
+
+/// The script of an init is where that init looks only if it is asked for, and goes likewise.
+#[test]
+fn installs_the_script_of_one_init() {
+    for (init, first) in [("sysvinit", "#!/bin/sh"), ("openrc", "#!/sbin/openrc-run")] {
+        let root = workplace();
+        let script = root.path().join("image/etc/init.d/pciseize");
+        let run = |target| {
+            let mut make = make(root.path(), DEBIAN, target);
+            make.arg(format!("INIT={init}"));
+            succeed(make)
+        };
+        run("install");
+        let text = fs::read_to_string(&script).expect("the script");
+        assert_eq!(text.lines().next(), Some(first));
+        assert_eq!(
+            content(root.path()).get("/etc/init.d/pciseize"),
+            Some(&0o755)
+        );
+        run("uninstall");
+        assert!(!script.exists());
+    }
 }
 
 /// Only `requirements`, and the two that a newcomer types first, may install packages.

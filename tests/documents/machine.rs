@@ -12,7 +12,11 @@ use regex::Regex;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{PACKAGE, page::Page};
+use crate::{
+    PACKAGE,
+    page::Page,
+    schema::{self, Kind},
+};
 
 /// A function of the machine, as the table has it.
 #[derive(Clone, Debug)]
@@ -211,10 +215,8 @@ impl Machine {
     /// What would be done, with further words for `plan`.
     pub fn plan(&self, words: &[&str]) -> Plan {
         let output = self.run(&[&["plan", "--json"], words].concat());
-        let text = utf8(output.stdout);
-        let plan = serde_json::from_str(&text)
-            .unwrap_or_else(|e| panic!("plan {words:?}: {e}: {text}{}", utf8(output.stderr)));
-        Plan(plan)
+        let plan = schema::read(Kind::Plan, &output.stdout);
+        Plan(plan.unwrap_or_else(|e| panic!("plan {words:?}: {e}: {}", utf8(output.stderr))))
     }
 }
 

@@ -39,6 +39,9 @@ mod machine;
 mod monitor;
 mod names;
 mod page;
+#[path = "../schema/mod.rs"]
+mod schema;
+mod schema_file;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -56,6 +59,7 @@ use pciseize::{
     pci, request, text,
 };
 use regex::Regex;
+use schema::Kind;
 use serde_json::Value;
 
 const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
@@ -677,7 +681,7 @@ fn keys_are_those_that_there_are() {
     let plan = machine.plan(&[]).0;
     machine.run(&["seize"]);
     let report = fs::read(machine.path("/run/pciseize/report")).expect("a report");
-    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    let report = schema::read(Kind::Report, &report).expect("a report");
     let pages = pages();
     let keys = |value: &Value| -> BTreeSet<String> {
         value
@@ -708,10 +712,11 @@ fn keys_are_those_that_there_are() {
     assert_eq!(&device | &device_only, keys(&report["devices"][0]));
     assert_eq!(own("Key of a problem"), keys(&report["problems"][0]));
 
-    let told = |words: &[&str]| -> Value {
-        serde_json::from_slice(&machine.run(words).stdout).expect("JSON")
+    let told = |kind, command| {
+        let told = machine.run(&[command, "--json"]).stdout;
+        schema::read(kind, &told).expect("as the schema says")
     };
-    let status = told(&["status", "--json"]);
+    let status = told(Kind::Status, "status");
     assert_eq!(&own("Key") | &own("Key of the status"), keys(&status));
     assert_eq!(
         &device | &own("Key of a device in the status"),
@@ -720,7 +725,7 @@ fn keys_are_those_that_there_are() {
     assert!(device.remove("selector") && device.remove("source"));
     assert_eq!(
         &device | &own("Key of a device in the list"),
-        keys(&told(&["list", "--json"])[0])
+        keys(&told(Kind::List, "list")[0])
     );
 }
 

@@ -1,7 +1,8 @@
-//! The plug-in for programs that monitor hosts, `examples/check_pciseize`: which status it ends
-//! with, and what its first line says.
+//! The examples for programs that monitor hosts. `examples/check_pciseize`: which status it ends
+//! with, and what its first line says. `examples/pciseize-textfile` and `examples/pciseize-fleet`:
+//! what they print.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use crate::{FILE, machine, machine::Machine};
 
@@ -121,4 +122,86 @@ fn knows_nothing_where_the_program_does_not_tell() {
         ask(PROGRAM, &["--nonsense"], &machine),
         (Some(UNKNOWN), usage)
     );
+}
+
+/// A machine with a device of each kind of line: as asked, not as asked, absent, not understood.
+fn troubled() -> Machine {
+    let machine = machine();
+    machine.write(FILE, "03:00.0\n!00:14.0\nclass:usb\n");
+    machine.boot();
+    machine.write(
+        "/etc/xen/pciback.conf.d/a\"b\\.conf",
+        "04:00.0\n1234:5678\nnonsense\n",
+    );
+    machine
+}
+
+#[test]
+fn tells_prometheus_what_status_tells() {
+    let machine = troubled();
+    let (printed, status) = machine.shell("pciseize-textfile");
+    let expected = r#"pciseize_status 1
+pciseize_image_current 0
+pciseize_problems 1
+pciseize_device{address="0000:00:14.0",selector="class:usb",outcome="kept"} 1
+pciseize_device{address="0000:03:00.0",selector="0000:03:00.0",outcome="seized"} 1
+pciseize_device{address="0000:04:00.0",selector="0000:04:00.0",outcome="pending"} 1
+pciseize_device{address="0000:06:00.0",selector="class:usb",outcome="seized"} 1
+pciseize_device{address="",selector="1234:5678",outcome="absent"} 1
+"#;
+    assert_eq!((printed.as_str(), status), (expected, Some(0)));
+
+    // A file is replaced, and nothing else is left in its folder.
+    machine.write("/metrics/pciseize.prom", "old\n");
+    let (said, status) = machine.shell("pciseize-textfile metrics/pciseize.prom");
+    assert_eq!((said.as_str(), status), ("", Some(0)));
+    let folder = machine.path("/metrics");
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+    let written = fs::read_to_string(folder.join("pciseize.prom"));
+    assert_eq!(written.expect("the file"), expected);
+
+    // Without an answer the file stays.
+    let textfile = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/pciseize-textfile");
+    for program in ["/bin/true", "/no/such/program"] {
+        let mut command = Command::new(textfile);
+        let command = command.arg(folder.join("pciseize.prom"));
+        let output = command.env("PCISEIZE", program).output().expect("it runs");
+        assert!(!output.status.success(), "{program}: {output:?}");
+        let written = fs::read_to_string(folder.join("pciseize.prom"));
+        assert_eq!(written.expect("the file"), expected, "{program}");
+    }
+}
+
+#[test]
+fn tells_of_a_fleet() {
+    let machine = troubled();
+    let (printed, status) = machine.shell("pciseize-fleet first gone second");
+    let of_a_host = |host: &str| {
+        printed
+            .lines()
+            .filter_map(|line| line.strip_prefix(&format!("{host}\t")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(status, Some(1), "{printed}");
+    assert_eq!(of_a_host("gone"), ["-\tno answer"]);
+    let first = of_a_host("first");
+    assert_eq!(first, of_a_host("second"));
+    let [kept, seized, pending, other, absent, problem, image] = first[..] else {
+        panic!("{printed}");
+    };
+    assert!(kept.starts_with("0000:00:14.0\tkept\tkept by !0000:00:14.0 at "));
+    assert_eq!(seized, "0000:03:00.0\tseized");
+    assert!(pending.starts_with("0000:04:00.0\tpending\tdriver e1000e has it; "));
+    assert_eq!(other, "0000:06:00.0\tseized");
+    assert_eq!(absent, "1234:5678\tabsent\tno such device");
+    let place = "/etc/xen/pciback.conf.d/a\"b\\\\.conf:3\tproblem\texpected ";
+    assert!(problem.starts_with(place), "{problem}");
+    assert_eq!(image, "image\tof another configuration");
+
+    let well = self::machine();
+    well.write(FILE, "03:00.0\n");
+    well.boot();
+    let expected = "first\t0000:03:00.0\tseized\n";
+    let told = well.shell("pciseize-fleet first");
+    assert_eq!(told, (expected.to_owned(), Some(0)));
 }

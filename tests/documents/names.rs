@@ -37,12 +37,12 @@ fn only_these_examples_are_not_run() {
 /// The files of the package that a text names, each with the place where it stands.
 fn named_files(page: &Page) -> Vec<(usize, String)> {
     let folders = concat!(
-        "benches|completions|debian|docs|dracut|examples|fuzz|initramfs-hooks|man|rpm|src|",
-        "systemd|tests|udev"
+        "benches|completions|debian|docs|dracut|examples|fuzz|initramfs-hooks|man|openrc|rpm|src|",
+        "systemd|sysvinit|tests|udev"
     );
     let name = format!(r"(^|[^\w./-])((?:{folders})/[\w.*/-]*[\w/])");
     let name = Regex::new(&name).expect("a pattern");
-    let root_file = Regex::new(r"`((?:static|build|Cargo)\.\w+)`").expect("a pattern");
+    let root_file = Regex::new(r"`((?:static|build|schema|Cargo)\.\w+)`").expect("a pattern");
     let found = name
         .captures_iter(&page.text)
         .map(|found| found.get(2).expect("the name"));

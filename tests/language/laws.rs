@@ -15,6 +15,7 @@ use crate::{
     item::{self, Item, Wish, wish},
     machine::{self, Function, machine},
     plan::{CMDLINES, FILES, Meets, Plan, Question, SOURCES, expected, is_there, meets, run, text},
+    schema::{self, Kind},
     tree::{Node, Tree},
 };
 
@@ -524,8 +525,8 @@ fn disordered(machine: &[Function], disorder: &[(Vec<u8>, Node)]) -> Tree {
 proptest! {
     #![proptest_config(config())]
 
-    /// On any bytes at all, the program answers. `plan --json` prints JSON, and every message stays
-    /// one line.
+    /// On any bytes at all, the program answers. With `--json` it prints what the schema says, and
+    /// every message stays one line.
     #[test]
     fn any_bytes_have_an_answer(
         machine in machine(),
@@ -538,7 +539,13 @@ proptest! {
             section.resize(embedded::SECTION_SIZE, b'\n');
             section[embedded::TEXT_SIZE..].copy_from_slice(embedded::END_MARK);
         }
-        for words in [&["plan", "--json"][..], &["plan"], &["check"], &["seize"]] {
+        let as_json = [
+            (Kind::Plan, ["plan", "--json"]),
+            (Kind::List, ["list", "--json"]),
+            (Kind::Status, ["status", "--json"]),
+        ];
+        let words = as_json.iter().map(|(_, words)| &words[..]);
+        for words in words.chain([&["plan"][..], &["check"], &["seize"]]) {
             let mut tree = disordered(&machine, &disorder);
             let exit = run(&mut tree, words, &section);
             let is_known = matches!(exit, Exit::AsAsked | Exit::NotAsAsked | Exit::Strict);
@@ -553,12 +560,8 @@ proptest! {
                 let is_line = line.is_ok_and(|line| !line.contains(char::is_control));
                 prop_assert!(is_line, "{line:?}");
             }
-            if words == ["plan", "--json"] {
-                let printed = String::from_utf8_lossy(&tree.printed);
-                let json: Value = serde_json::from_str(&printed)
-                    .map_err(|e| TestCaseError::fail(format!("{e}: {printed}")))?;
-                prop_assert_eq!(&json["schema"], 1);
-                prop_assert!(json["devices"].is_array() && json["problems"].is_array());
+            if let Some((kind, _)) = as_json.iter().find(|(_, own)| words == own) {
+                schema::read(*kind, &tree.printed).map_err(TestCaseError::fail)?;
             }
         }
     }

@@ -15,4 +15,6 @@ mod item;
 mod laws;
 mod machine;
 mod plan;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod tree;

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::{
     item::{Item, Selector, class_digits},
     machine::{self, Function},
+    schema::{self, Kind},
     tree::Tree,
 };
 
@@ -139,8 +140,7 @@ impl Question {
             &embedded::section(text.as_bytes()).expect("few items fit"),
         );
         assert_eq!(tree.touched, [""; 0], "plan changes nothing");
-        let json = serde_json::from_slice(&tree.printed)
-            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&tree.printed)));
+        let json = schema::read(Kind::Plan, &tree.printed).unwrap_or_else(|e| panic!("{e}"));
         Plan { exit, json }
     }
 }

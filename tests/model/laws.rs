@@ -25,6 +25,7 @@ use crate::{
     kernel::{Cause, Event, Function, Kernel, Module, PCIBACK},
     machine,
     plan::{Meets, expected, meets},
+    schema::{self, Kind},
 };
 
 pub const REPORT: &str = "/run/pciseize/report";
@@ -761,15 +762,16 @@ impl Run {
         !self.asked.wishes.iter().all(is_met)
     }
 
-    /// Every reported outcome was true when the program read it.
+    /// The report is as the schema says, and every outcome in it was true when the program read it.
     fn the_report_is_true(&self) -> Result<(), String> {
-        let Some(report) = self.report() else {
+        let Some(text) = self.after.kernel.files.get(REPORT) else {
             return if self.went_well() {
                 Err("there is no report".to_owned())
             } else {
                 Ok(())
             };
         };
+        let report = schema::read(Kind::Report, text.as_bytes())?;
         if self.before.files.get(REPORT) == self.after.kernel.files.get(REPORT) {
             return Ok(());
         }

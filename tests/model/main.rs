@@ -24,6 +24,8 @@ mod machine;
 #[path = "../language/plan.rs"]
 mod plan;
 mod scenarios;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod stories;
 mod teeth;
 #[allow(dead_code)]

@@ -1,13 +1,13 @@
 //! A Xen guest gets a seized device, and Xen's own tool works beside pciseize. `guest/passthrough`
 //! is the script for dom0, `guest/guest-init` the one for the guest.
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Error, Result};
 
 use crate::lab::board::{self, NETWORK, PAIRS};
 use crate::lab::image::{Generator, Image};
 use crate::lab::machine::Machine;
 use crate::lab::product::Product;
+use crate::lab::schema::{self, Kind};
 use crate::{FILE, assert_claimed};
 
 /// The steps. Each has the command in dom0, its exit status, its output, then the driver of the
@@ -293,7 +293,8 @@ fn a_guest_uses_a_seized_device_and_gives_it_back() -> Result<()> {
         );
         assert!(said.contains(says), "{context}");
 
-        let told: Value = serde_json::from_str(file(&format!("{step}.json"))?)?;
+        let told = file(&format!("{step}.json"))?;
+        let told = schema::read(Kind::Status, told.as_bytes()).map_err(Error::msg)?;
         let devices = told["devices"]
             .as_array()
             .context("the status has no devices")?;

@@ -1,8 +1,7 @@
 //! A storm: udev, modprobe and others keep asking for the devices while they are seized, many times
 //! in one boot. The script is `guest/storm`.
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Error, Result};
 
 use crate::FILE;
 use crate::lab::board::{self, PAIRS};
@@ -10,6 +9,7 @@ use crate::lab::image::{Generator, Image};
 use crate::lab::machine::Machine;
 use crate::lab::product::Product;
 use crate::lab::progress;
+use crate::lab::schema::{self, Kind};
 
 const REPETITIONS: usize = 20;
 
@@ -88,7 +88,8 @@ fn storm(name: &str, processors: u32) -> Result<()> {
             .with_context(|| format!("round {round}: {said:#?}"))?;
         let status = file(format!("status.{round}"))?;
         assert_eq!(status, "0\n", "round {round}: {said:#?}");
-        let report: Value = serde_json::from_str(file(format!("report.{round}"))?)?;
+        let report = file(format!("report.{round}"))?;
+        let report = schema::read(Kind::Report, report.as_bytes()).map_err(Error::msg)?;
         let devices = report["devices"]
             .as_array()
             .context("the report has no devices")?;

@@ -1,7 +1,6 @@
 //! Runs of `seize` side by side wait for each other. The script is `guest/together`.
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Error, Result};
 
 use crate::FILE;
 use crate::lab::board::{self, PAIRS};
@@ -10,6 +9,7 @@ use crate::lab::image::{Generator, Image};
 use crate::lab::machine::Machine;
 use crate::lab::product::Product;
 use crate::lab::progress;
+use crate::lab::schema::{self, Kind};
 
 const ROUNDS: usize = 20;
 
@@ -38,8 +38,8 @@ fn three_runs_side_by_side_wait_for_each_other() -> Result<()> {
         let told = wrong_words(&seen, round)?;
         assert_eq!(told, [""; 0], "round {round}");
         let report = seen.file(&format!("{round}.report")).context("no report")?;
-        let report: Value = serde_json::from_str(report)
-            .with_context(|| format!("round {round}: the report is not one object: {report}"))?;
+        let report = schema::read(Kind::Report, report.as_bytes())
+            .map_err(|fault| Error::msg(format!("round {round}: {fault}")))?;
         let devices = report["devices"].as_array().context("no devices")?;
         assert_eq!(devices.len(), PAIRS.len(), "round {round}: {report:#}");
         assert!(

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use regex::Regex;
 use serde_json::Value;
 
 use super::console::{Console, Line};
+use super::schema::{self, Kind};
 
 /// A PCI function as `/sys/bus/pci/devices` shows it at the end.
 #[derive(Clone, Debug)]
@@ -159,7 +160,7 @@ impl Evidence {
         let text = self
             .file("report")
             .context("there is no /run/pciseize/report")?;
-        serde_json::from_str(text).with_context(|| format!("the report is not JSON: {text}"))
+        schema::read(Kind::Report, text.as_bytes()).map_err(Error::msg)
     }
 
     /// The report's entry for this device.

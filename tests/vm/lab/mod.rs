@@ -36,6 +36,8 @@ pub mod pace;
 pub mod package;
 pub mod product;
 pub mod progress;
+#[path = "../../schema/mod.rs"]
+pub mod schema;
 pub mod tool;
 pub mod watch;
 
