@@ -64,7 +64,10 @@ impl Bench {
 
 /// The result of [`Bench::check`] without problems.
 fn as_asked(items: usize) -> (String, Option<i32>) {
-    (format!("items: {items}, problems: 0\n"), Some(0))
+    (
+        format!("items: {items}, problems: 0 (pciseize plan looks at the devices)\n"),
+        Some(0),
+    )
 }
 
 /// The library's text for a fault.
@@ -292,7 +295,7 @@ fn a_section_of_another_size_is_told() {
     assert_eq!(bench.check(&right), as_asked(2));
 
     let damaged = format!(
-        "embedded: {}\nitems: 1, problems: 1\n",
+        "embedded: {}\nitems: 1, problems: 1 (pciseize plan looks at the devices)\n",
         said(Fault::Is(Mistake::Section))
     );
     let sizes = [

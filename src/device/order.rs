@@ -1,6 +1,7 @@
 //! Devices in order.
 
 use super::{Device, Devices};
+use crate::pci::Address;
 
 /// Brings devices into the order of their addresses; what has none comes last.
 pub fn sort(devices: &mut Devices) {
@@ -11,27 +12,35 @@ pub fn sort(devices: &mut Devices) {
     });
 }
 
-/// Notes another device of its model for each that has one, rather one of another slot. Bridges
-/// have none.
+/// Notes another device of its model for each that has one, of another slot where there is one.
+/// Bridges have none.
 pub fn find_twins(devices: &mut Devices) {
-    sort_by(devices, &|device| {
-        let function = device.address().bits() & 7;
-        device
-            .model()
-            .map_or(u64::MAX, |model| model << 3 | function)
-    });
-    for at in 0..devices.len() {
-        if let Ok([one, other]) = devices.get_disjoint_mut([at, at + 1])
-            && one
-                .model()
-                .is_some_and(|model| other.model() == Some(model))
-            && !one.is_bridge()
-        {
-            one.function.twin = Some(other.address());
-            other.function.twin = Some(one.address());
+    sort_by(devices, &|device| model(device).unwrap_or(u64::MAX));
+    note_first(&mut devices.iter_mut());
+    note_first(&mut devices.iter_mut().rev());
+    sort(devices);
+}
+
+/// The model by which a device has a twin.
+fn model(device: &Device) -> Option<u64> {
+    device.model().filter(|_| !device.is_bridge())
+}
+
+/// Notes the first of each model with the others. The devices of a model follow one another.
+fn note_first(devices: &mut dyn Iterator<Item = &mut Device>) {
+    let mut first: Option<(u64, Address)> = None;
+    for device in devices {
+        let address = device.address();
+        let is_elsewhere = |twin: Address| twin.slot() != address.slot();
+        match first {
+            Some((of, twin)) if model(device) == Some(of) => {
+                if !device.function.twin.is_some_and(is_elsewhere) {
+                    device.function.twin = Some(twin);
+                }
+            }
+            _ => first = model(device).map(|of| (of, address)),
         }
     }
-    sort(devices);
 }
 
 /// Brings devices into the order of a number that each has.
@@ -65,6 +74,45 @@ mod tests {
         device::{Action, Wish},
         pci::Address,
     };
+
+    /// A card with two functions is no twin of itself while there is another card.
+    #[test]
+    fn finds_a_twin_in_another_slot_first() {
+        static DEVICES: Mutex<Devices> = Mutex::new(Devices::new());
+        for (all, twins) in [
+            (&["03:00.0"][..], &[None][..]),
+            (&["03:00.0", "03:00.1"], &[Some("03:00.1"), Some("03:00.0")]),
+            (
+                &["03:00.0", "03:00.1", "04:00.0", "04:00.1"],
+                &[Some("04:00"), Some("04:00"), Some("03:00"), Some("03:00")],
+            ),
+        ] {
+            let mut devices = DEVICES.lock().expect("one test");
+            devices.clear();
+            for at in all {
+                let address = Address::parse(at.as_bytes()).expect(at);
+                let wish = Wish {
+                    item: None,
+                    is_by_address: false,
+                };
+                let mut device = Device::new(address, wish, Action::Unasked);
+                device.function.identity = Some(crate::pci::Identity {
+                    ids: 0x8086_1521_0000_0000,
+                    class: 0x02_0000,
+                });
+                devices.push(device).expect("room");
+            }
+            find_twins(&mut devices);
+            for (device, twin) in devices.iter().zip(twins) {
+                let found = device.function.twin.map(crate::host::testing::shown);
+                let is_right = match (&found, twin) {
+                    (Some(found), Some(twin)) => found.contains(twin),
+                    (found, twin) => found.is_none() && twin.is_none(),
+                };
+                assert!(is_right, "{all:?}: {found:?}, {twin:?}");
+            }
+        }
+    }
 
     #[test]
     fn sorts_by_address() {

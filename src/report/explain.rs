@@ -103,6 +103,7 @@ fn add_outcome(device: &Device, line: &mut Line) {
 fn add_next_step(report: &Report, device: &Device, line: &mut Line) {
     let is_used = !report.usage.uses(device.address()).is_empty();
     let text = match device.outcome {
+        Outcome::Seized | Outcome::Assigned | Outcome::Kept => return,
         _ if report.request.switches.off => "switched off: it is left alone",
         Outcome::Held => "to mend it: modprobe xen-pciback && pciseize seize",
         Outcome::Exposed | Outcome::Lost | Outcome::Pending if is_used => {

@@ -2,7 +2,7 @@
 
 use crate::{
     put,
-    text::{Line, last_part, split},
+    text::{Line, split},
 };
 
 /// Where a text that is too long for its line goes on.
@@ -40,17 +40,22 @@ impl Wrap {
 /// ESC and ends with `m`.
 fn columns(line: &Line) -> usize {
     let (mut taken, mut is_hidden) = (0, false);
-    for &byte in last_part(line.bytes(), b'\n') {
-        is_hidden |= byte == 0x1b;
-        taken += usize::from(!is_hidden);
-        is_hidden &= byte != b'm';
+    for byte in line.bytes() {
+        match byte {
+            b'\n' => taken = 0,
+            0x1b => is_hidden = true,
+            b'm' if is_hidden => is_hidden = false,
+            _ if is_hidden => {}
+            _ => taken += 1,
+        }
     }
     taken
 }
 
 /// Fills the last line with blanks up to a column, at least one.
 pub fn pad(line: &mut Line, column: usize) {
-    for _ in columns(line)..column.max(columns(line) + 1) {
+    let taken = columns(line);
+    for _ in taken..column.max(taken + 1) {
         put!(line, " ");
     }
 }
@@ -65,8 +70,11 @@ pub fn go_on(line: &mut Line, wrap: Wrap) {
 /// Adds a word: behind a blank, or on a new line if the width has no room for it, and a new line
 /// has more.
 pub fn add_word(line: &mut Line, word: &[u8], wrap: Wrap) {
-    let taken = columns(line);
-    if wrap.width != 0 && taken > wrap.indent && taken + word.len() >= wrap.width {
+    let is_full = || {
+        let taken = columns(line);
+        taken > wrap.indent && taken + word.len() >= wrap.width
+    };
+    if wrap.width != 0 && is_full() {
         go_on(line, wrap);
     } else if !matches!(line.bytes().last(), None | Some(b' ' | b'\n')) {
         put!(line, " ");

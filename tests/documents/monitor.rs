@@ -62,9 +62,10 @@ fn tells_what_status_tells() {
 
     // A device that a driver of dom0 has, and an item without an address.
     drop_in("1234:5678\n04:00.0\n");
-    let pending = "0000:04:00.0 pending: driver e1000e has it; the next boot takes it, or now: \
-        pciseize seize";
-    let absent = "1234:5678 absent: no such device";
+    let pending = "0000:04:00.0 pending: driver e1000e has it; to take it: make the \
+                   images anew and reboot, or now: pciseize seize";
+    let absent =
+        "1234:5678 absent: no such device; see pciseize list for its place, or remove the item";
     let critical =
         "PCISEIZE CRITICAL - not all is as asked: 0000:04:00.0 pending, 1234:5678 absent";
     assert_told(
@@ -193,7 +194,10 @@ fn tells_of_a_fleet() {
     assert_eq!(seized, "0000:03:00.0\tseized");
     assert!(pending.starts_with("0000:04:00.0\tpending\tdriver e1000e has it; "));
     assert_eq!(other, "0000:06:00.0\tseized");
-    assert_eq!(absent, "1234:5678\tabsent\tno such device");
+    assert_eq!(
+        absent,
+        "1234:5678\tabsent\tno such device; see pciseize list for its place, or remove the item"
+    );
     let place = "/etc/xen/pciback.conf.d/a\"b\\\\.conf:3\tproblem\texpected ";
     assert!(problem.starts_with(place), "{problem}");
     assert_eq!(image, "image\tof another configuration");
