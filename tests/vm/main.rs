@@ -100,8 +100,8 @@ fn path_class_and_identity_take_what_they_name() -> Result<()> {
     );
     let selectors = [
         (BEHIND_ROOT_PORT.listed, items[0].as_str()),
-        (USB.listed, "class:0c03"),
-        (UHCI, "class:0c03"),
+        (USB.listed, "class:usb"),
+        (UHCI, "class:usb"),
         (NETWORK.listed, &items[3]),
         (NVME.listed, &items[4]),
     ];
