@@ -176,8 +176,10 @@ fn assert_boots_past_it(generator: Generator, early: &[(&str, &str)], name: &str
     ));
     // Never before the timeout: that holds on any machine.
     assert!(stuck.seizure >= TIMEOUT, "{stuck:?}");
+    // A seizure takes so little that its own time says nothing on a host with other work. Whoever
+    // waited for the stuck process would wait longer than a whole boot to the root takes.
     assert!(
-        stuck.seizure - TIMEOUT < IN_TIME * free.seizure,
+        stuck.seizure - TIMEOUT < free.seizure + free.mount,
         "{stuck:?}, and in the control {free:?}"
     );
     assert!(
