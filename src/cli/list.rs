@@ -27,15 +27,18 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     plan::locate(host, devices, &|_| true);
     guests::look(host, devices);
     if form != Form::Boot {
-        find_held(host, devices);
         names.find(host, devices);
-        order::find_twins(devices);
+    }
+    match form {
+        Form::Boot => {}
+        Form::Names => order::sort_by(devices, &|device| device.model().unwrap_or_default()),
+        Form::Text | Form::All | Form::Json | Form::Warnings => {
+            find_held(host, devices);
+            order::find_twins(devices);
+        }
     }
     if form == Form::Json {
         behind.look(host, devices);
-    }
-    if form == Form::Names {
-        order::sort_by(devices, &|device| device.model().unwrap_or_default());
     }
     let told = request.problems.iter().len();
     plan::note_untraced(request, usage);

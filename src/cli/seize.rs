@@ -141,11 +141,7 @@ fn tell_unasked<H: Console>(host: &mut H, devices: &Devices, only: &[Address]) {
 /// Shows on the console how it has ended, where `quiet` keeps that line of the kernel log from it.
 /// A write that would have to wait is left out. Where nothing is asked for, there is no line.
 fn show_in_quiet<H: Files>(host: &mut H, report: &Report) {
-    let level = if report.is_as_asked() {
-        Level::Info
-    } else {
-        Level::Error
-    };
+    let level = Level::of(report.is_as_asked());
     if report.devices.is_empty() && level == Level::Info {
         return;
     }

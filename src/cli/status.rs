@@ -12,9 +12,8 @@ use crate::{
     put,
     report::{
         Agreement, Kind, Report, json,
-        layout::{Wrap, add_words},
+        layout::{Colour, Wrap, add_words, begin_colour, end_colour},
         log::{add_counts, tell_problems},
-        sink::Colour,
         store, table,
     },
     say,
@@ -147,34 +146,25 @@ fn verdict(report: &Report) -> Line {
     if report.terminal.is_none() {
         put!(&mut line, "# ");
     }
-    let (word, colour) = if is_well(report) && report.request.switches.off {
-        ("OK", Colour::Yellow)
-    } else if is_well(report) {
-        ("OK", Colour::Green)
-    } else {
-        ("FAILED", Colour::Red)
+    let is_off = report.request.switches.off;
+    let (word, colour) = match is_well(report) {
+        true if is_off => ("OK", Colour::Yellow),
+        true => ("OK", Colour::Green),
+        false => ("FAILED", Colour::Red),
     };
-    let columns = report.terminal.columns;
-    if report.terminal.has_colours {
-        put!(
-            &mut line,
-            "{}{}{}:",
-            colour.code(),
-            word,
-            Colour::None.code()
-        );
-    } else {
-        put!(&mut line, "{}:", word);
-    }
+    begin_colour(&mut line, report.terminal, colour);
+    put!(&mut line, "{}", word);
+    end_colour(&mut line, report.terminal, colour);
+    put!(&mut line, ":");
     let mut text = Line::new();
-    if report.request.switches.off {
+    if is_off {
         put!(&mut text, "switched off; ");
     }
     add_counts(report, "are with pciback", &mut text);
-    if let Some(what) = untimely_image(report).filter(|_| !report.request.switches.off) {
+    if let Some(what) = untimely_image(report).filter(|_| !is_off) {
         put!(&mut text, "; {}", what);
     }
-    add_words(&mut line, text.bytes(), Wrap::text(columns));
+    add_words(&mut line, text.bytes(), Wrap::text(report.terminal.columns));
     put!(&mut line, "\n");
     line
 }

@@ -41,6 +41,9 @@ impl Names {
 
     /// Looks for the names of all functions. A model for whose name there is no room has none.
     pub fn find<H: Files>(&mut self, host: &mut H, devices: &mut Devices) {
+        if devices.is_empty() {
+            return;
+        }
         // In the order of their models, the devices of a model are found by it.
         sort_by(devices, &model);
         for file in FILES {

@@ -31,6 +31,17 @@ pub enum Level {
     Info = 6,
 }
 
+impl Level {
+    /// How much a line matters that tells how something has ended.
+    pub const fn of(is_as_asked: bool) -> Level {
+        if is_as_asked {
+            Level::Info
+        } else {
+            Level::Error
+        }
+    }
+}
+
 /// Messages and results.
 pub trait Console {
     /// What standard output is.

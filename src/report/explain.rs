@@ -200,7 +200,8 @@ fn has_passed_over_virtual(report: &Report, device: &Device) -> bool {
 pub fn add_uses(report: &Report, address: Address, before: [&str; 2], line: &mut Line) {
     let [mut before, next] = before;
     for one in report.usage.uses(address).iter() {
-        put!(line, "{}{}", before, one.words()[0]);
+        let [verb, _] = one.words();
+        put!(line, "{}{}", before, verb);
         add_use(report, address, one, line);
         before = next;
     }
@@ -208,7 +209,8 @@ pub fn add_uses(report: &Report, address: Address, before: [&str; 2], line: &mut
 
 /// Adds what a function is used for, without a verb.
 pub fn add_use(report: &Report, address: Address, one: Use, line: &mut Line) {
-    put!(line, "{}", one.words()[1]);
+    let [_, what] = one.words();
+    put!(line, "{}", what);
     if let Some(of) = one.before_name()
         && let Some(name) = report.usage.name(address).filter(|name| !name.is_empty())
     {

@@ -251,7 +251,7 @@ mod tests {
         pciback::Answer,
         report::{
             Image,
-            testing::{add, driver, memory},
+            testing::{add, driver, memory, written},
         },
         request::{Fault, Mistake, Origin, problem::PROBLEMS},
     };
@@ -264,12 +264,7 @@ mod tests {
 
     /// What a program reads.
     fn parsed(report: &Report) -> Value {
-        let mut text = Vec::new();
-        let mut out = |bytes: &[u8]| {
-            text.extend_from_slice(bytes);
-            Ok(())
-        };
-        assert_eq!(write(report, &mut out), Ok(()));
+        let text = written(|out| write(report, out));
         assert!(text.is_ascii() && text.ends_with(b"\n"));
         serde_json::from_slice(&text).expect("JSON")
     }

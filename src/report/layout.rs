@@ -1,6 +1,7 @@
-//! Columns, and text that wraps.
+//! Columns, colours, and text that wraps.
 
 use crate::{
+    host::Terminal,
     put,
     text::{Line, split},
 };
@@ -36,9 +37,51 @@ impl Wrap {
     }
 }
 
+/// A colour of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// That of all other text.
+    None,
+    /// What pciback has, or gets.
+    Green,
+    /// What dom0 uses.
+    Yellow,
+    /// What is not as asked.
+    Red,
+    /// A bridge.
+    Faint,
+}
+
+impl Colour {
+    /// What switches a terminal to it (ECMA-48, SGR).
+    const fn code(self) -> &'static str {
+        match self {
+            Colour::None => "\x1b[m",
+            Colour::Green => "\x1b[32m",
+            Colour::Yellow => "\x1b[33m",
+            Colour::Red => "\x1b[31m",
+            Colour::Faint => "\x1b[2m",
+        }
+    }
+}
+
+/// Has what follows in a colour, if the terminal may have some.
+pub fn begin_colour(line: &mut Line, terminal: Terminal, colour: Colour) {
+    if terminal.has_colours && colour != Colour::None {
+        put!(line, "{}", colour.code());
+    }
+}
+
+/// Ends a colour that was begun.
+pub fn end_colour(line: &mut Line, terminal: Terminal, colour: Colour) {
+    if terminal.has_colours && colour != Colour::None {
+        put!(line, "{}", Colour::None.code());
+    }
+}
+
 /// How many columns of the last line are taken. What switches a colour takes none: it begins with
 /// ESC and ends with `m`.
-fn columns(line: &Line) -> usize {
+pub fn columns(line: &Line) -> usize {
     let (mut taken, mut is_hidden) = (0, false);
     for byte in line.bytes() {
         match byte {

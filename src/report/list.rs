@@ -4,8 +4,8 @@
 use super::{
     Report,
     explain::{add_use, add_uses},
-    layout::{Wrap, add_word, add_words, go_on, pad},
-    sink::{Colour, Out, Sink},
+    layout::{Colour, Wrap, add_word, add_words, begin_colour, columns, end_colour, go_on, pad},
+    sink::{Out, Sink},
 };
 use crate::{
     device::{Action, Device, Guest},
@@ -111,7 +111,7 @@ fn add_path(device: &Device, line: &mut Line) {
 
 /// Most columns for the items. A line whose item is longer does not line up in a pipe, and has two
 /// lines on a terminal.
-const ITEM_COLUMNS: usize = 42;
+const ITEM_COLUMNS: usize = 40;
 
 /// The columns of the comment, counted from where it begins, with whole addresses.
 const ADDRESS: usize = 2;
@@ -152,7 +152,7 @@ impl Layout {
         }
         let is_whole = has_domains || report.terminal.is_none();
         let saved = if is_whole { 0 } else { DOMAIN_COLUMNS };
-        let mut comment = widest.min(ITEM_COLUMNS - 2) + 2;
+        let mut comment = widest.min(ITEM_COLUMNS) + 2;
         let width = usize::from(report.terminal.columns);
         if width != 0 {
             let left = width.saturating_sub(USE - saved);
@@ -243,11 +243,12 @@ fn add_legend(report: &Report, hidden: usize, line: &mut Line) {
 /// Adds the line of a function. On a terminal its names have a line of their own, and a line that
 /// is too long goes on in the next.
 fn add_row(report: &Report, device: &Device, layout: &Layout, sink: &mut Sink) {
-    sink.begin_colour(report.terminal, colour(report, device));
+    let colour = colour(report, device);
     let line = &mut sink.line;
+    begin_colour(line, report.terminal, colour);
     let is_terminal = !report.terminal.is_none();
     add_selector(device, line);
-    if is_terminal && line.bytes().len() + 2 > layout.comment {
+    if is_terminal && columns(line) + 2 > layout.comment {
         go_on(line, layout.wrap);
     } else {
         pad(line, layout.comment);
@@ -269,7 +270,8 @@ fn add_row(report: &Report, device: &Device, layout: &Layout, sink: &mut Sink) {
     text.clear();
     if is_terminal {
         add_uses_and_state(report, device, layout, line);
-        sink.end_colour();
+        end_colour(line, report.terminal, colour);
+        sink.flush();
         add_names(report, device, &mut text);
         if let Some(twin) = device.function.twin {
             put!(&mut text, "; twin of {}", twin);
@@ -376,7 +378,7 @@ pub fn boot_item(report: &Report, device: &Device, need: Option<Need>) -> Line {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::{format, string::String, vec::Vec};
+    use std::{format, string::String};
 
     use super::*;
     use crate::{
@@ -386,7 +388,7 @@ mod tests {
         pci::{Identity, Place},
         report::{
             Kind,
-            testing::{NIC, add, driver, machine_in_use, memory},
+            testing::{NIC, add, driver, machine_in_use, memory, written},
         },
         request::{Selector, syntax::entry::Entry},
     };
@@ -404,13 +406,7 @@ mod tests {
     fn listed(memory: &Memory, columns: u16) -> String {
         let mut report = memory.report(Kind::List, true);
         report.terminal.columns = columns;
-        let mut shown = Vec::new();
-        let mut out = |bytes: &[u8]| {
-            shown.extend_from_slice(bytes);
-            Ok(())
-        };
-        print(&report, Bridges::Shown, &mut out).expect("a vector takes everything");
-        text(&shown)
+        text(&written(|out| print(&report, Bridges::Shown, out)))
     }
 
     /// Gives the first device its names.
@@ -487,15 +483,8 @@ mod tests {
             add(&mut memory, at, None, Action::Unasked);
         }
         name(&mut memory);
-        let told = |memory: &Memory| {
-            let mut told = Vec::new();
-            let mut out = |bytes: &[u8]| {
-                told.extend_from_slice(bytes);
-                Ok(())
-            };
-            print_names(&memory.report(Kind::List, true), &mut out).expect("room");
-            told
-        };
+        let told =
+            |memory: &Memory| written(|out| print_names(&memory.report(Kind::List, true), out));
         let once = "8086  Intel Corporation\n\t10d3  82574L \u{e9}\n";
         assert_eq!(told(&memory), once.as_bytes());
         for device in &mut memory.devices {

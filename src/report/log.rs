@@ -43,22 +43,15 @@ pub fn tell_devices(report: &Report, tell: &mut Tell) {
         put!(&mut line, "{}", report.pciback);
         tell(Level::Error, &line);
     }
-    let level_if = |is_as_asked| {
-        if is_as_asked {
-            Level::Info
-        } else {
-            Level::Error
-        }
-    };
     let mut line = Line::new();
     for device in report.devices {
         line.clear();
         add_device(report, device, &mut line);
-        tell(level_if(report.is_device_as_asked(device)), &line);
+        tell(Level::of(report.is_device_as_asked(device)), &line);
     }
     line.clear();
     add_counts(report, "seized", &mut line);
-    tell(level_if(report.is_as_asked()), &line);
+    tell(Level::of(report.is_as_asked()), &line);
 }
 
 /// Adds what became of a device: where it is, what it is, which driver it had, and what went wrong.

@@ -10,7 +10,7 @@
 //! | [`list`] | every function, in a line that pastes as well |
 //! | [`json`] | all of these for programs |
 //! | [`explain`] | why a device is not as asked, what to know before it is taken |
-//! | [`layout`] | columns, and text that wraps |
+//! | [`layout`] | columns, colours, and text that wraps |
 //! | [`sink`] | text on its way out |
 //! | [`store`] | `/run/pciseize/report`, which outlives the initramfs |
 
@@ -167,12 +167,16 @@ mod testing {
     //! What the tests of a report tell of: a memory that is filled by hand.
 
     extern crate std;
-    use std::boxed::Box;
+    use std::{boxed::Box, vec::Vec};
 
+    use super::sink::Out;
     use crate::{
         cli::Memory,
         device::{Action, Device, Wish},
-        host::testing::{Machine, boxed},
+        host::{
+            Errno,
+            testing::{Machine, boxed},
+        },
         pci::{Address, Identity, bus::DriverName},
         request::{
             ItemId,
@@ -186,6 +190,17 @@ mod testing {
         let section = section(text.as_bytes()).expect("room");
         read(&mut memory.request, b"conf", &section);
         memory
+    }
+
+    /// What is written, where that succeeds.
+    pub fn written(write: impl FnOnce(&mut Out) -> Result<(), Errno>) -> Vec<u8> {
+        let mut written = Vec::new();
+        let result = write(&mut |bytes| {
+            written.extend_from_slice(bytes);
+            Ok(())
+        });
+        assert_eq!(result, Ok(()));
+        written
     }
 
     pub fn address(text: &str) -> Address {

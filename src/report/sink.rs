@@ -3,38 +3,9 @@
 use heapless::Vec;
 
 use crate::{
-    host::{Errno, Terminal},
-    put,
+    host::Errno,
     text::{LINE_SIZE, Line, append},
 };
-
-/// A colour of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colour {
-    /// That of all other text.
-    None,
-    /// What pciback has, or gets.
-    Green,
-    /// What dom0 uses.
-    Yellow,
-    /// What is not as asked.
-    Red,
-    /// A bridge.
-    Faint,
-}
-
-impl Colour {
-    /// What switches a terminal to it (ECMA-48, SGR).
-    pub const fn code(self) -> &'static str {
-        match self {
-            Colour::None => "\x1b[m",
-            Colour::Green => "\x1b[32m",
-            Colour::Yellow => "\x1b[33m",
-            Colour::Red => "\x1b[31m",
-            Colour::Faint => "\x1b[2m",
-        }
-    }
-}
 
 /// Most bytes that wait to be written: some eight devices. To write each by itself takes three
 /// system calls for it. Whatever a line holds fits.
@@ -48,7 +19,6 @@ pub struct Sink<'o> {
     out: &'o mut Out<'o>,
     /// The next entry, or a part of it.
     pub line: Line,
-    is_coloured: bool,
     waiting: Vec<u8, WAITING_SIZE>,
     result: Result<(), Errno>,
 }
@@ -59,7 +29,6 @@ impl<'o> Sink<'o> {
         Sink {
             out,
             line: Line::new(),
-            is_coloured: false,
             waiting: Vec::new(),
             result: Ok(()),
         }
@@ -72,25 +41,6 @@ impl<'o> Sink<'o> {
             let _ = append(&mut self.waiting, self.line.bytes());
         }
         self.line.clear();
-    }
-
-    /// Has what follows in a colour, if the terminal may have some. The line is empty then, so that
-    /// no column counts what nobody sees.
-    pub fn begin_colour(&mut self, terminal: Terminal, colour: Colour) {
-        self.flush();
-        self.is_coloured = terminal.has_colours && colour != Colour::None;
-        if self.is_coloured {
-            put!(&mut self.line, "{}", colour.code());
-            self.flush();
-        }
-    }
-
-    /// Ends the colour.
-    pub fn end_colour(&mut self) {
-        if self.is_coloured {
-            put!(&mut self.line, "{}", Colour::None.code());
-        }
-        self.flush();
     }
 
     /// Writes out what is waiting.
@@ -118,6 +68,7 @@ mod tests {
     use std::{format, string::String, vec::Vec};
 
     use super::*;
+    use crate::put;
 
     #[test]
     fn writes_entries_in_order_and_together() {

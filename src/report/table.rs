@@ -6,9 +6,9 @@
 
 use super::{
     Kind, Report, explain,
-    layout::{Wrap, add_word, add_words, go_on, pad},
+    layout::{Colour, Wrap, add_word, add_words, begin_colour, end_colour, go_on, pad},
     list,
-    sink::{Colour, Out, Sink},
+    sink::{Out, Sink},
 };
 use crate::{
     device::{Action, Device, Outcome},
@@ -144,8 +144,9 @@ fn add_row(report: &Report, device: &Device, form: Form, sink: &mut Sink) {
     let wrap = wrap(report);
     let is_full = form == Form::Full;
     let columns = if is_full { ON_TERMINAL } else { IN_PIPE };
-    sink.begin_colour(report.terminal, colour(report, device));
+    let colour = colour(report, device);
     let line = &mut sink.line;
+    begin_colour(line, report.terminal, colour);
     let mark = match device.action {
         Action::Seize => "",
         Action::Keep(_) => "!",
@@ -201,7 +202,8 @@ fn add_row(report: &Report, device: &Device, form: Form, sink: &mut Sink) {
             list::add_names(report, device, &mut text);
         }
     }
-    sink.end_colour();
+    end_colour(line, report.terminal, colour);
+    sink.flush();
     add_remark(&mut sink.line, text.bytes(), wrap);
     text.clear();
     explain::explain(report, device, &mut text);
@@ -225,7 +227,7 @@ fn add_remark(line: &mut Line, text: &[u8], wrap: Wrap) {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::{format, string::String, vec::Vec};
+    use std::{format, string::String};
 
     use super::*;
     use crate::{
@@ -235,7 +237,7 @@ mod tests {
         host::testing::{boxed, shown, text},
         report::{
             Kind,
-            testing::{add, driver, machine_in_use, memory},
+            testing::{add, driver, machine_in_use, memory, written},
         },
         request::{Request, source::file::apply_line},
     };
@@ -244,13 +246,7 @@ mod tests {
     fn shown_on(memory: &Memory, kind: Kind, columns: u16) -> String {
         let mut report = memory.report(kind, true);
         report.terminal.columns = columns;
-        let mut shown = Vec::new();
-        let mut out = |bytes: &[u8]| {
-            shown.extend_from_slice(bytes);
-            Ok(())
-        };
-        print(&report, &|_| true, &mut out).expect("a vector takes everything");
-        text(&shown)
+        text(&written(|out| print(&report, &|_| true, out)))
     }
 
     #[test]
