@@ -43,13 +43,7 @@ fn offered(line: &str) -> Vec<String> {
     bash.args(["--norc", "-c", script, "bash", line])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("PCISEIZE_SYSFS", machine.path());
-    let output = bash.output().expect("bash runs");
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{output:?}"
-    );
-    String::from_utf8(output.stdout)
-        .expect("UTF-8")
+    said(bash)
         .lines()
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
@@ -177,12 +171,7 @@ impl Shell {
             .args(lines)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("PCISEIZE_SYSFS", machine.path());
-        let output = shell.output().expect("the shell runs");
-        assert!(
-            output.status.success() && output.stderr.is_empty(),
-            "{output:?}"
-        );
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let text = said(shell);
         // An empty line is the end of an answer. Fish tells what a word means, behind a tab.
         let answers: Vec<&str> = text.split_inclusive('\n').collect();
         let answers = answers.split(|line| *line == "\n");
@@ -257,4 +246,14 @@ fn zsh_and_fish_complete_the_words_of_the_program() {
             assert_next(set(own.map(|spec| spec.name)));
         }
     }
+}
+
+/// What a shell says, which has no objection.
+fn said(mut shell: Command) -> String {
+    let output = shell.output().expect("the shell runs");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -19,6 +19,9 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
 
 pub mod board;
 mod cache;
@@ -49,4 +52,13 @@ fn repository() -> &'static Path {
 /// The folder for the files of the boots.
 pub fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+}
+
+/// What `make` makes, once for all tests of a run.
+pub fn once<T: Clone>(made: &Mutex<Option<T>>, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(made) = &*made {
+        return Ok(made.clone());
+    }
+    Ok(made.insert(make()?).clone())
 }

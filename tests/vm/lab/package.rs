@@ -4,13 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 
 use super::debian::{self, Suite, debian};
 use super::image::Initramfs;
-use super::{progress, repository, target_directory, tool};
+use super::{once, progress, repository, target_directory, tool};
 
 /// The packages. `elsewhere` was built from the same source in another folder, `newer` is the next
 /// version.
@@ -34,12 +34,9 @@ impl Packages {
     /// Builds this checkout's packages, once for all tests of a run.
     pub fn build() -> Result<Self> {
         static BUILT: Mutex<Option<Packages>> = Mutex::new(None);
-        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(packages) = &*built {
-            return Ok(packages.clone());
-        }
-        let packages = progress::step("building the packages in two folders", build)?;
-        Ok(built.insert(packages).clone())
+        once(&BUILT, || {
+            progress::step("building the packages in two folders", build)
+        })
     }
 }
 

@@ -6,13 +6,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::Result;
 use tempfile::TempDir;
 
 use super::cache::{self, Ingredients};
-use super::{progress, repository, tool};
+use super::{once, progress, repository, tool};
 
 /// An installed tree, in the cache under the hash of its content.
 #[derive(Clone)]
@@ -24,19 +24,16 @@ impl Product {
     /// Builds this checkout and installs it, once for all tests of a run.
     pub fn install() -> Result<Self> {
         static INSTALLED: Mutex<Option<Product>> = Mutex::new(None);
-        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(product) = &*installed {
-            return Ok(product.clone());
-        }
-        let product = progress::step(
-            "building pciseize and installing it into an empty root",
-            || {
-                let root = TempDir::new()?;
-                install_into(root.path())?;
-                store(root.path())
-            },
-        )?;
-        Ok(installed.insert(product).clone())
+        once(&INSTALLED, || {
+            progress::step(
+                "building pciseize and installing it into an empty root",
+                || {
+                    let root = TempDir::new()?;
+                    install_into(root.path())?;
+                    store(root.path())
+                },
+            )
+        })
     }
 
     /// Builds and installs this checkout with a configuration embedded in the binary.
