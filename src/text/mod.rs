@@ -18,4 +18,4 @@ pub use parts::{
     Parts, Piece, Pieces, column, first_part, has_byte, last_part, next_piece, pieces, split,
     split_once,
 };
-pub use words::{append, find_word, is_one_of, is_word, number, trim_end, without_mark};
+pub use words::{append, find_word, is_nearly, is_one_of, is_word, number, trim_end, without_mark};

@@ -14,6 +14,38 @@ pub fn is_one_of(words: &[&str], word: &[u8]) -> bool {
     words.iter().any(|own| is_word(word, own.as_bytes()))
 }
 
+/// Whether a name is one of ours but for one slip: upper or lower case and signs aside, at most two
+/// letters that stand together are others, are missing or too many, or have changed places.
+///
+/// ```
+/// use pciseize::text::is_nearly;
+///
+/// assert!(is_nearly(b"pcisieze", b"pciseize") && is_nearly(b"XEN.pci-bac", b"xen_pciback"));
+/// assert!(!is_nearly(b"xen-pcibackend", b"xen_pciback"));
+/// ```
+pub fn is_nearly(name: &[u8], own: &[u8]) -> bool {
+    let [mut name, mut own] = [name, own].map(|name| {
+        let letters = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
+        letters.map(u8::to_ascii_lowercase)
+    });
+    // What both begin with, then what both end with, is taken off.
+    loop {
+        let mut next = (name.clone(), own.clone());
+        match (next.0.next(), next.1.next()) {
+            (Some(one), Some(other)) if one == other => (name, own) = next,
+            _ => break,
+        }
+    }
+    loop {
+        let mut next = (name.clone(), own.clone());
+        match (next.0.next_back(), next.1.next_back()) {
+            (Some(one), Some(other)) if one == other => (name, own) = next,
+            _ => break,
+        }
+    }
+    name.count() <= 2 && own.count() <= 2
+}
+
 /// What a word stands for in a table, in upper or lower case.
 ///
 /// ```
@@ -101,6 +133,31 @@ mod tests {
             ("g", 16, None),
         ] {
             assert_eq!(number(digits.as_bytes(), radix), expected, "{digits}");
+        }
+    }
+
+    #[test]
+    fn knows_a_slip() {
+        for (name, own, expected) in [
+            ("pciseize", "pciseize", true),
+            ("pci_SEIZE", "pciseize", true),
+            ("pcisieze", "pciseize", true),
+            ("pcisize", "pciseize", true),
+            ("pciseizes", "pciseize", true),
+            ("ciseize", "pciseize", true),
+            ("seize", "pciseize", false),
+            ("pciseizable", "pciseize", false),
+            ("pciehp", "pciseize", false),
+            ("pcifront", "pciback", false),
+            ("pci", "pciback", false),
+            ("", "pciback", false),
+            ("aa", "a", true),
+        ] {
+            assert_eq!(
+                is_nearly(name.as_bytes(), own.as_bytes()),
+                expected,
+                "{name}"
+            );
         }
     }
 

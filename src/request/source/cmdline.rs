@@ -24,7 +24,7 @@ use crate::{
             value::parse_truth,
         },
     },
-    text::{is_word, last_part, without_mark},
+    text::{first_part, is_nearly, is_word, last_part, without_mark},
 };
 
 /// Where the kernel shows its command line.
@@ -56,7 +56,7 @@ enum Meaning {
 }
 
 /// How the names of parameters begin, with `-` and with `_`. A name that goes on in a way of its
-/// own is a slip.
+/// own is a slip, and so is one whose first part is nearly one of these.
 const BEGINNINGS: [&str; 7] = [
     "pciseize",
     "xen_pciback",
@@ -80,6 +80,9 @@ const PARAMETERS: [(&str, Meaning); 10] = [
     ("pciback.passthrough", Meaning::Module),
     ("pciback.permissive", Meaning::Module),
 ];
+
+/// How every name begins that is only ours.
+const PROGRAM: &[u8] = b"pciseize";
 
 /// How the name of a switch begins.
 const SWITCHES: &[u8] = b"pciseize.";
@@ -188,22 +191,46 @@ fn meaning(parameter: &Parameter) -> Option<Meaning> {
     if name.starts_with(SWITCHES) {
         return Some(Meaning::Switch);
     }
-    let rest = BEGINNINGS
-        .iter()
-        .find_map(|beginning| rest_of_name(beginning.as_bytes(), name))?;
+    let mut beginnings = BEGINNINGS.iter();
+    let found = beginnings.find_map(|beginning| rest_of_name(beginning.as_bytes(), name));
+    let Some(rest) = found else {
+        return is_slip(parameter).then_some(Meaning::Unknown);
+    };
     // The kernel passes over a parameter that a module does not have.
     let is_word = |name: &[u8]| {
         let may_stand = |&byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         name.iter().all(may_stand)
     };
-    let is_of_module =
-        !name.starts_with(b"pciseize") && rest.strip_prefix(b".").is_some_and(is_word);
+    let is_of_module = !is_own(name) && rest.strip_prefix(b".").is_some_and(is_word);
     let is_list = parameter.value_text().is_some_and(looks_like_items);
     Some(if is_of_module && !is_list {
         Meaning::Module
     } else {
         Meaning::Unknown
     })
+}
+
+/// Whether a name begins like ours, in upper or lower case.
+fn is_own(name: &[u8]) -> bool {
+    let start = name.get(..PROGRAM.len());
+    start.is_some_and(|start| is_word(start, PROGRAM))
+}
+
+/// Whether a parameter that means nothing here was probably to mean something: its name, or the
+/// part before the dot, is one of these but for a slip, or before a list only the rest of one
+/// stands: `hide=03:00.0`.
+fn is_slip(parameter: &Parameter) -> bool {
+    let name = parameter.name;
+    let module = first_part(name, b'.');
+    let is_list = || parameter.value_text().is_some_and(looks_like_items);
+    is_own(name)
+        || BEGINNINGS
+            .iter()
+            .any(|own| is_nearly(module, own.as_bytes()))
+        || PARAMETERS.iter().any(|(own, _)| {
+            let own = own.as_bytes();
+            is_nearly(name, own) || (is_same_name(name, last_part(own, b'.')) && is_list())
+        })
 }
 
 /// What follows in a name that begins so, in upper or lower case. `None` for any other name, also
@@ -238,7 +265,9 @@ fn apply_parameter(
             request.add_parameter(origin, last_part(parameter.name, b'.'), value);
         }
         Meaning::Unknown => {
-            request.lacks_keep |= parameter.name.ends_with(b"dom0_usb");
+            let name = parameter.name;
+            request.lacks_keep |=
+                name.ends_with(b"dom0_usb") || is_nearly(name, b"rd.qubes.dom0_usb");
             passage.note(request, parameter, Fault::Is(Mistake::UnknownParameter));
         }
         Meaning::Switch => {
