@@ -10,7 +10,8 @@ use super::{
         class,
         fault::{Fault, Mistake},
         hints::{
-            has_keep, items_within, likely_address, likely_setting, may_be_keep, shown_by_lspci,
+            class_behind, has_keep, items_within, likely_address, likely_ids, likely_setting,
+            may_be_keep, shown_by_lspci,
         },
     },
 };
@@ -81,6 +82,7 @@ impl Mistake {
             Mistake::OpenVendor => "no vendor; ids need one unless @ADDRESS follows",
             Mistake::NoClass => "no such class; expected 2, 4 or 6 hexadecimal digits or a name:",
             Mistake::DeepPath => "the path has more than 32 bridges",
+            Mistake::OpenPath => "a path takes no *; write each function in an item of its own",
             Mistake::UnknownName => {
                 "no such setting; expected off, strict, debug, force or timeout (on the kernel \
                  command line also hide); a device stands alone on its line, options for \
@@ -251,8 +253,17 @@ fn show_hint<W: uWrite + ?Sized>(
     if let Some(selector) = likely_address(text) {
         return show!(f, "did you mean {}{}? ", sign, selector);
     }
+    if let Some((vendor, device)) = likely_ids(text) {
+        return show!(
+            f,
+            "did you mean {}{}:{}? ",
+            sign,
+            Escaped(vendor),
+            Escaped(device)
+        );
+    }
     let word = text.strip_prefix(b"!").unwrap_or(text);
-    let class = word.strip_prefix(b"class:");
+    let class = class_behind(word);
     match class::nearest(class.unwrap_or(word)) {
         // Without `class:` only the name itself.
         Some(name) if class.is_some() || name.as_bytes() == word => {

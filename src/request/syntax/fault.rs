@@ -29,6 +29,8 @@ pub enum Mistake {
     NoClass,
     /// A path has more than [`DEPTH`](crate::pci::place::DEPTH) bridges.
     DeepPath,
+    /// A path has a `*`.
+    OpenPath,
     /// A setting has an unknown name, or the line belongs to another configuration.
     UnknownName,
     /// A parameter has a name that is nearly one of ours.
@@ -105,6 +107,7 @@ impl Fault {
                     | Mistake::OpenVendor
                     | Mistake::NoClass
                     | Mistake::DeepPath
+                    | Mistake::OpenPath
                     | Mistake::UnknownName
             ),
         }

@@ -15,7 +15,9 @@ use super::{
 use crate::{
     pci::Address,
     put, show,
-    text::{Escaped, Line, Pieces, has_byte, is_one_of, last_part, pieces, split, split_once},
+    text::{
+        Escaped, Line, Pieces, has_byte, is_one_of, last_part, number, pieces, split, split_once,
+    },
 };
 
 /// Words with which people ask for a device to be kept.
@@ -348,6 +350,38 @@ pub fn shown_by_lspci(text: &[u8]) -> Option<Likely<'_>> {
     place.with_ids(&ids).filter(|_| is_row)
 }
 
+/// The ids that a bad item probably means: vendor and device with a blank between, as the kernel's
+/// `new_id` files take them.
+///
+/// ```
+/// use pciseize::request::syntax::hints::likely_ids;
+///
+/// assert_eq!(likely_ids(b"!10de 1b80"), Some((&b"10de"[..], &b"1b80"[..])));
+/// assert_eq!(likely_ids(b"10de 1b80 1043"), None);
+/// ```
+pub fn likely_ids(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut words = pieces(text, |byte| is_around(byte) || byte == b'!');
+    let (vendor, device) = (words.next()?.text, words.next()?.text);
+    let is_id = |text: &[u8]| text.len() == 4 && number(text, 16).is_some();
+    let is_pair = is_id(vendor) && is_id(device) && words.next().is_none();
+    is_pair.then_some((vendor, device))
+}
+
+/// What stands behind the word `class`, whatever is between: `class=usb`.
+///
+/// ```
+/// use pciseize::request::syntax::hints::class_behind;
+///
+/// assert_eq!(class_behind(b"class = usb"), Some(b"usb".as_slice()));
+/// assert_eq!(class_behind(b"classic"), None);
+/// ```
+pub fn class_behind(text: &[u8]) -> Option<&[u8]> {
+    let rest = text.strip_prefix(b"class")?;
+    let is_between = |&byte: &u8| is_around(byte) || byte == b':';
+    let at = rest.iter().position(|byte| !is_between(byte))?;
+    rest.get(at..).filter(|_| at > 0)
+}
+
 /// The setting that a bad item probably means: a name alone, or as on the kernel's command line.
 ///
 /// ```
@@ -383,9 +417,10 @@ pub const fn is_around(byte: u8) -> bool {
 /// assert_eq!(likely_address(b"nonsense"), None);
 /// ```
 pub fn likely_address(text: &[u8]) -> Option<Selector> {
-    let word = pieces(text, |byte| is_around(byte) || byte == b'!')
-        .next()?
-        .text;
+    // A comma may stand for the dot, but not at the end of a list.
+    let is_outside = |byte| byte != b',' && is_around(byte) || byte == b'!';
+    let word = pieces(text, is_outside).next()?.text;
+    let word = word.strip_suffix(b",").unwrap_or(word);
     // As libvirt names a device.
     let word = word.strip_prefix(b"pci_").unwrap_or(word);
     // A SCSI address ends in a colon.
@@ -394,7 +429,9 @@ pub fn likely_address(text: &[u8]) -> Option<Selector> {
     }
     let mut line = Line::new();
     let mut fields = 0;
-    for digits in pieces(word, |byte| matches!(byte, b':' | b'.' | b'_' | b'-')) {
+    for digits in pieces(word, |byte| {
+        matches!(byte, b':' | b'.' | b',' | b'_' | b'-')
+    }) {
         // A domain has at least four digits. Anything shorter in front is a bus, or of a SCSI
         // address, which then has a number too many.
         if fields == 0 && digits.text.len() < 4 {
@@ -431,6 +468,9 @@ mod tests {
             ("0000_03_00_1", Some("0000:03:00.1")),
             ("pci_0000_03_00_1", Some("0000:03:00.1")),
             ("02:00:0", Some("0000:02:00.0")),
+            ("02:00,0", Some("0000:02:00.0")),
+            ("82.0.0,", Some("0000:82:00.0")),
+            ("82.0.0,83.0.0", None),
             ("1:0:1:0:", None),
             ("1:0:1:0", None),
             ("100:0:1:0", None),

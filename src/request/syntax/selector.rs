@@ -269,8 +269,10 @@ fn parse_place(text: &[u8]) -> Result<Target, Fault> {
     let first = Pattern::parse(parts.next().unwrap_or_default())?;
     let mut steps = Steps::new();
     for part in parts {
+        if has_byte(text, b'*') {
+            return Err(Fault::Is(Mistake::OpenPath));
+        }
         let step = parse_step(part)?;
-        // A path has no `*`.
         first.address().ok_or(address::Fault::Form)?;
         steps.push(step).map_err(|_| Fault::Is(Mistake::DeepPath))?;
     }
@@ -403,8 +405,8 @@ mod tests {
             ("class:c03", Fault::Is(Mistake::NoClass)),
             ("class:usbb", Fault::Is(Mistake::NoClass)),
             ("0b::00.1", Fault::Address(Bad::Digits(Field::Bus))),
-            ("03:00.*/00.0", Fault::Address(Bad::Form)),
-            ("03:00.0/00.*", Fault::Address(Bad::Form)),
+            ("03:00.*/00.0", Fault::Is(Mistake::OpenPath)),
+            ("03:00.0/00.*", Fault::Is(Mistake::OpenPath)),
             ("00:1c.0/03:00.0", Fault::Address(Bad::Form)),
             ("03:00.0/", Fault::Address(Bad::Digits(Field::Device))),
             ("12:34", Fault::Address(Bad::Range(Field::Device))),
