@@ -17,12 +17,12 @@ mod machine;
 mod trace;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use call::{Call, Fault};
 use judge::Verdict;
 use machine::{Device, State};
@@ -90,6 +90,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// How often the calls are listed at most, until two runs in turn have the same.
+const LISTS: usize = 10;
+
 /// How often a call is tried to be broken. A wait may end sooner than in the run that listed the
 /// calls, and then the call is not made.
 const TRIES: usize = 3;
@@ -119,9 +122,8 @@ impl Sweep<'_> {
     /// Sweeps all runs that begin in this state.
     fn state(&mut self, state: State, number: usize) -> Result<()> {
         machine::show(&format!("sweep: from {}", state.name()))?;
-        machine::prepare(state, self.devices)?;
         machine::configure(self.devices, NO_TIMEOUT)?;
-        let whole = trace::run_whole(self.devices)?;
+        let (whole, positions) = self.whole(state)?;
         let timeout = (whole.time * TIMEOUT_OF_CONTROL)
             .as_secs()
             .saturating_add(1)
@@ -131,7 +133,7 @@ impl Sweep<'_> {
         let control = judge::control(&whole, self.devices);
         self.tell(state, None, &whole, &control);
 
-        for (position, call) in call::positions(&whole.calls).into_iter().enumerate() {
+        for (position, call) in positions.into_iter().enumerate() {
             if !call.to_string().contains(self.part) {
                 continue;
             }
@@ -162,6 +164,23 @@ impl Sweep<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Runs it undisturbed, and lists the calls to break. Now and then the children get the devices
+    /// in another order; calls that two runs in turn have, in any order, are the usual ones.
+    fn whole(&self, state: State) -> Result<(Run, Vec<Call>)> {
+        let mut before = None;
+        for _ in 0..LISTS {
+            machine::prepare(state, self.devices)?;
+            let whole = trace::run_whole(self.devices)?;
+            let positions = call::positions(&whole.calls, self.is_full);
+            let calls: BTreeSet<_> = positions.iter().cloned().collect();
+            if before.as_ref() == Some(&calls) {
+                return Ok((whole, positions));
+            }
+            before = Some(calls);
+        }
+        bail!("{LISTS} runs from {} had other calls each", state.name())
     }
 
     /// Runs it once with that call broken.
