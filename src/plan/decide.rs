@@ -129,7 +129,19 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
             (false, false) => note_first(&mut matches.expected_other, id),
         }
     }
+    if !is_unread && matches.asked.is_some() && matches.expected_other.is_some() {
+        note_overruled(request, candidate);
+    }
     matches
+}
+
+/// Notes in each item that expects another device here that others ask for this one all the same.
+fn note_overruled(request: &mut Request, candidate: &Candidate<'_>) {
+    let guards = request.guards();
+    let mut cursor = Cursor::default();
+    while let Some((id, item)) = request.next_match(candidate, &mut cursor) {
+        item.is_overruled |= id >= guards && !item.is_keep && !item.selector.is_expected(candidate);
+    }
 }
 
 /// Items come in no particular order: the first is the one with the lowest number.

@@ -61,6 +61,8 @@ pub struct Item {
     pub origin: Origin,
     /// Whether the item has matched a function so far.
     pub has_matched: bool,
+    /// Whether another device than the item expects is at its place, and other items ask for that.
+    pub is_overruled: bool,
     /// Whether the item has passed over a bridge so far.
     pub has_passed_over: bool,
     /// Whether the item, a path, has passed over a virtual function so far.
@@ -79,6 +81,7 @@ impl Item {
             is_explicit: false,
             origin,
             has_matched: false,
+            is_overruled: false,
             has_passed_over: false,
             has_passed_over_virtual: false,
             stands_in_for: None,

@@ -58,6 +58,7 @@ impl Problem {
             self.fault,
             Fault::Is(
                 Mistake::KeepsNothing
+                    | Mistake::Overruled
                     | Mistake::OtherName
                     | Mistake::GuardElsewhere
                     | Mistake::GuardNowhere
@@ -102,6 +103,7 @@ impl Mistake {
             }
             Mistake::OtherName => "passed over, as is every file whose name does not end in .conf",
             Mistake::KeepsNothing => "keeps nothing: no device of this machine matches",
+            Mistake::Overruled => "not there; another device is, and is asked for by another item",
             Mistake::GuardElsewhere => {
                 "not there; the host may boot from it at another place, so no device with these \
                  ids is taken; make the image anew if this is no surprise"

@@ -698,11 +698,11 @@ impl Run {
         let is_sure = wanted.all(|address| {
             !self.asked.is_wanted(address) || self.is_seized(address) || self.has_moved(address)
         });
-        // A keep that matches nothing is no problem.
+        // A keep that matches nothing is no problem, nor is an item whose place another has.
         let is_problem = |problem: &Value| {
-            !problem["message"]
-                .as_str()
-                .is_some_and(|message| message.starts_with("keeps nothing"))
+            !problem["message"].as_str().is_some_and(|message| {
+                message.starts_with("keeps nothing") || message.starts_with("not there; another")
+            })
         };
         let is_new = self.went_well()
             || self.before.files.get(REPORT) != self.after.kernel.files.get(REPORT);

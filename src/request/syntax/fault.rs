@@ -43,6 +43,8 @@ pub enum Mistake {
     OtherName,
     /// A keep matches no function. This is a notice: everything is as asked.
     KeepsNothing,
+    /// An item expects another device at its place than other items ask for. This is a notice.
+    Overruled,
     /// A guard means no function at its place, but its identity is elsewhere. This is a notice.
     GuardElsewhere,
     /// A guard means no function, and its identity is nowhere. This is a notice.
