@@ -55,7 +55,7 @@ impl System {
             ebegin() { echo " * $*"; }
             eend() { status=$1; shift; [ "$status" = 0 ] || echo " ! $*"; return "$status"; }
             einfo() { echo " * $*"; }
-            need() { echo "need $*"; }
+            use() { echo "use $*"; }
             after() { echo "after $*"; }
             before() { echo "before $*"; }
         "#;
@@ -256,10 +256,10 @@ fn openrc_calls_the_program() {
         .lines()
         .filter_map(|line| line.strip_prefix("before "));
     let before: Vec<&str> = before.flat_map(|line| line.split(' ')).collect();
-    for service in ["xenstored", "xenconsoled", "xendomains", "libvirtd"] {
+    for service in ["xen", "xenstored", "xenconsoled", "xendomains", "libvirtd"] {
         assert!(before.contains(&service), "{service}: {depend}");
     }
-    assert!(depend.starts_with("need localmount\nafter net\n"));
+    assert!(depend.starts_with("use localmount mountall\nafter net\n"));
     // OpenRC restarts by stopping and starting; then it would be wrong to say that nothing happens.
     let mut stop = Command::new(&system.script);
     let output = stop.arg("stop").env("RC_CMD", "restart").output();
