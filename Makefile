@@ -81,7 +81,7 @@ SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pc
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
 	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \
 	tests/vm/guest/test-init tests/vm/guest/together tests/vm/lab/make-initramfs \
-	tests/vm/lab/package-life tests/width.sh
+	tests/vm/lab/other-init tests/vm/lab/package-life tests/width.sh
 
 # The program with its symbols, and without the tripwires of static.ld.
 WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked

@@ -20,6 +20,7 @@ mod storm;
 mod strict;
 mod stuck;
 mod sweep;
+mod sysvinit;
 mod together;
 mod unit;
 

@@ -72,6 +72,9 @@ const MMDEBSTRAP: [&str; 6] = [
 /// The number of entries of each kind in the cache: the newest two of each suite.
 const KEEP: usize = 4;
 
+/// The same for packages, of which there are more kinds.
+const KEEP_PACKAGES: usize = 8;
+
 /// The parts of a machine.
 pub struct Debian {
     /// The root tree. It is never written to: images are made in an overlay above it.
@@ -232,6 +235,12 @@ fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
 
 /// A package of a suite that its root tree does not have, as the file that apt downloads.
 pub fn package(suite: Suite, name: &str) -> Result<PathBuf> {
+    let folder = packages(suite, &[name])?;
+    Ok(folder.join(only_file(&folder, name, ".deb")?))
+}
+
+/// The folder with such packages.
+pub fn packages(suite: Suite, names: &[&str]) -> Result<PathBuf> {
     let options = match suite {
         Suite::Bookworm => Vec::new(),
         Suite::Trixie => other_lists(suite, &sources(suite)?)?,
@@ -242,15 +251,14 @@ pub fn package(suite: Suite, name: &str) -> Result<PathBuf> {
         command
     };
     let mut about = download();
-    about.args(["--print-uris", name]);
+    about.arg("--print-uris").args(names);
     let ingredients = Ingredients::of("package").with("about", tool::run(about)?);
-    let entry = cache::entry(&ingredients, KEEP, |entry| {
+    cache::entry(&ingredients, KEEP_PACKAGES, |entry| {
         let mut command = download();
-        command.arg(name).current_dir(entry);
+        command.args(names).current_dir(entry);
         tool::run(command)?;
         Ok(())
-    })?;
-    Ok(entry.join(only_file(&entry, name, ".deb")?))
+    })
 }
 
 fn make_base(suite: Suite, sources: &str, entry: &Path) -> Result<()> {

@@ -7,6 +7,7 @@
 //! | `product` | pciseize, as `make install` installs it |
 //! | `package` | the packages of Debian and rpm, and their life in a root tree |
 //! | `image` | an initramfs, by generator and content |
+//! | `init` | a dom0 with sysvinit or OpenRC |
 //! | `board` | the devices of the standard machine |
 //! | `limit` | a program that gives devices to pciback all at once |
 //! | `many` | a machine of thousands of functions, in files |
@@ -32,6 +33,7 @@ mod disks;
 pub mod evidence;
 pub mod grub;
 pub mod image;
+pub mod init;
 pub mod limit;
 pub mod machine;
 pub mod many;
