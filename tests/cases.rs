@@ -669,8 +669,8 @@ fn report_agrees(report: &Path, output: &Output) -> Result<()> {
 }
 
 /// Whether this is only a notice, which does not change the exit status: a keep that matches
-/// nothing, an item that others overrule, a file that is no drop-in, or something that the host boots from and that was not
-/// found.
+/// nothing, an item that others overrule, a file that is no drop-in, or something that the host
+/// boots from and that was not found.
 fn is_notice(problem: &Value) -> bool {
     let message = problem["message"].as_str().unwrap_or_default();
     let source = problem["source"].as_str().unwrap_or_default();

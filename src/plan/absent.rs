@@ -12,7 +12,8 @@ use crate::{
 const NOWHERE: Address = Address::from_bits((1 << 48) - 1);
 
 /// Adds an entry for every item that means no function, and a notice for every keep that means
-/// none, and for every item whose place has another device for which others ask. `walked`: whether the bus could be listed.
+/// none, and for every item whose place has another device for which others ask. `walked`: whether
+/// the bus could be listed.
 pub fn add_absent(request: &mut Request, devices: &mut Devices, walked: Result<(), Errno>) {
     // Asked before anything is noted of a keep, which would count as one that cannot be read.
     let may_be_booted_from = request.lacks_guard && !request.switches.force;
