@@ -42,6 +42,7 @@ mod page;
 #[path = "../schema/mod.rs"]
 mod schema;
 mod schema_file;
+mod versions;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
