@@ -87,7 +87,7 @@ SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pc
 WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked
 
 .PHONY: bench build check check-fast check-fuzz check-model check-packages check-vm clean deb demo \
-	embed fuzz install man no-scdoc picture release-aarch64 requirements requirements-fuzz \
+	dist embed fuzz install man no-scdoc picture release-aarch64 requirements requirements-fuzz \
 	requirements-packages requirements-vm rpm size uninstall why-panic
 .DELETE_ON_ERROR:
 
@@ -254,6 +254,11 @@ rpm:
 	$(RPMBUILD) -bb --build-in-place --nodeps --define '_topdir $(CURDIR)/target/rpm' \
 		--define '_rpmdir $(CURDIR)/target' \
 		--define '_rpmfilename %{name}-%{version}-%{release}.%{_arch}.rpm' rpm/pciseize.spec
+
+# The source archive: target/pciseize-VERSION.tar.xz. It has the crates that the program needs, so
+# that everything above builds from it without network. It is made in a clone of the repository.
+dist:
+	@CARGO='$(CARGO)' tests/release/dist.sh
 
 # Removes what `make install` with the same PREFIX, SBINDIR, INIT and DESTDIR has installed. The
 # configuration stays, and so do images that have pciseize in them.

@@ -538,6 +538,7 @@ fn no_other_target_installs_a_package() {
         "uninstall",
         "embed",
         "deb",
+        "dist",
         "rpm",
     ] {
         assert!(!installs(target), "{target} installs packages");

@@ -51,15 +51,67 @@ fn the_same_source_gives_the_same_package() -> Result<()> {
     Ok(())
 }
 
+fn compare(one: &Path, other: &Path) -> Result<()> {
+    let mut compare = Command::new("diff");
+    compare.args(["--recursive", "--no-dereference", "--exclude=target"]);
+    compare.args([one, other]);
+    tool::run(compare)?;
+    Ok(())
+}
+
+fn install(mut make: Command) -> Result<TempDir> {
+    let root = TempDir::new()?;
+    make.env("ROOT", root.path());
+    tool::run(make)?;
+    Ok(root)
+}
+
+const INSTALL: &str = "exec make install DESTDIR=\"$ROOT\"";
+
+/// Without network `make install` installs from the source archive what it installs elsewhere, and
+/// the packages `elsewhere` were built so, see above. A checkout needs the network.
+#[test]
+fn the_archive_needs_no_network() -> Result<()> {
+    let packages = Packages::build()?;
+    let here = install(package::shell(&packages.source, INSTALL))?;
+    let alone = install(package::offline(&packages.unpacked, INSTALL)?)?;
+    compare(here.path(), alone.path())?;
+    let unpacked = TempDir::new()?;
+    compare(
+        &package::unpack(&packages.archive, unpacked.path())?,
+        &packages.unpacked,
+    )?;
+
+    let control = tool::run(package::offline(&packages.untouched, "exec make build")?);
+    let said = format!("{:?}", control.expect_err("the control"));
+    assert!(said.contains("registry `crates-io`"), "{said}");
+    // A crate that only tests need says what to do.
+    let test = "exec cargo check --quiet --locked --example embed";
+    let said = tool::run(package::offline(&packages.unpacked, test)?);
+    let said = format!("{:?}", said.expect_err("it is not in the archive"));
+    assert!(said.contains("at the end of .cargo/config.toml"), "{said}");
+    Ok(())
+}
+
+/// The archive is the same in every folder, whatever the rights of new files are.
+#[test]
+fn the_same_commit_gives_the_same_archive() -> Result<()> {
+    let packages = Packages::build()?;
+    let is_same = fs::read(&packages.archive)? == fs::read(&packages.archive_elsewhere)?;
+    assert!(is_same, "{}", packages.archive_elsewhere.display());
+
+    // Nothing tells there which files belong to the source.
+    let without = tool::run(package::shell(&packages.unpacked, "exec make dist"));
+    let said = format!("{:?}", without.expect_err("without git"));
+    assert!(said.contains("needs a clone of the repository"), "{said}");
+    Ok(())
+}
+
 /// A build leaves the source as it was. (debhelper removes files that look like backups.)
 #[test]
 fn a_build_leaves_the_source_alone() -> Result<()> {
     let packages = Packages::build()?;
-    let mut compare = Command::new("diff");
-    compare.args(["--recursive", "--no-dereference", "--exclude=target"]);
-    compare.args([&packages.untouched, &packages.source]);
-    tool::run(compare)?;
-    Ok(())
+    compare(&packages.untouched, &packages.source)
 }
 
 /// Neither checker has an error or a warning. What they are not to say has its reason beside it,
@@ -157,10 +209,7 @@ const IN_RPM: &str = r#"rpm -qp --queryformat '[%{FILEMODES:perms} %{FILENAMES}\
 #[test]
 fn packages_have_what_make_install_installs() -> Result<()> {
     let packages = Packages::build()?;
-    let root = TempDir::new()?;
-    let mut install = package::shell(&packages.source, "exec make install DESTDIR=\"$ROOT\"");
-    install.env("ROOT", root.path());
-    tool::run(install)?;
+    let root = install(package::shell(&packages.source, INSTALL))?;
     let installed = files(root.path(), r#"cd "$PLACE" && find . ! -type d"#)?;
     let without = |parts: &[&str]| -> BTreeSet<String> {
         let is_left = |path: &&String| !parts.iter().any(|part| path.contains(part));

@@ -12,8 +12,8 @@ use super::debian::{self, Suite, debian};
 use super::image::Initramfs;
 use super::{once, progress, repository, target_directory, tool};
 
-/// The packages. `elsewhere` was built from the same source in another folder, `newer` is the next
-/// version.
+/// The packages. `elsewhere` was built in another folder, from the source archive and without
+/// network; `newer` is the next version.
 #[derive(Clone)]
 pub struct Packages {
     pub deb: Built,
@@ -21,6 +21,10 @@ pub struct Packages {
     /// The folder of the source in which they were built, and a copy in which nothing was.
     pub source: PathBuf,
     pub untouched: PathBuf,
+    /// What `make dist` has made, here and in another folder, and the folder of the source in it.
+    pub archive: PathBuf,
+    pub archive_elsewhere: PathBuf,
+    pub unpacked: PathBuf,
 }
 
 #[derive(Clone)]
@@ -35,7 +39,10 @@ impl Packages {
     pub fn build() -> Result<Self> {
         static BUILT: Mutex<Option<Packages>> = Mutex::new(None);
         once(&BUILT, || {
-            progress::step("building the packages in two folders", build)
+            progress::step(
+                "building the packages, and again from the source archive",
+                build,
+            )
         })
     }
 }
@@ -48,29 +55,35 @@ fn build() -> Result<Packages> {
     let folder = folder();
     remove(&folder)?;
     let source = folder.join("pciseize");
-    let other = folder.join("a/longer/path/to/the-source");
     let untouched = folder.join("untouched");
-    for copy in [&source, &other, &untouched] {
+    for copy in [&source, &untouched] {
         copy_source(copy)?;
     }
+    let archive = dist(shell(repository(), "exec make dist"), repository())?;
+    // At once: whoever commits while the tests run changes the time in the next archive.
+    let mut private = shell(&source, "umask 077 && exec make dist");
+    private.env("TZ", "Asia/Tokyo").envs(as_checkout(&source)?);
+    let archive_elsewhere = dist(private, &source)?;
+    let beside = folder.join("a/longer/path/to");
+    let other = unpack(&archive, &beside)?;
 
-    // What may differ between two builders: the folder, the time zone, the rights of new files,
-    // the flags of a distribution, and who calls debhelper.
+    // What may differ between two builders: the folder, where the crates come from, the time zone,
+    // the rights of new files, the flags of a distribution, and who calls debhelper.
     let mut private = shell(&source, "umask 077 && make deb");
     private.env("TZ", "Asia/Tokyo");
     tool::run(private)?;
     let deb = keep(&source.join("target"), "deb", "first")?;
-    let mut flags = shell(
+    let mut flags = offline(
         &other,
-        "dpkg-buildpackage --build=binary --no-sign --no-check-builddeps",
-    );
+        "dpkg-buildpackage --build=binary --no-sign --no-check-builddeps --post-clean",
+    )?;
     flags.env("RUSTFLAGS", "-Copt-level=3");
     tool::run(flags)?;
-    let deb_elsewhere = keep(&folder.join("a/longer/path/to"), "deb", "elsewhere")?;
+    let deb_elsewhere = keep(&beside, "deb", "elsewhere")?;
 
     rpm(&source, "")?;
     let package = keep(&source.join("target"), "rpm", "first")?;
-    let mut flags = shell(&other, "umask 077 && make rpm");
+    let mut flags = offline(&other, "umask 077 && make rpm")?;
     flags.env("RUSTFLAGS", "-Copt-level=3");
     tool::run(flags)?;
     let elsewhere = keep(&other.join("target"), "rpm", "elsewhere")?;
@@ -99,6 +112,9 @@ fn build() -> Result<Packages> {
         rpm,
         source,
         untouched,
+        archive,
+        archive_elsewhere,
+        unpacked: other,
     })
 }
 
@@ -126,6 +142,60 @@ pub fn shell(folder: &Path, script: &str) -> Command {
         command.env_remove(variable);
     }
     command
+}
+
+/// The same in a network of its own that leads nowhere, with a cargo that has downloaded nothing
+/// and whose user has it ask another registry.
+pub fn offline(folder: &Path, script: &str) -> Result<Command> {
+    let home = self::folder().join("cargo-home");
+    remove(&home)?;
+    fs::create_dir_all(&home)?;
+    fs::write(home.join("config.toml"), ANOTHER_REGISTRY)?;
+    let alone = r#"
+        script=$1
+        shift
+        [ "$(id -u)" -eq 0 ] || set -- --map-root-user
+        exec unshare --net "$@" sh -euc "$script""#;
+    let mut command = shell(folder, alone);
+    command.args(["sh", script]);
+    command.env("CARGO_HOME", home).env("CARGO_NET_RETRY", "0");
+    Ok(command)
+}
+
+const ANOTHER_REGISTRY: &str = r#"
+    [source.crates-io]
+    replace-with = "another"
+
+    [source.another]
+    registry = "sparse+http://127.0.0.1:1/"
+"#;
+
+/// Runs a command that makes the source archive in that folder. Returns the archive.
+fn dist(command: Command, folder: &Path) -> Result<PathBuf> {
+    tool::run(command)?;
+    let target = folder.join("target");
+    Ok(target.join(debian::only_file(&target, "pciseize", ".tar.xz")?))
+}
+
+/// Unpacks a source archive in that folder. Returns the folder of the source.
+pub fn unpack(archive: &Path, folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let mut command = shell(folder, "exec tar -x -f \"$ARCHIVE\"");
+    command.env("ARCHIVE", archive);
+    tool::run(command)?;
+    let source = folder.join(concat!("pciseize-", env!("CARGO_PKG_VERSION")));
+    anyhow::ensure!(source.is_dir(), "{} is missing", source.display());
+    Ok(source)
+}
+
+/// The variables that have git see this checkout's files in that folder.
+fn as_checkout(folder: &Path) -> Result<[(&'static str, String); 3]> {
+    let git = tool::run(shell(repository(), "git rev-parse --absolute-git-dir"))?;
+    Ok([
+        ("GIT_DIR", git.trim_end().to_owned()),
+        ("GIT_WORK_TREE", folder.display().to_string()),
+        ("GIT_OPTIONAL_LOCKS", "0".to_owned()),
+    ])
 }
 
 fn copy_source(to: &Path) -> Result<()> {
