@@ -5,6 +5,8 @@ SBINDIR = $(PREFIX)/sbin
 DESTDIR =
 # sysvinit or openrc: installs that script as /etc/init.d/pciseize. It is off until it is enabled.
 INIT =
+# Where Alpine's mkinitfs looks for features, /etc/mkinitfs/features.d: installs pciseize's there.
+MKINITFS =
 CARGO = cargo
 INSTALL = install
 
@@ -17,12 +19,14 @@ CARGO_FUZZ = $(TOOLS)/bin/cargo-fuzz
 READY = target/ready/$(subst /,_,$(PREFIX)$(SBINDIR))
 TEMPLATES = dracut/50pciseize/0-pciseize.sh dracut/50pciseize/module-setup.sh \
 	dracut/50pciseize/pciseize.service initramfs-hooks/hook initramfs-hooks/init-top \
-	openrc/pciseize systemd/pciseize.service sysvinit/pciseize udev/10-pciseize.rules
+	mkinitcpio/hook mkinitcpio/install mkinitfs/pciseize.files openrc/pciseize \
+	systemd/pciseize.service sysvinit/pciseize udev/10-pciseize.rules
 PAGES = $(READY)/man/pciback.conf.5 $(READY)/man/pciseize.8
 
-# The two generators look in these folders only, whatever PREFIX is.
+# The generators look in these folders only, whatever PREFIX is.
 INITRAMFS_TOOLS = /usr/share/initramfs-tools
 DRACUT = /usr/lib/dracut/modules.d/50pciseize
+MKINITCPIO = /usr/lib/initcpio
 MAN = $(PREFIX)/share/man
 # Debian's zsh reads /usr/share in a folder of another name than everybody's.
 ZSH_COMPLETIONS = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),$(if $(wildcard \
@@ -31,8 +35,8 @@ DOC = $(PREFIX)/share/doc/pciseize
 DOCUMENTS = $(wildcard *.md docs/*.md docs/*.svg) LICENSE-APACHE LICENSE-MIT
 
 # What is installed, one file a line: its mode, its source, its place. `make uninstall` reads the
-# same table. udev does not read the rule where it is, nor an init the scripts: a user who wants one
-# links or copies it.
+# same table. udev does not read the rule where it is, nor an init the scripts, nor mkinitfs the
+# feature: a user who wants one links or copies it. initrd.service is for an image with systemd.
 define FILES
 755 $(PROGRAM) $(SBINDIR)/pciseize
 755 $(READY)/initramfs-hooks/hook $(INITRAMFS_TOOLS)/hooks/pciseize
@@ -40,6 +44,13 @@ define FILES
 755 $(READY)/dracut/50pciseize/0-pciseize.sh $(DRACUT)/0-pciseize.sh
 755 $(READY)/dracut/50pciseize/module-setup.sh $(DRACUT)/module-setup.sh
 644 $(READY)/dracut/50pciseize/pciseize.service $(DRACUT)/pciseize.service
+644 $(READY)/mkinitcpio/install $(MKINITCPIO)/install/pciseize
+644 $(READY)/mkinitcpio/hook $(MKINITCPIO)/hooks/pciseize
+644 $(READY)/mkinitfs/pciseize.files $(PREFIX)/share/pciseize/pciseize.files
+644 mkinitfs/pciseize.modules $(PREFIX)/share/pciseize/pciseize.modules
+$(if $(MKINITFS),644 $(READY)/mkinitfs/pciseize.files $(MKINITFS)/pciseize.files)
+$(if $(MKINITFS),644 mkinitfs/pciseize.modules $(MKINITFS)/pciseize.modules)
+644 $(READY)/dracut/50pciseize/pciseize.service $(PREFIX)/share/pciseize/initrd.service
 644 $(READY)/systemd/pciseize.service $(PREFIX)/lib/systemd/system/pciseize.service
 644 $(READY)/udev/10-pciseize.rules $(PREFIX)/share/pciseize/10-pciseize.rules
 755 $(READY)/sysvinit/pciseize $(PREFIX)/share/pciseize/pciseize.sysvinit
@@ -76,8 +87,8 @@ VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount 
 PACKAGE_PACKAGES = debhelper lintian rpm rpmlint
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
-	dracut/50pciseize/*.sh.in examples/*pciseize* fuzz/run initramfs-hooks/* openrc/* \
-	sysvinit/* tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
+	dracut/50pciseize/*.sh.in examples/*pciseize* fuzz/run initramfs-hooks/* mkinitcpio/* \
+	openrc/* sysvinit/* tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
 	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \
 	tests/vm/guest/test-init tests/vm/guest/together tests/vm/lab/make-initramfs \
@@ -260,8 +271,8 @@ rpm:
 dist:
 	@CARGO='$(CARGO)' tests/release/dist.sh
 
-# Removes what `make install` with the same PREFIX, SBINDIR, INIT and DESTDIR has installed. The
-# configuration stays, and so do images that have pciseize in them.
+# Removes what `make install` with the same PREFIX, SBINDIR, INIT, MKINITFS and DESTDIR has
+# installed. The configuration stays, and so do images that have pciseize in them.
 uninstall:
 	@echo "$$FILES" | while read -r mode source place; do \
 		[ -z "$$place" ] || rm -f "$(DESTDIR)$$place" || exit; \

@@ -111,6 +111,8 @@ fn expected(paths: Paths) -> BTreeMap<String, u32> {
             "/usr/share/initramfs-tools/scripts/init-top/00-pciseize",
             0o755,
         ),
+        ("/usr/lib/initcpio/hooks/pciseize", 0o644),
+        ("/usr/lib/initcpio/install/pciseize", 0o644),
     ];
     let below_prefix = [
         "/lib/systemd/system/pciseize.service",
@@ -119,6 +121,9 @@ fn expected(paths: Paths) -> BTreeMap<String, u32> {
         "/share/man/man5/pciback.conf.5",
         "/share/man/man8/pciseize.8",
         "/share/pciseize/10-pciseize.rules",
+        "/share/pciseize/initrd.service",
+        "/share/pciseize/pciseize.files",
+        "/share/pciseize/pciseize.modules",
         "/share/pciseize/schema.json",
     ];
     let scripts = [
@@ -234,7 +239,19 @@ fn every_file_names_the_installed_program() {
         let rules = format!("{}/share/pciseize/10-pciseize.rules", paths.prefix);
         let [sysvinit, openrc] = ["sysvinit", "openrc"]
             .map(|init| format!("{}/share/pciseize/pciseize.{init}", paths.prefix));
+        let [unit, feature] = ["initrd.service", "pciseize.files"]
+            .map(|name| format!("{}/share/pciseize/{name}", paths.prefix));
         let lines = [
+            (
+                "/usr/lib/initcpio/install/pciseize",
+                format!("    local program={program} unit={unit}"),
+            ),
+            (
+                "/usr/lib/initcpio/hooks/pciseize",
+                format!("\t{program} seize"),
+            ),
+            (unit.as_str(), format!("ExecStart={program} seize")),
+            (feature.as_str(), program.to_owned()),
             (
                 "/usr/share/initramfs-tools/hooks/pciseize",
                 format!("program={program}"),
@@ -288,7 +305,7 @@ fn every_file_names_the_installed_program() {
             .expect("the page")
             .replace("\\-", "-")
             .replace("\\&", "");
-        for name in [program, &units, &rules, &sysvinit, &openrc] {
+        for name in [program, &units, &rules, &sysvinit, &openrc, &unit] {
             assert!(
                 page.lines().any(|line| line == name),
                 "the manual page does not name {name}"
@@ -512,6 +529,29 @@ fn installs_the_script_of_one_init() {
         run("uninstall");
         assert!(!script.exists());
     }
+}
+
+/// The feature of mkinitfs is where Alpine looks only if it is asked for, and goes likewise.
+#[test]
+fn installs_the_feature_of_mkinitfs() {
+    let root = workplace();
+    let features = "/etc/mkinitfs/features.d";
+    let run = |target| {
+        let mut make = make(root.path(), DEBIAN, target);
+        make.arg(format!("MKINITFS={features}"));
+        succeed(make)
+    };
+    run("install");
+    for name in ["pciseize.files", "pciseize.modules"] {
+        let [file, copy] = [features, "/usr/share/pciseize"].map(|folder| {
+            let path = format!("{folder}/{name}");
+            fs::read(root.path().join("image").join(&path[1..])).expect(name)
+        });
+        assert_eq!(file, copy);
+    }
+    run("uninstall");
+    let left = content(root.path());
+    assert!(!left.keys().any(|path| path.contains(".files")), "{left:?}");
 }
 
 /// Only `requirements`, and the two that a newcomer types first, may install packages.

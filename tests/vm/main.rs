@@ -11,6 +11,7 @@ mod boots;
 mod grub;
 mod guest;
 mod lab;
+mod mkinitcpio;
 mod needs;
 mod packages;
 mod quiet;

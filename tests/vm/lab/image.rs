@@ -23,6 +23,9 @@ pub enum Generator {
     DracutWithoutShell,
     /// dracut, for the machine that makes the image ("host-only").
     DracutForThisHost,
+    /// The stand-in for mkinitcpio, which is the file `/lab/mkinitcpio` of the root tree. The file
+    /// `/lab/hooks` lists its hooks.
+    Mkinitcpio,
 }
 
 impl Generator {
@@ -34,6 +37,7 @@ impl Generator {
             Self::DracutWithoutSystemd => "dracut-without-systemd",
             Self::DracutWithoutShell => "dracut-without-shell",
             Self::DracutForThisHost => "dracut-for-this-host",
+            Self::Mkinitcpio => "mkinitcpio",
         }
     }
 }
