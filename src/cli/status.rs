@@ -28,7 +28,7 @@ struct Generator {
 }
 
 /// The generators, in the order in which they are looked for.
-const GENERATORS: [Generator; 2] = [
+const GENERATORS: [Generator; 3] = [
     Generator {
         program: "/usr/sbin/update-initramfs",
         command: "/usr/sbin/update-initramfs -u -k all",
@@ -36,6 +36,10 @@ const GENERATORS: [Generator; 2] = [
     Generator {
         program: "/usr/bin/dracut",
         command: "/usr/bin/dracut --force --regenerate-all",
+    },
+    Generator {
+        program: "/usr/bin/mkinitcpio",
+        command: "/usr/bin/mkinitcpio --allpresets",
     },
 ];
 
