@@ -9,13 +9,21 @@ mod machine;
 
 use machine::{Arguments, Machine, embedded, take_memory};
 use pciseize::{
-    cli::{Exit, Invocation},
+    cli::{Exit, Invocation, first},
     report::Stage,
 };
 
 /// Runs one command on this machine.
 fn run(arguments: &Arguments) -> Exit {
-    let mut machine = Machine::new(arguments.colours());
+    let mut machine = Machine::new(*arguments);
+    if machine.is_first_process() {
+        // Whatever the words are, they are for the program that runs next.
+        if let Some(memory) = take_memory() {
+            first::run(&mut machine, memory, embedded());
+        }
+        return Exit::NotAsAsked;
+    }
+    machine.ignore_broken_pipes();
     let mut invocation = Invocation::new();
     if let Err(usage) = invocation.read(arguments.words()) {
         usage.tell(&mut machine);

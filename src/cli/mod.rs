@@ -4,6 +4,7 @@
 
 pub mod alone;
 pub mod check;
+pub mod first;
 pub mod list;
 pub mod options;
 pub mod plan;

@@ -2,11 +2,11 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Form, Invocation, Memory, forbidden, is_idle};
+use super::{Exit, Form, Invocation, Memory, first, forbidden, is_idle};
 use crate::{
     device::{Action, Device, Devices, order},
     facts::{dom0, usage::Uses},
-    host::{Console, Host, Level},
+    host::{Console, Files, Host, Level},
     plan::{self, Extent, warnings},
     report::{
         Kind, Report, explain, json,
@@ -89,10 +89,11 @@ fn switch_off(devices: &mut Devices) {
 }
 
 /// Says what the table does not.
-fn tell_verdict<H: Console>(host: &mut H, report: &Report) {
+fn tell_verdict<H: Files + Console>(host: &mut H, report: &Report) {
     if is_idle(host, report.is_dom0, report.request) {
         return;
     }
+    first::tell_missing(host);
     tell_plan(report, &mut |level, line| host.say(level, line));
     if report.is_to_stop() {
         say!(

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Force, Memory, alone, forbidden, is_idle, read_addresses};
+use super::{Exit, Force, Memory, alone, alone::Alone, forbidden, is_idle, read_addresses};
 use crate::{
     device::{Device, Devices, Outcome},
     facts::{
@@ -19,12 +19,16 @@ use crate::{
         store,
     },
     say,
-    seize::{give_to_pciback, hold::hold_requested, prove::prove_all, timeout},
+    seize::{LIMIT, give_to_pciback, hold::hold_requested, prove::prove_all, timeout},
     text::{Line, column, number},
 };
 
 /// Exists once `strict` has stopped this boot.
 pub const STOPPED: &[u8] = b"/run/pciseize/stopped";
+
+/// What is said in place of a stop before `/init`: there is no shell yet, and `/init` always runs.
+const NO_STOP: &str = "strict: not all is as asked; rdinit= stops no boot, the image's own hook of \
+                       pciseize does, where there is one";
 
 /// In what circumstances `seize` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +79,14 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         usage.gather(host, forbidden(request, in_use));
         plan::note_untraced(request, usage);
     }
-    let alone = alone::wait(host, timeout(request));
+    let alone = match run.stage {
+        // Before `/init` there is no other.
+        Stage::FirstProcess => {
+            host.post(LIMIT, timeout(request));
+            Alone::Yes
+        }
+        Stage::Initramfs | Stage::Host => alone::wait(host, timeout(request)),
+    };
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
     hold_requested(host, request, usage, devices, &only);
     alone.tell(host);
@@ -108,13 +119,15 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     report.image = image;
     tell_devices(&report, &mut |level, line| host.say(level, line));
     keep(host, &report);
-    if run.stage == Stage::Initramfs {
+    if run.stage != Stage::Host {
         show_in_quiet(host, &report);
     }
 
     if report.is_to_stop() {
-        if run.stage == Stage::Initramfs {
-            stop(host);
+        match run.stage {
+            Stage::FirstProcess => say!(host, Level::Error, "{}", NO_STOP),
+            Stage::Initramfs => stop(host),
+            Stage::Host => {}
         }
         return Exit::Strict;
     }
@@ -174,7 +187,7 @@ fn keep<H: Files + Workers + Console>(host: &mut H, report: &Report) {
             host,
             Level::Error,
             "{} cannot be written: {}",
-            store::FILE,
+            store::file_of(report.stage),
             errno
         );
     }

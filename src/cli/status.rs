@@ -1,6 +1,6 @@
 //! `pciseize status`: what was asked for, and how that is now.
 
-use super::{Exit, Form, Memory, forbidden, is_idle};
+use super::{Exit, Form, Memory, first, forbidden, is_idle};
 use crate::{
     device::{Action, Device, Outcome},
     facts::{
@@ -138,6 +138,7 @@ fn print<H: Host>(host: &mut H, report: &Report) -> Result<(), Errno> {
     let printed = table::print(report, &|_| true, &mut |bytes| host.print(bytes));
     if !is_idle(host, report.is_dom0, report.request) {
         tell_of_image(host, report);
+        first::tell_missing(host);
         tell_of_xen_cmdline(host);
     }
     printed

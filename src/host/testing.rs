@@ -4,6 +4,7 @@
 //! write brings about is up to the test.
 
 extern crate std;
+use core::ffi::CStr;
 use std::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +17,8 @@ use std::{
 use ufmt::uDisplay;
 
 use super::{
-    Compression, Console, Errno, Files, Level, Next, NotLoaded, Path, Programs, Task, Time, Turn,
-    VisitPiece, Workers, Xen,
+    Compression, Console, End, Errno, FileSystem, Files, FirstProcess, Level, Mounted, Next,
+    NotLoaded, Path, Programs, Task, Time, Turn, VisitPiece, Workers, Xen,
 };
 use crate::{put, text::Line};
 
@@ -58,6 +59,10 @@ pub struct Machine {
     posts: BTreeMap<Task, u32>,
     /// The tasks that are said to run.
     pub running: BTreeSet<Task>,
+    /// How the child of the first process ends, if not as its work does.
+    pub end: Option<End>,
+    /// The path by which the first process was started.
+    pub started_as: &'static CStr,
 }
 
 /// Making it.
@@ -395,5 +400,40 @@ impl Console for Machine {
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         self.record(format!("print {}", text(bytes)))
+    }
+}
+
+/// Nothing is mounted before. No program can be executed: each that is tried comes back.
+impl FirstProcess for Machine {
+    fn mount(&mut self, system: FileSystem) -> Result<Mounted, Errno> {
+        self.record(format!("mount {}", text(system.place().to_bytes())))?;
+        Ok(Mounted::Now)
+    }
+
+    fn unmount(&mut self, system: FileSystem, _: Mounted) {
+        let call = format!("unmount {}", text(system.place().to_bytes()));
+        self.calls.push(call);
+    }
+
+    fn in_child(
+        &mut self,
+        limit: &dyn Fn(&mut Self) -> u32,
+        work: &mut dyn FnMut(&mut Self) -> u8,
+    ) -> End {
+        match self.end {
+            // It hangs at once.
+            Some(End::GivenUp(_)) => End::GivenUp(limit(self)),
+            Some(end) => end,
+            None => End::Status(work(self)),
+        }
+    }
+
+    fn is_started_as(&self, program: &CStr) -> bool {
+        self.started_as == program
+    }
+
+    fn become_program(&mut self, program: &'static CStr) -> Errno {
+        let call = format!("become {}", text(program.to_bytes()));
+        self.record(call).err().unwrap_or(Errno::ENOENT)
     }
 }

@@ -9,12 +9,14 @@
 //! | `files.rs` | files and folders |
 //! | `programs.rs` | modules and programs |
 //! | `workers.rs` | tasks side by side, and the board that they share |
+//! | `first.rs` | the first process: mounts, its child, what takes its place |
 //! | `xen.rs` | xenstore, and Xen's own command line |
 //! | `console.rs` | messages, results, the terminal |
 //! | `syscall.rs` | what nix cannot do without heap or panic, one typed safe function for each |
 
 mod console;
 mod files;
+mod first;
 mod memory;
 mod path;
 mod programs;
@@ -24,7 +26,6 @@ mod syscall;
 mod workers;
 mod xen;
 
-pub use console::Colours;
 pub use memory::take as take_memory;
 pub use section::embedded;
 pub use start::Arguments;
@@ -32,7 +33,7 @@ pub use start::Arguments;
 use core::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-use console::Log;
+use console::{Colours, Log};
 use nix::{fcntl::OFlag, sys::stat::Mode, unistd};
 use path::Base;
 use pciseize::{
@@ -51,22 +52,38 @@ pub struct Machine {
     /// The file that says that this run is at work.
     lock: Option<OwnedFd>,
     colours: Colours,
+    arguments: Arguments,
     /// The width of the terminal that messages go to. 0: they go elsewhere.
     message_columns: u16,
 }
 
 impl Machine {
     /// The machine as it is, with messages going to standard error.
-    pub fn new(colours: Colours) -> Machine {
-        syscall::ignore_broken_pipes();
+    pub fn new(arguments: Arguments) -> Machine {
         Machine {
             base: Base::Root,
             log: Log::Stderr,
             board: Board::new(),
             lock: None,
-            colours,
+            colours: arguments.colours(),
+            arguments,
             message_columns: console::columns(syscall::stderr()),
         }
+    }
+
+    /// Has a write into a pipe that nobody reads fail: see [`syscall::ignore_broken_pipes`]. A
+    /// program that takes the place of this one would inherit that.
+    pub fn ignore_broken_pipes(&self) {
+        syscall::ignore_broken_pipes();
+    }
+
+    /// Whether this is the first process of an initramfs. There messages go to the kernel log from
+    /// now on.
+    ///
+    /// The image's `/init` is what the kernel starts, or what `rdinit=` names (`init/main.c`,
+    /// `kernel_init`).
+    pub fn is_first_process(&mut self) -> bool {
+        unistd::getpid().as_raw() == 1 && self.find_stage() == Stage::Initramfs
     }
 
     /// Puts a folder in front of every path, for `--root`. No link leads out of it.

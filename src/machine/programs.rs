@@ -55,7 +55,7 @@ impl Programs for Machine {
         let program = program.spell(path)?;
         let mut line = ArgumentLine::new();
         let arguments = line.spell(arguments)?;
-        let child = match syscall::fork()? {
+        let child = match syscall::fork(None)? {
             ForkResult::Parent { child } => child,
             ForkResult::Child => {
                 if let Ok(nowhere) = self.open(b"/dev/null", OFlag::O_WRONLY) {

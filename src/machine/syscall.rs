@@ -3,7 +3,7 @@
 //! "Tripwire" is what the linker script `static.ld` says when such a path gets into the program.
 
 use core::{
-    ffi::{CStr, c_char, c_int},
+    ffi::{CStr, c_char, c_int, c_long},
     mem::MaybeUninit,
     num::NonZeroUsize,
 };
@@ -109,15 +109,17 @@ pub fn read_entries(folder: &impl AsFd, buffer: &mut [u8]) -> Result<usize, Errn
         .map_err(own)
 }
 
-/// Starts a process that is a copy of this one. No signal tells of its end: nobody listens, and a
-/// wait would be interrupted by it.
+/// Starts a process that is a copy of this one. `told` is the signal that tells of its end. With
+/// none nothing interrupts a wait, but only `__WALL` waits for the process (`kernel/exit.c`,
+/// `eligible_child`).
 ///
 /// Not `nix::unistd::fork`: musl's `fork` takes the locks of its allocator, and so links part of
 /// it.
-pub fn fork() -> Result<ForkResult, Errno> {
+pub fn fork(told: Option<Signal>) -> Result<ForkResult, Errno> {
+    let flags = told.map_or(0, |signal| signal as c_long);
     // SAFETY: without CLONE_VM the copy has memory and a stack of its own, and this process has one
     // thread only.
-    let child = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
     match Number::result(child).map_err(own)? {
         0 => Ok(ForkResult::Child),
         child => Ok(ForkResult::Parent {
@@ -158,6 +160,18 @@ pub fn wait_for(child: Pid) -> Result<c_int, Errno> {
     // SAFETY: the kernel writes the status, for which there is room.
     let waited = unsafe { libc::waitpid(child.as_raw(), &raw mut status, libc::__WALL) };
     Number::result(waited).map(|_| status).map_err(own)
+}
+
+/// The status of a child as `waitpid(2)` tells it, if it has ended. Does not wait.
+///
+/// Not `nix::sys::wait::waitpid`: see [`wait_for`].
+pub fn status_of(child: Pid) -> Result<Option<c_int>, Errno> {
+    let mut status = 0;
+    let options = libc::__WALL | libc::WNOHANG;
+    // SAFETY: the kernel writes the status, for which there is room.
+    let ended = unsafe { libc::waitpid(child.as_raw(), &raw mut status, options) };
+    let ended = Number::result(ended).map_err(own)?;
+    Ok((ended != 0).then_some(status))
 }
 
 /// Locks an open file as `fcntl(2)` does with F_SETLK: for this process, not for its children, and

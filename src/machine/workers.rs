@@ -18,7 +18,7 @@ use super::{Machine, syscall};
 const PROCESSES: usize = 64;
 
 /// How long something is left alone that is to be tried again, in milliseconds.
-const MOMENT: i64 = 10;
+pub const MOMENT: i64 = 10;
 
 /// How long the first process waits where a task is about to come to a point, in milliseconds.
 const SHORT_MOMENT: i64 = 1;
@@ -55,7 +55,7 @@ impl Board {
     }
 
     /// Shares the board. Where that fails the tasks are done one after another, in this process.
-    fn share(&mut self) -> bool {
+    pub fn share(&mut self) -> bool {
         *self
             .is_shared
             .get_or_insert_with(|| syscall::share_memory(&POSTS).is_ok())
@@ -122,7 +122,7 @@ impl Machine {
         bell: Option<&Bell>,
         work: &dyn Fn(&mut Machine, Task) -> Turn,
     ) {
-        match bell.map(|bell| (bell, syscall::fork())) {
+        match bell.map(|bell| (bell, syscall::fork(None))) {
             Some((bell, Ok(ForkResult::Child))) => {
                 self.finish(task, seconds, work);
                 bell.ring();
@@ -151,7 +151,7 @@ impl Machine {
 }
 
 /// Milliseconds of a clock that nobody sets.
-fn now() -> i64 {
+pub fn now() -> i64 {
     let time = syscall::clock();
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
 }

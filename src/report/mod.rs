@@ -38,6 +38,8 @@ pub use store::Image;
 /// When `seize` ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// As the first process of an initramfs, before its `/init`.
+    FirstProcess,
     /// In the initramfs, before the root file system is there.
     Initramfs,
     /// On the running host.
@@ -48,7 +50,7 @@ impl Stage {
     /// Its word in the report.
     pub const fn word(self) -> &'static str {
         match self {
-            Stage::Initramfs => "initramfs",
+            Stage::FirstProcess | Stage::Initramfs => "initramfs",
             Stage::Host => "host",
         }
     }
@@ -126,7 +128,7 @@ impl Report<'_> {
 
     /// Whether somebody reads it who may do something about it: with the status, or after a boot.
     pub fn is_followed_by_a_step(&self) -> bool {
-        self.kind == Kind::Status || self.kind == Kind::Seizure && self.stage == Stage::Initramfs
+        self.kind == Kind::Status || self.kind == Kind::Seizure && self.stage != Stage::Host
     }
 
     /// Whether every device is as it was asked to be, and every item was understood.

@@ -1,7 +1,7 @@
 //! The report that is kept: `/run/pciseize/report`. `/run` moves to the real root, so that what the
 //! initramfs wrote is there afterwards.
 
-use super::{Report, json};
+use super::{Report, Stage, json};
 use crate::{
     device::{Devices, FirstRun, Outcome},
     host::{Errno, Files, Workers, lines},
@@ -16,6 +16,13 @@ const FOLDER: &[u8] = b"/run/pciseize";
 /// The report.
 pub const FILE: &str = "/run/pciseize/report";
 
+/// The report of the first process of an initramfs.
+///
+/// Its `/init` may mount an empty `/run` (initramfs-tools does), and deletes what is in the
+/// image. Only the devtmpfs is the same one wherever it is mounted, and stays until the host goes
+/// down (`drivers/base/devtmpfs.c`, `public_dev_mount`).
+pub const EARLY_FILE: &str = "/dev/pciseize.report";
+
 /// Most bytes of a report that are read: 8,192 devices with 512 bytes each. What is beyond is not
 /// remembered.
 const REPORT_SIZE: u64 = 4 << 20;
@@ -25,16 +32,27 @@ const REPORT_SIZE: u64 = 4 << 20;
 /// # Errors
 /// The kernel's.
 pub fn write<H: Files + Workers>(host: &mut H, report: &Report) -> Result<(), Errno> {
-    make_folder(host)?;
+    let file = file_of(report.stage);
+    if file == FILE {
+        make_folder(host)?;
+    }
     // Two runs that could not wait for each other must not write into one file.
     let mut unfinished = Line::new();
-    put!(&mut unfinished, "{}.{}", FILE, host.process());
+    put!(&mut unfinished, "{}.{}", file, host.process());
     match host.remove(unfinished.bytes()) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),
     }
     json::write(report, &mut |bytes| host.append(unfinished.bytes(), bytes))?;
-    host.rename(unfinished.bytes(), FILE.as_bytes())
+    host.rename(unfinished.bytes(), file.as_bytes())
+}
+
+/// Where a run keeps its report.
+pub const fn file_of(stage: Stage) -> &'static str {
+    match stage {
+        Stage::FirstProcess => EARLY_FILE,
+        Stage::Initramfs | Stage::Host => FILE,
+    }
 }
 
 /// Makes the folder of the report.
@@ -46,9 +64,15 @@ pub fn make_folder<H: Files>(host: &mut H) -> Result<(), Errno> {
     host.make_folder(FOLDER)
 }
 
-/// Whether there is a report.
+/// Whether there is a report of this boot.
 pub fn is_there<H: Files>(host: &mut H) -> bool {
-    host.read(FILE.as_bytes(), 0, &mut [0]).is_ok()
+    last(host).is_some()
+}
+
+/// The last report of this boot.
+fn last<H: Files>(host: &mut H) -> Option<&'static str> {
+    let is_there = |file: &&str| host.read(file.as_bytes(), 0, &mut [0]).is_ok();
+    [FILE, EARLY_FILE].into_iter().find(is_there)
 }
 
 /// What the image of this boot was configured with.
@@ -66,11 +90,9 @@ pub struct Image {
 pub fn remember<H: Files>(host: &mut H, devices: &mut Devices) -> Option<Image> {
     let (mut at, mut image) = (0, None);
     // Where there is none, there is nothing to remember.
-    let _ = lines::each(host, FILE.as_bytes(), REPORT_SIZE, &mut |_, line| {
-        const DIGEST: &[u8] = b"\"stage\":\"initramfs\",\"config_digest\":\"";
-        if let Some(digest) = value(line.text, DIGEST).and_then(|text| text.first_chunk()) {
-            image = Some(Image { digest: *digest });
-        }
+    let file = last(host)?;
+    let _ = lines::each(host, file.as_bytes(), REPORT_SIZE, &mut |_, line| {
+        image = image.or(image_in(line.text));
         let Some(Ok(address)) = value(line.text, b"\"address\":\"").map(Address::parse) else {
             return;
         };
@@ -100,6 +122,21 @@ pub fn remember<H: Files>(host: &mut H, devices: &mut Devices) -> Option<Image> 
     image
 }
 
+/// What the image of this boot was configured with, if `seize` first ran there.
+pub fn image<H: Files>(host: &mut H) -> Option<Image> {
+    let mut beginning = [0; 256];
+    let file = last(host)?;
+    let read = host.read(file.as_bytes(), 0, &mut beginning).ok()?;
+    image_in(read)
+}
+
+/// The image that a line of a report names.
+fn image_in(line: &[u8]) -> Option<Image> {
+    let digest = value(line, b"\"stage\":\"initramfs\",\"config_digest\":\"")?;
+    let digest = *digest.first_chunk()?;
+    Some(Image { digest })
+}
+
 /// What stands between `key` and the next `"` of a line that this program wrote.
 fn value<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
     let rest = (0..line.len()).find_map(|at| line.get(at..)?.strip_prefix(key))?;
@@ -117,7 +154,7 @@ mod tests {
         device::Action,
         host::testing::{Machine, text},
         report::{
-            Kind, Stage,
+            Kind,
             testing::{add, driver, memory},
         },
     };

@@ -35,7 +35,7 @@ use board::{Progress, Stage};
 use queue::Queue;
 
 /// How long a step may take where the user names no `timeout`, in seconds.
-const TIMEOUT: u32 = 30;
+pub const TIMEOUT: u32 = 30;
 
 /// How long a step may take, in seconds.
 pub fn timeout(request: &Request) -> u32 {
@@ -45,7 +45,10 @@ pub fn timeout(request: &Request) -> u32 {
 /// The task that loads the module. Its number is not that of a device: those are below [`DEVICES`].
 const MODULE: Task = DEVICES;
 
-const _: () = assert!(MODULE < TASKS, "the module has a place on the board");
+/// Where a run posts its timeout, for the process that has begun it. No task has this number.
+pub const LIMIT: Task = DEVICES + 1;
+
+const _: () = assert!(LIMIT < TASKS, "both have a place on the board");
 
 /// Gives every held device to pciback: steps 2 to 4. Gives back what came of loading pciback.
 pub fn give_to_pciback<H: Host>(
