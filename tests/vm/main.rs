@@ -15,6 +15,7 @@ mod mkinitcpio;
 mod needs;
 mod packages;
 mod quiet;
+mod rdinit;
 mod replay;
 mod running;
 mod storm;

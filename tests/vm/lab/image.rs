@@ -21,6 +21,9 @@ pub enum Generator {
     DracutWithoutSystemd,
     /// dracut, with systemd and without any shell: nothing but native units and generators.
     DracutWithoutShell,
+    /// No generator: busybox, some drivers, pciseize and its files, and the file `/lab/init` of the
+    /// root tree as the first program.
+    Busybox,
     /// dracut, for the machine that makes the image ("host-only").
     DracutForThisHost,
     /// The stand-in for mkinitcpio, which is the file `/lab/mkinitcpio` of the root tree. The file
@@ -36,6 +39,7 @@ impl Generator {
             Self::Dracut => "dracut",
             Self::DracutWithoutSystemd => "dracut-without-systemd",
             Self::DracutWithoutShell => "dracut-without-shell",
+            Self::Busybox => "busybox",
             Self::DracutForThisHost => "dracut-for-this-host",
             Self::Mkinitcpio => "mkinitcpio",
         }
