@@ -64,6 +64,7 @@ $(if $(INIT),755 $(READY)/$(INIT)/pciseize /etc/init.d/pciseize)
 755 examples/check_pciseize $(DOC)/check_pciseize
 755 examples/pciseize-textfile $(DOC)/pciseize-textfile
 755 examples/pciseize-fleet $(DOC)/pciseize-fleet
+755 examples/side-image $(DOC)/side-image
 $(foreach page,$(PAGES),644 $(page) $(MAN)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
 )$(foreach file,$(DOCUMENTS),644 $(file) $(DOC)/$(file)
 )
@@ -79,16 +80,17 @@ export PROPTEST_RNG_SEED = 20261125
 
 # What has to be there, as Debian packages.
 BUILD_PACKAGES = binutils gcc libc6-dev musl-dev scdoc
-CHECK_PACKAGES = fish groff-base insserv jq man-db mandoc python3 shellcheck strace systemd \
+CHECK_PACKAGES = cpio fish groff-base insserv jq man-db mandoc python3 shellcheck strace systemd \
 	util-linux valgrind zsh
 FUZZ_PACKAGES = g++
-VM_PACKAGES = e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount qemu-system-x86 \
-	seabios util-linux xorriso xz-utils zstd
+VM_PACKAGES = cpio e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount \
+	qemu-system-x86 seabios util-linux xorriso xz-utils zstd
 PACKAGE_PACKAGES = debhelper lintian rpm rpmlint
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
-	dracut/50pciseize/*.sh.in examples/*pciseize* fuzz/run initramfs-hooks/* mkinitcpio/* \
-	openrc/* sysvinit/* tests/documents/stand-ins/* tests/release/*.sh tests/requirements.sh \
+	dracut/50pciseize/*.sh.in examples/*pciseize* examples/side-image fuzz/run \
+	initramfs-hooks/* mkinitcpio/* openrc/* sysvinit/* tests/documents/stand-ins/* \
+	tests/release/*.sh tests/requirements.sh \
 	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
 	tests/vm/guest/passthrough tests/vm/guest/remote-disk tests/vm/guest/storm \
 	tests/vm/guest/test-init tests/vm/guest/together tests/vm/lab/make-initramfs \
@@ -99,7 +101,7 @@ WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release
 
 .PHONY: bench build check check-fast check-fuzz check-model check-packages check-vm clean deb demo \
 	dist embed fuzz install man no-scdoc picture release-aarch64 requirements requirements-fuzz \
-	requirements-packages requirements-vm rpm size uninstall why-panic
+	requirements-packages requirements-vm rpm side-image size uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -235,6 +237,12 @@ $(PROGRAM):
 # Puts a configuration into a finished program: make embed CONFIG=my.conf BINARY=/usr/sbin/pciseize
 embed:
 	$(CARGO) run --quiet --locked --example embed -- "$(CONFIG)" "$(BINARY)"
+
+# Puts the program in front of an image that nobody can make anew: examples/side-image says how.
+# make side-image IMAGE=/boot/initrd.img RESULT=/boot/initrd-pciseize.img RELEASE=6.12.1
+# Without RELEASE it is for the kernel that runs; without CONFIG it has this host's configuration.
+side-image: $(PROGRAM)
+	@PCISEIZE='$(PROGRAM)' examples/side-image '$(IMAGE)' '$(RESULT)' '$(RELEASE)' '$(CONFIG)'
 
 # A manual page may be missing, see `man`; nothing else may.
 install: $(PROGRAM) man $(addprefix $(READY)/,$(TEMPLATES))

@@ -188,6 +188,7 @@ fn puts_everything_where_it_belongs() {
             ("check_pciseize", 0o755),
             ("pciseize-textfile", 0o755),
             ("pciseize-fleet", 0o755),
+            ("side-image", 0o755),
         ] {
             let path = format!("{}/share/doc/pciseize/{name}", paths.prefix);
             assert_eq!(documents.get(&path), Some(&mode), "{path}");

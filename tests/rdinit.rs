@@ -3,14 +3,14 @@
 //!
 //! Nobody may mount sysfs or devtmpfs there (`user_namespaces(7)`). So `/sys` and `/dev` are plain
 //! folders, if the image has them, and nothing of this machine is reached. `tests/vm/rdinit.rs` has
-//! the boots.
+//! the boots. The archive that brings the program into a finished image is tested here too.
 
 mod release;
 
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -260,4 +260,100 @@ fn init_runs_where_the_child_hangs() {
     let message = "did not end in 31 seconds";
     assert!(boot.said.contains(message), "{}", boot.said);
     assert!(boot.told.contains("override pciseize\n"), "{}", boot.told);
+}
+
+/// What `make side-image` makes of an image in `folder`, or what it says where it fails.
+fn side_image(folder: &Path, image: &str, result: &str, release: &str) -> Result<String, String> {
+    let output = Command::new("make")
+        .args(["--no-print-directory", "-C", release::PACKAGE, "side-image"])
+        .arg(format!("PROGRAM={}", folder.join("pciseize").display()))
+        .arg(format!("IMAGE={}", folder.join(image).display()))
+        .arg(format!("RESULT={}", folder.join(result).display()))
+        .arg(format!("CONFIG={}", folder.join("my.conf").display()))
+        .arg(format!("ROOT={}", folder.display()))
+        .arg(format!("RELEASE={release}"))
+        .env_remove("MAKEFLAGS")
+        .output()
+        .expect("make runs");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    match output.status.success() {
+        true => Ok(said),
+        false => Err(said),
+    }
+}
+
+/// The archive is in front, as long as whole blocks of 512 bytes, and the image behind it is as it
+/// was.
+#[test]
+fn puts_an_archive_in_front_of_an_image() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    release::install(&release::program(), folder);
+    let drivers = "lib/modules/6.1/kernel/drivers/xen/xen-pciback";
+    let added = "lib/modules/6.1/updates/dkms";
+    for (file, text) in [
+        ("my.conf", "04:00.0\nnonsense\n"),
+        ("image", "packed"),
+        (&format!("{drivers}/xen-pciback.ko.xz"), "a module"),
+        (&format!("{added}/xen-pciback.ko"), "another"),
+        ("lib/modules/6.2/modules.dep", ""),
+        (
+            "lib/modules/6.3/modules.builtin",
+            "kernel/a/xen-pciback.ko\n",
+        ),
+    ] {
+        let path = folder.join(file);
+        fs::create_dir_all(path.parent().expect("its folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    let image = folder.join("image");
+    fs::set_permissions(&image, Permissions::from_mode(0o600)).expect("its mode");
+
+    let said = side_image(folder, "image", "result", "6.1").expect("it is made");
+    assert!(said.contains("my.conf:2:1: "), "{said}");
+    assert!(!said.contains("side-image: "), "{said}");
+    let result = fs::read(folder.join("result")).expect("the result");
+    let archive = result
+        .strip_suffix(b"packed")
+        .expect("the image at the end");
+    assert!(archive.len().is_multiple_of(512), "{}", archive.len());
+    assert!(archive.starts_with(b"070701"), "newc");
+    let about = fs::metadata(folder.join("result")).expect("the result");
+    assert_eq!(about.permissions().mode() & 0o777, 0o600);
+    let mut list = Command::new("cpio");
+    list.args(["--quiet", "-t", "-I"])
+        .arg(folder.join("result"));
+    let listed = String::from_utf8(list.output().expect("cpio runs").stdout).expect("UTF-8");
+    let files: Vec<_> = listed
+        .lines()
+        .filter(|line| line.ends_with("pciseize") || line.contains("pciback"))
+        .collect();
+    let expected = [
+        "etc/xen/pciback.conf",
+        "pciseize",
+        &format!("usr/{drivers}"),
+        &format!("usr/{drivers}/xen-pciback.ko.xz"),
+        &format!("usr/{added}/xen-pciback.ko"),
+    ];
+    assert_eq!(files, expected);
+    // Nothing is where an image may have a link.
+    for line in listed.lines() {
+        let first = line.split('/').next().unwrap_or_default();
+        assert!([".", "etc", "pciseize", "usr"].contains(&first), "{line}");
+    }
+
+    for (image, result, why) in [
+        ("result", "twice", "has such an archive already"),
+        ("image", "image", "is the image itself"),
+        ("missing", "other", "missing"),
+    ] {
+        let said = side_image(folder, image, result, "6.1").expect_err("it fails");
+        assert!(said.contains(why), "{said}");
+        assert!(!folder.join("other").exists() && !folder.join("twice").exists());
+        assert!(!folder.join(format!("{result}.new")).exists());
+    }
+    let said = side_image(folder, "image", "other", "6.2").expect("it is made");
+    assert!(said.contains("kernel 6.2 has no xen-pciback"), "{said}");
+    let said = side_image(folder, "image", "other", "6.3").expect("it is made");
+    assert!(!said.contains("side-image: "), "{said}");
 }

@@ -1,13 +1,17 @@
 //! pciseize as the first process of an image (`rdinit=`): before the image's own `/init`, which
 //! runs whatever happens. `tests/rdinit.rs` has what needs no boot.
 
+use std::process::Command;
+use std::{env, fs};
+
 use anyhow::{Context, Result};
 
 use crate::lab::board::{self, PAIRS};
 use crate::lab::evidence::Evidence;
 use crate::lab::image::{Generator, Image, Initramfs};
 use crate::lab::machine::Machine;
-use crate::lab::product::Product;
+use crate::lab::product::{Product, argument, make};
+use crate::lab::{target_directory, tool};
 use crate::{FILE, assert_listed_seized, assert_nothing_touched, tell_times};
 
 /// What stops a boot: an absent device is asked for.
@@ -118,6 +122,49 @@ fn the_unit_of_dracut_stops_a_strict_boot() -> Result<()> {
         .boot("rdinit-strict-dracut")?;
     assert_stopped_by_hook(&seen);
     Ok(())
+}
+
+/// An image without pciseize gets an archive in front of it. All of it can still be listed, and it
+/// seizes.
+#[test]
+fn a_side_archive_brings_it_into_any_image() -> Result<()> {
+    let product = Product::install()?;
+    let mut image = Image::stock(Generator::InitramfsTools).build()?;
+    let folder = target_directory().join("vm/side-image");
+    fs::create_dir_all(&folder)?;
+    let (config, result) = (folder.join("pciback.conf"), folder.join("initrd.img"));
+    fs::write(&config, board::configuration())?;
+    make(&[
+        "side-image".into(),
+        argument("PROGRAM", &product.tree.join("usr/sbin/pciseize")),
+        argument("IMAGE", &image.file),
+        argument("RESULT", &result),
+        argument("CONFIG", &config),
+        argument("ROOT", &image.debian.root),
+        format!("RELEASE={}", image.debian.release),
+    ])?;
+    // The listing of that Debian, which is a script.
+    let tools = image.debian.root.join("usr/bin");
+    let path = format!("{}:{}", env::var("PATH")?, tools.display());
+    let mut command = Command::new("sh");
+    command.env("PATH", path).arg(tools.join("lsinitramfs"));
+    let listed = tool::run({
+        command.arg(&result);
+        command
+    })?;
+    assert!(listed.lines().any(|line| line == "pciseize"), "{listed}");
+    for line in image.contents.lines() {
+        assert!(listed.lines().any(|other| other == line), "{line} is lost");
+    }
+
+    image.file = result;
+    let seen = Machine::dom0(&image)
+        .installed(&product)
+        .file(FILE, &board::configuration())
+        .cmdline("rdinit=/pciseize")
+        .script(SCRIPT)
+        .boot("rdinit-side-archive")?;
+    assert_seized_early(&seen)
 }
 
 /// Without Xen nothing is touched.

@@ -70,11 +70,13 @@ fn install_into(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn argument(name: &str, value: &Path) -> String {
+/// A variable for `make`.
+pub fn argument(name: &str, value: &Path) -> String {
     format!("{name}={}", value.display())
 }
 
-fn make(arguments: &[String]) -> Result<()> {
+/// Runs `make` with these arguments in the checkout.
+pub fn make(arguments: &[String]) -> Result<()> {
     let mut command = Command::new("make");
     command
         .arg("--no-print-directory")
