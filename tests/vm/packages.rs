@@ -264,10 +264,12 @@ fn assert_installed_and_off(step: &Step) {
     assert!(!is_there("./etc/systemd/"), "{:?}", step.files);
 }
 
+/// What an image has if it has pciseize.
+const IN_IMAGE: [&str; 3] = ["usr/sbin/pciseize", "/xen-pciback.ko", "etc/xen/pciback"];
+
 /// Installing, upgrading and removing make the images anew, once each, and the warnings of `check`
 /// and `plan` are in what apt says. The administrator's files stay.
-fn lives_in_debian(suite: Suite, maker: Maker) -> Result<()> {
-    let life = Life::of(&Packages::build()?.deb, suite, maker, &OWN)?;
+fn lives(life: &Life, maker: Maker) -> Result<()> {
     for (name, is_there) in [
         ("before", false),
         ("install", true),
@@ -279,7 +281,7 @@ fn lives_in_debian(suite: Suite, maker: Maker) -> Result<()> {
         let step = life.step(name)?;
         let place = format!("{name} with {}", maker.name());
         assert_eq!(step.images.len(), 1, "{place}: {}", step.log);
-        for part in ["usr/sbin/pciseize", "/xen-pciback.ko", "etc/xen/pciback"] {
+        for part in IN_IMAGE {
             assert_eq!(
                 step.contents.contains(part),
                 is_there,
@@ -303,24 +305,62 @@ fn lives_in_debian(suite: Suite, maker: Maker) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn lives_on_debian_12_with_initramfs_tools() -> Result<()> {
-    lives_in_debian(Suite::Bookworm, Maker::InitramfsTools)
+fn lives_with_one_kernel(suite: Suite, maker: Maker) -> Result<()> {
+    let life = Life::of(&Packages::build()?.deb, suite, maker, &OWN)?;
+    lives(&life, maker)
+}
+
+/// The same, and the trigger leaves the image of the older kernel as it was. Where that kernel
+/// runs, `status` names it, and the command that it tells makes the images of both.
+fn lives_with_two_kernels(suite: Suite, maker: Maker) -> Result<()> {
+    const OLDER: &str = "5.10.0-1-amd64";
+    let life = Life::with_two_kernels(&Packages::build()?.deb, suite, maker, &OWN)?;
+    lives(&life, maker)?;
+    let install = life.step("install")?;
+    assert_ne!(install.contents_older, "");
+    assert_eq!(install.contents_older, life.step("before")?.contents);
+
+    let told = life.step("status")?.log;
+    let name = format!("this boot is of Linux {OLDER}; ");
+    assert!(told.contains(&name), "{told}");
+    let all = life.step("all")?;
+    let mut images = all.images;
+    images.sort();
+    assert!(
+        matches!(&*images, [first, second] if first == OLDER && second != OLDER),
+        "{told}made of {images:?}:\n{}",
+        all.log
+    );
+    let modules = format!("/lib/modules/{OLDER}/");
+    for contents in [&all.contents, &all.contents_older] {
+        let is_older = contents.contains(&modules);
+        assert_eq!(is_older, *contents == all.contents_older, "{contents}");
+        for part in IN_IMAGE {
+            assert!(contents.contains(part), "{part}:\n{contents}");
+        }
+    }
+    Ok(())
 }
 
 #[test]
+fn lives_on_debian_12_with_initramfs_tools() -> Result<()> {
+    lives_with_two_kernels(Suite::Bookworm, Maker::InitramfsTools)
+}
+
+/// This dracut's trigger makes the images of all kernels.
+#[test]
 fn lives_on_debian_12_with_dracut() -> Result<()> {
-    lives_in_debian(Suite::Bookworm, Maker::Dracut)
+    lives_with_one_kernel(Suite::Bookworm, Maker::Dracut)
 }
 
 #[test]
 fn lives_on_debian_13_with_initramfs_tools() -> Result<()> {
-    lives_in_debian(Suite::Trixie, Maker::InitramfsTools)
+    lives_with_one_kernel(Suite::Trixie, Maker::InitramfsTools)
 }
 
 #[test]
 fn lives_on_debian_13_with_dracut() -> Result<()> {
-    lives_in_debian(Suite::Trixie, Maker::Dracut)
+    lives_with_two_kernels(Suite::Trixie, Maker::Dracut)
 }
 
 /// The image that apt has made boots, and gives the listed devices to pciback. Once the package is

@@ -258,6 +258,8 @@ pub struct Step {
     pub images: Vec<String>,
     /// The files in the image.
     pub contents: String,
+    /// Those in the image of the older kernel.
+    pub contents_older: String,
     /// The files of the tree that have to do with pciseize.
     pub files: Vec<String>,
 }
@@ -266,6 +268,16 @@ impl Life {
     /// Installs, upgrades and removes a package in a root tree that has these files.
     pub fn of(built: &Built, suite: Suite, maker: Maker, files: &[(&str, &str)]) -> Result<Self> {
         Self::lived(built, suite, maker, files, "whole")
+    }
+
+    /// The same where an older kernel is beside the newest until the package is upgraded.
+    pub fn with_two_kernels(
+        built: &Built,
+        suite: Suite,
+        maker: Maker,
+        files: &[(&str, &str)],
+    ) -> Result<Self> {
+        Self::lived(built, suite, maker, files, "two-kernels")
     }
 
     /// Installs and removes it, with images that boot.
@@ -342,6 +354,7 @@ impl Life {
             log: text("log")?,
             images: lines(text("images")?),
             contents: text("contents")?,
+            contents_older: text("contents-older")?,
             files: lines(text("files")?),
         })
     }
