@@ -101,7 +101,8 @@ WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release
 
 .PHONY: bench build check check-fast check-fuzz check-model check-packages check-vm clean deb demo \
 	dist embed fuzz install man no-scdoc picture release-aarch64 requirements requirements-fuzz \
-	requirements-packages requirements-vm rpm side-image size uninstall why-panic
+	requirements-packages requirements-vm rpm side-image size transcript \
+	uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -151,6 +152,12 @@ picture:
 	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES)
 	$(CARGO) run --quiet --locked --example demo -- docs/who-has-the-device.log
 	docs/draw-boots <docs/who-has-the-device.log >docs/who-has-the-device.svg
+
+# Records docs/first-boot.md: what a new user types and reads, on Debian 12 and 13.
+transcript:
+	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
+	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm first_boot::transcript -- --ignored \
+		--nocapture
 
 # All tests, and at the end a line for each part. What a fresh machine lacks is installed first.
 check: requirements

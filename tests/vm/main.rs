@@ -8,6 +8,7 @@
 mod aarch64;
 mod binds;
 mod boots;
+mod first_boot;
 mod grub;
 mod guest;
 mod lab;

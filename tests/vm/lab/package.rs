@@ -246,6 +246,14 @@ impl Maker {
             Self::StandIn => "stand-in",
         }
     }
+
+    /// What makes the images of all kernels anew, as the README says it.
+    pub fn command_for_all(self) -> &'static str {
+        match self {
+            Self::InitramfsTools => "update-initramfs -u -k all",
+            Self::Dracut | Self::StandIn => "dracut --force --regenerate-all",
+        }
+    }
 }
 
 /// What a package has left behind in the folder of each step.
@@ -288,6 +296,20 @@ impl Life {
         files: &[(&str, &str)],
     ) -> Result<Self> {
         Self::lived(built, suite, maker, files, "boots")
+    }
+
+    /// Installs it as a new user does, asks for a device with that line, and makes the images anew.
+    pub fn to_first_boot(
+        built: &Built,
+        suite: Suite,
+        maker: Maker,
+        line: &str,
+        files: &[(&str, &str)],
+    ) -> Result<Self> {
+        let all = format!("{}\n", maker.command_for_all());
+        let line = format!("{line}\n");
+        let own = [("/lab/line", &*line), ("/lab/all", &all)];
+        Self::lived(built, suite, maker, &[&own, files].concat(), "first-boot")
     }
 
     fn lived(
