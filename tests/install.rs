@@ -589,9 +589,11 @@ fn no_other_target_installs_a_package() {
         "check-model",
         "check-fuzz",
         "check-packages",
+        "check-packages-sid",
         "check-vm",
         "bench",
         "fuzz",
+        "transcript",
     ] {
         assert!(!installs(target), "{target} installs packages");
     }

@@ -363,6 +363,18 @@ fn lives_on_debian_13_with_dracut() -> Result<()> {
     lives_with_two_kernels(Suite::Trixie, Maker::Dracut)
 }
 
+#[test]
+#[ignore = "a suite that moves must not stop a change: make check-packages-sid"]
+fn lives_on_sid_with_initramfs_tools() -> Result<()> {
+    lives_with_two_kernels(Suite::Sid, Maker::InitramfsTools)
+}
+
+#[test]
+#[ignore = "a suite that moves must not stop a change: make check-packages-sid"]
+fn lives_on_sid_with_dracut() -> Result<()> {
+    lives_with_two_kernels(Suite::Sid, Maker::Dracut)
+}
+
 /// The image that apt has made boots, and gives the listed devices to pciback. Once the package is
 /// removed, the image boots as well, and dom0's drivers have them.
 fn boots_in_debian(suite: Suite, maker: Maker) -> Result<()> {

@@ -19,6 +19,8 @@ pub enum Suite {
     Bookworm,
     /// Debian 13: kernel 6.12, Xen 4.20, modules packed with xz, virtio built in.
     Trixie,
+    /// What comes next, without Xen: it moves each day, and nothing of it is booted.
+    Sid,
 }
 
 impl Suite {
@@ -26,16 +28,18 @@ impl Suite {
         match self {
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
+            Self::Sid => "sid",
         }
     }
 
     /// The packages of the root tree beyond the essential ones.
-    fn packages(self) -> [&'static str; 11] {
+    fn packages(self) -> Vec<&'static str> {
         let [hypervisor, utilities] = match self {
             Self::Bookworm => ["xen-hypervisor-4.17-amd64", "xen-utils-4.17"],
             Self::Trixie => ["xen-hypervisor-4.20-amd64", "xen-utils-4.20"],
+            Self::Sid => [""; 2],
         };
-        [
+        let mut packages = vec![
             "linux-image-amd64",
             hypervisor,
             "initramfs-tools",
@@ -47,14 +51,36 @@ impl Suite {
             "pciutils",
             "strace",
             utilities,
-        ]
+        ];
+        packages.retain(|package| !package.is_empty());
+        packages
     }
 
     /// The program that unpacks the kernel.
     fn kernel_unpacker(self) -> &'static str {
         match self {
             Self::Bookworm => "xz",
-            Self::Trixie => "zstd",
+            Self::Trixie | Self::Sid => "zstd",
+        }
+    }
+
+    /// The options of mmdebstrap for it.
+    fn options(self) -> Vec<&'static str> {
+        let mut options = MMDEBSTRAP.to_vec();
+        if self == Self::Sid {
+            // Mirrors may lag behind a suite that moves each day. Signatures are checked all the
+            // same.
+            options.push("--aptopt=Acquire::Check-Valid-Until \"false\"");
+        }
+        options
+    }
+
+    /// The kind of its entry in the cache, and how many of that kind stay. A suite that moves must
+    /// not push the others out.
+    fn kind(self) -> (&'static str, usize) {
+        match self {
+            Self::Bookworm | Self::Trixie => ("debian", KEEP),
+            Self::Sid => ("next-debian", 1),
         }
     }
 }
@@ -95,20 +121,45 @@ pub struct Debian {
     pub identity: String,
 }
 
-/// Gets the parts from the cache, or makes them.
-pub fn debian(suite: Suite) -> Result<Debian> {
+/// A root tree, which is never written to.
+pub struct Tree {
+    pub root: PathBuf,
+    /// The kernel's release.
+    pub release: String,
+    /// The entry in the cache.
+    base: PathBuf,
+}
+
+/// Gets the root tree from the cache, or makes it, and whatever a machine needs besides.
+pub fn tree(suite: Suite) -> Result<Tree> {
     let sources = sources(suite)?;
-    let mut ingredients = Ingredients::of("debian")
+    let (kind, keep) = suite.kind();
+    let mut ingredients = Ingredients::of(kind)
         .with("suite", suite.name())
-        .with("options", MMDEBSTRAP.join("\n"));
+        .with("options", suite.options().join("\n"));
     for (package, version) in &candidate_versions(suite, &sources)? {
         ingredients = ingredients.with(package, version);
     }
-    let base = cache::entry(&ingredients, KEEP, |entry| {
+    let base = cache::entry(&ingredients, keep, |entry| {
         make_base(suite, &sources, entry)
     })?;
-    let identity = base.to_string_lossy().into_owned();
     let root = base.join("root");
+    let release = only_file(&root.join("lib/modules"), "", "")?;
+    Ok(Tree {
+        root,
+        release,
+        base,
+    })
+}
+
+/// Gets the parts from the cache, or makes them.
+pub fn debian(suite: Suite) -> Result<Debian> {
+    let Tree {
+        root,
+        release,
+        base,
+    } = tree(suite)?;
+    let identity = base.to_string_lossy().into_owned();
 
     let test_init = repository().join("tests/vm/guest/test-init");
     let ingredients = Ingredients::of("disk")
@@ -118,7 +169,6 @@ pub fn debian(suite: Suite) -> Result<Debian> {
         make_disk(&root, &test_init, &entry.join("root.img"))
     })?;
 
-    let release = only_file(&root.join("lib/modules"), "", "")?;
     let boot = root.join("boot");
     Ok(Debian {
         xen: base.join("xen"),
@@ -152,7 +202,12 @@ pub fn sources(suite: Suite) -> Result<String> {
         }
         words.join(" ") + "\n"
     };
-    let sources: String = sources.lines().map(of_another_suite).collect();
+    let sources: String = sources
+        .lines()
+        .map(of_another_suite)
+        // sid has no other parts.
+        .filter(|line| suite != Suite::Sid || line.contains(" sid "))
+        .collect();
     ensure!(
         sources.contains(suite.name()),
         "apt has no package lists of Debian 12: run `make requirements-vm`"
@@ -164,7 +219,7 @@ pub fn sources(suite: Suite) -> Result<String> {
 fn candidate_versions(suite: Suite, sources: &str) -> Result<Vec<(&'static str, String)>> {
     let options = match suite {
         Suite::Bookworm => Vec::new(),
-        Suite::Trixie => other_lists(suite, sources)?,
+        Suite::Trixie | Suite::Sid => other_lists(suite, sources)?,
     };
     let mut command = Command::new("apt-cache");
     command
@@ -211,6 +266,7 @@ fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
             format!("-oDir::Etc::SourceList={}", list.display()),
             "-oDir::Etc::SourceParts=-".to_owned(),
             "-oAcquire::Languages=none".to_owned(),
+            format!("-oAcquire::Check-Valid-Until={}", suite != Suite::Sid),
             "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
         ];
         let mut command = Command::new("apt-get");
@@ -243,7 +299,7 @@ pub fn package(suite: Suite, name: &str) -> Result<PathBuf> {
 pub fn packages(suite: Suite, names: &[&str]) -> Result<PathBuf> {
     let options = match suite {
         Suite::Bookworm => Vec::new(),
-        Suite::Trixie => other_lists(suite, &sources(suite)?)?,
+        Suite::Trixie | Suite::Sid => other_lists(suite, &sources(suite)?)?,
     };
     let download = || {
         let mut command = Command::new("apt-get");
@@ -252,7 +308,11 @@ pub fn packages(suite: Suite, names: &[&str]) -> Result<PathBuf> {
     };
     let mut about = download();
     about.arg("--print-uris").args(names);
-    let ingredients = Ingredients::of("package").with("about", tool::run(about)?);
+    let kind = match suite {
+        Suite::Bookworm | Suite::Trixie => "package",
+        Suite::Sid => "next-package",
+    };
+    let ingredients = Ingredients::of(kind).with("about", tool::run(about)?);
     cache::entry(&ingredients, KEEP_PACKAGES, |entry| {
         let mut command = download();
         command.args(names).current_dir(entry);
@@ -264,12 +324,12 @@ pub fn packages(suite: Suite, names: &[&str]) -> Result<PathBuf> {
 fn make_base(suite: Suite, sources: &str, entry: &Path) -> Result<()> {
     let root = entry.join("root");
     progress::step(
-        &format!(
-            "installing Debian ({}) with Xen into a folder",
-            suite.name()
-        ),
+        &format!("installing Debian ({}) into a folder", suite.name()),
         || make_root(suite, sources, &root),
     )?;
+    if suite == Suite::Sid {
+        return Ok(());
+    }
 
     let packed = root
         .join("boot")
@@ -291,7 +351,7 @@ fn make_root(suite: Suite, sources: &str, root: &Path) -> Result<()> {
     command
         .arg("INITRD=No") // the kernel package need not make an initramfs: we make our own
         .arg("mmdebstrap")
-        .args(MMDEBSTRAP)
+        .args(suite.options())
         .arg(format!("--include={}", suite.packages().join(",")))
         .args([
             suite.name().as_ref(),

@@ -321,7 +321,7 @@ impl Life {
     ) -> Result<Self> {
         let place = format!("{} with {}", suite.name(), maker.name());
         progress::step(&format!("a package's life ({part}) on {place}"), || {
-            let debian = debian(suite)?;
+            let tree = debian::tree(suite)?;
             let work = folder().join(format!("{part}-{}-{}", suite.name(), maker.name()));
             remove(&work)?;
             let lab = work.join("upper/lab");
@@ -345,8 +345,8 @@ impl Life {
             command
                 .args(["--mount", "--propagation", "private"])
                 .arg(repository().join("tests/vm/lab/package-life"))
-                .args([debian.root.as_os_str(), work.as_os_str()])
-                .args([debian.release.as_str(), maker.name(), part]);
+                .args([tree.root.as_os_str(), work.as_os_str()])
+                .args([tree.release.as_str(), maker.name(), part]);
             tool::run(command)?;
             for tree in ["upper", "overlay", "merged"] {
                 remove(&work.join(tree))?;
