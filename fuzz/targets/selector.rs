@@ -57,11 +57,11 @@ fn prints(selector: &Selector) {
     assert_eq!(again.map(|again| shown(&again)), Ok(printed));
 }
 
-/// A suggestion has the numbers of the first word, and no others.
+/// A suggestion has the numbers of the first word, and no others. A comma may stand for the dot.
 fn has_numbers_of(suggestion: &Selector, text: &[u8]) {
     let printed = numbers(&shown(suggestion));
     let word = text
-        .split(|&byte| is_around(byte) || byte == b'!')
+        .split(|&byte| byte != b',' && is_around(byte) || byte == b'!')
         .find(|word| !word.is_empty())
         .unwrap_or_default();
     // As libvirt names devices.
