@@ -24,7 +24,7 @@ use crate::{
             value::parse_truth,
         },
     },
-    text::{first_part, is_nearly, is_word, last_part, without_mark},
+    text::{is_nearly, is_word, last_part, split, without_mark},
 };
 
 /// Where the kernel shows its command line.
@@ -216,17 +216,18 @@ fn is_own(name: &[u8]) -> bool {
     start.is_some_and(|start| is_word(start, PROGRAM))
 }
 
-/// Whether a parameter that means nothing here was probably to mean something: its name, or the
-/// part before the dot, is one of these but for a slip, or before a list only the rest of one
-/// stands: `hide=03:00.0`.
+/// Whether a parameter that means nothing here was probably to mean something: its name, or a part
+/// of it between dots, is one of these but for a slip, or before a list only the rest of one
+/// stands: `hide=03:00.0`. `rd.pciseize.off` has a part too many.
 fn is_slip(parameter: &Parameter) -> bool {
     let name = parameter.name;
-    let module = first_part(name, b'.');
     let is_list = || parameter.value_text().is_some_and(looks_like_items);
+    let is_nearly_one = |part: &[u8]| {
+        let mut names = BEGINNINGS.iter();
+        names.any(|own| is_nearly(part, own.as_bytes()))
+    };
     is_own(name)
-        || BEGINNINGS
-            .iter()
-            .any(|own| is_nearly(module, own.as_bytes()))
+        || split(name, b'.').any(is_nearly_one)
         || PARAMETERS.iter().any(|(own, _)| {
             let own = own.as_bytes();
             is_nearly(name, own) || (is_same_name(name, last_part(own, b'.')) && is_list())
