@@ -72,7 +72,8 @@ endef
 export FILES
 
 # Folders that `make uninstall` removes if nothing else is in them.
-FOLDERS = $(DRACUT) $(PREFIX)/share/pciseize $(DOC)/docs $(DOC) /etc/xen/pciback.conf.d
+FOLDERS = $(DRACUT) $(MKINITCPIO)/install $(MKINITCPIO)/hooks $(MKINITCPIO) \
+	$(PREFIX)/share/pciseize $(DOC)/docs $(DOC) /etc/xen/pciback.conf.d
 
 # Generated cases are the same at every `make check`, so that only the change under test can break
 # it. For other cases: make check PROPTEST_RNG_SEED=$$(date +%s). `cargo test` always takes others.
