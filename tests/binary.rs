@@ -22,7 +22,7 @@ use pciseize::{
 use release::Workshop;
 
 /// The most bytes of the program. The boot loader reads the program with every initramfs, and
-/// people can read a small one. It has 144,872 bytes.
+/// people can read a small one.
 const SIZE_LIMIT: usize = 144 << 10;
 
 #[test]
