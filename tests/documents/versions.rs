@@ -38,6 +38,12 @@ fn all_files_tell_one_version() {
             format!("Version:        {VERSION}"),
         ),
         (
+            "docs/first-boot.md",
+            "",
+            "# apt-get install ",
+            format!("# apt-get install ./pciseize_{VERSION}-1_"),
+        ),
+        (
             "fuzz/Cargo.lock",
             "name = \"pciseize\"",
             "version = ",
