@@ -311,7 +311,10 @@ fn puts_an_archive_in_front_of_an_image() {
 
     let said = side_image(folder, "image", "result", "6.1").expect("it is made");
     assert!(said.contains("my.conf:2:1: "), "{said}");
-    assert!(!said.contains("side-image: "), "{said}");
+    // It has a configuration of its own, and so no list of what this host boots from.
+    let own: Vec<_> = said.matches("side-image: ").collect();
+    assert_eq!(own.len(), 1, "{said}");
+    assert!(said.contains("does not know what a host boots"), "{said}");
     let result = fs::read(folder.join("result")).expect("the result");
     let archive = result
         .strip_suffix(b"packed")
@@ -355,5 +358,5 @@ fn puts_an_archive_in_front_of_an_image() {
     let said = side_image(folder, "image", "other", "6.2").expect("it is made");
     assert!(said.contains("kernel 6.2 has no xen-pciback"), "{said}");
     let said = side_image(folder, "image", "other", "6.3").expect("it is made");
-    assert!(!said.contains("side-image: "), "{said}");
+    assert!(!said.contains("xen-pciback"), "{said}");
 }
