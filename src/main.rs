@@ -16,7 +16,7 @@ use pciseize::{
 /// Runs one command on this machine.
 fn run(arguments: &Arguments) -> Exit {
     let mut machine = Machine::new(*arguments);
-    if machine.is_first_process() {
+    if machine.is_process_1() && machine.find_stage() == Stage::Initramfs {
         // Whatever the words are, they are for the program that runs next.
         if let Some(memory) = take_memory() {
             first::run(&mut machine, memory, embedded());

@@ -77,13 +77,10 @@ impl Machine {
         syscall::ignore_broken_pipes();
     }
 
-    /// Whether this is the first process of an initramfs. There messages go to the kernel log from
-    /// now on.
-    ///
-    /// The image's `/init` is what the kernel starts, or what `rdinit=` names (`init/main.c`,
-    /// `kernel_init`).
-    pub fn is_first_process(&mut self) -> bool {
-        unistd::getpid().as_raw() == 1 && self.find_stage() == Stage::Initramfs
+    /// Whether this is process 1. In an initramfs that is the first program: the image's `/init`,
+    /// or what `rdinit=` names (`init/main.c`, `kernel_init`).
+    pub fn is_process_1(&self) -> bool {
+        unistd::getpid().as_raw() == 1
     }
 
     /// Puts a folder in front of every path, for `--root`. No link leads out of it.
