@@ -92,7 +92,7 @@ pub fn remember<H: Files>(host: &mut H, devices: &mut Devices) -> Option<Image> 
     // Where there is none, there is nothing to remember.
     let file = last(host)?;
     let _ = lines::each(host, file.as_bytes(), REPORT_SIZE, &mut |_, line| {
-        image = image.or(image_in(line.text));
+        image = image.or_else(|| image_in(line.text));
         let Some(Ok(address)) = value(line.text, b"\"address\":\"").map(Address::parse) else {
             return;
         };
