@@ -56,7 +56,7 @@ enum Meaning {
 }
 
 /// How the names of parameters begin, with `-` and with `_`. A name that goes on in a way of its
-/// own is a slip, and so is one whose first part is nearly one of these.
+/// own is a slip, and so is one of which a part is nearly one of these.
 const BEGINNINGS: [&str; 7] = [
     "pciseize",
     "xen_pciback",
