@@ -16,7 +16,8 @@ use pciseize::{
 /// Runs one command on this machine.
 fn run(arguments: &Arguments) -> Exit {
     let mut machine = Machine::new(*arguments);
-    if machine.is_process_1() && machine.find_stage() == Stage::Initramfs {
+    if machine.is_process_1() && machine.is_root_in_memory() {
+        machine.log_to_kernel();
         // Whatever the words are, they are for the program that runs next.
         if let Some(memory) = take_memory() {
             first::run(&mut machine, memory, embedded());
@@ -36,6 +37,9 @@ fn run(arguments: &Arguments) -> Exit {
             Err(_) => return Exit::Usage,
         },
     };
+    if stage == Stage::Initramfs {
+        machine.log_to_kernel();
+    }
     // `main` is called once, so the memory is there.
     let Some(memory) = take_memory() else {
         return Exit::NotAsAsked;

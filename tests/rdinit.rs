@@ -238,6 +238,31 @@ fn runs_what_the_kernel_would_run() {
     assert_eq!(boot.status, Some(1));
 }
 
+/// A host that stays in memory for good is no initramfs: `/` is a tmpfs in its table of mounts. Where
+/// nobody can read the table, it is taken for one: messages go to the kernel log.
+#[test]
+fn a_host_in_memory_is_no_initramfs() {
+    let image = || Image::new().file("/dev/kmsg", "");
+    let seize =
+        "#!/tools/sh\n/pciseize seize\nread -r line </dev/kmsg\necho \"$line\" >/out/told\n";
+    let boot = image()
+        .file("/start", seize)
+        .boot("mkdir proc; mount -t proc proc proc", &["/start"]);
+    assert!(
+        boot.said.contains("pciseize: not a Xen dom0"),
+        "{}",
+        boot.said
+    );
+    assert_eq!(boot.told, "\n", "{}", boot.said);
+    let boot = image().file("/start", seize).boot("", &["/start"]);
+    assert_eq!(boot.said, "");
+    assert!(
+        boot.told.contains("pciseize: not a Xen dom0"),
+        "{}",
+        boot.told
+    );
+}
+
 /// The child that seizes is killed, here by a modprobe that signals every process but the first:
 /// `/init` runs, and what was held stays held.
 #[test]

@@ -37,6 +37,7 @@ use console::{Colours, Log};
 use nix::{fcntl::OFlag, sys::stat::Mode, unistd};
 use path::Base;
 use pciseize::{
+    facts::usage::mount::is_root_tmpfs,
     host::{Console, Errno, Level},
     put,
     report::Stage,
@@ -113,17 +114,28 @@ impl Machine {
         }
     }
 
-    /// Finds out whether this is an initramfs. There messages go to the kernel log from now on.
+    /// Whether `/` is in memory: an initramfs, or a host that stays there for good.
     ///
     /// The kernel unpacks an initramfs into a tmpfs or a ramfs (`init/do_mounts.c`,
-    /// `init_rootfs`). A host that stays in its initramfs for good has such a root too.
-    pub fn find_stage(&mut self) -> Stage {
+    /// `init_rootfs`).
+    pub fn is_root_in_memory(&self) -> bool {
         let root = self.open(b"/", OFlag::O_RDONLY | OFlag::O_DIRECTORY);
-        if !root.is_ok_and(|root| syscall::is_on_ram(&root)) {
-            return Stage::Host;
+        root.is_ok_and(|root| syscall::is_on_ram(&root))
+    }
+
+    /// Finds out whether this is an initramfs. A host that stays in memory for good is none, as
+    /// far as that can be told.
+    pub fn find_stage(&mut self) -> Stage {
+        if self.is_root_in_memory() && !is_root_tmpfs(self) {
+            Stage::Initramfs
+        } else {
+            Stage::Host
         }
+    }
+
+    /// Has messages go to the kernel log from now on.
+    pub fn log_to_kernel(&mut self) {
         self.log = Log::Kernel;
-        Stage::Initramfs
     }
 }
 

@@ -10,11 +10,15 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// The first line of a file that begins so, from the line `after` on.
+/// What the changes are called that no version has yet.
+const UNRELEASED: &str = "## Unreleased";
+
+/// The first line of a file that begins so, from the line `after` on. What is not released yet has
+/// no version.
 fn line(file: &str, after: &str, begin: &str) -> String {
     let text = fs::read_to_string(format!("{PACKAGE}/{file}")).expect(file);
     let mut lines = text.lines().skip_while(|line| !line.starts_with(after));
-    let found = lines.find(|line| line.starts_with(begin));
+    let found = lines.find(|line| line.starts_with(begin) && *line != UNRELEASED);
     found
         .unwrap_or_else(|| panic!("{file} has no line {begin:?}"))
         .to_owned()

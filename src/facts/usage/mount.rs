@@ -106,6 +106,14 @@ pub fn with_holder<H: Files, T>(
     Mount::of(&best).map(|mount| then(host, mount))
 }
 
+/// Whether `/` is a tmpfs that somebody has mounted, as on a host that runs from memory for good.
+///
+/// The file system that the kernel unpacks an initramfs into is in memory too, but its kind is
+/// `rootfs` (`init/do_mounts.c`, `rootfs_fs_type`). Where the table cannot be read, `false`.
+pub fn is_root_tmpfs<H: Files>(host: &mut H) -> bool {
+    with_holder(host, b"/", b"", |_, mount| mount.kind == b"tmpfs").unwrap_or_default()
+}
+
 /// Whether a path is at or below a mount point.
 fn holds(point: &[u8], path: &[u8]) -> bool {
     let point = point.strip_suffix(b"/").unwrap_or(point);
@@ -164,6 +172,25 @@ mod tests {
             assert!(mount.values(b"a").eq([b"b"]));
         }
         assert_eq!(Mount::of(b"36 35 98:0"), None);
+    }
+
+    #[test]
+    fn tells_a_root_in_memory_from_an_initramfs() {
+        for (table, is_tmpfs) in [
+            ("1 1 0:2 / / rw - rootfs rootfs rw\n", false),
+            (
+                "1 1 0:2 / / rw - rootfs rootfs rw\n2 1 0:20 / /run rw - tmpfs tmpfs rw\n",
+                false,
+            ),
+            ("20 1 0:19 / / rw - tmpfs tmpfs rw\n", true),
+            ("20 1 8:1 / / rw - ext4 /dev/sda1 rw\n", false),
+            ("", false),
+        ] {
+            let mut host = Machine::new();
+            assert!(!is_root_tmpfs(&mut host), "no table");
+            host.file("/proc/self/mountinfo", table);
+            assert_eq!(is_root_tmpfs(&mut host), is_tmpfs, "{table}");
+        }
     }
 
     #[test]
