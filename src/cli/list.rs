@@ -32,7 +32,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     match form {
         Form::Boot => {}
         Form::Names => order::sort_by(devices, &|device| device.model().unwrap_or_default()),
-        Form::Text | Form::All | Form::Json | Form::Warnings => {
+        Form::Text | Form::All | Form::Json | Form::Warnings | Form::Libvirt => {
             find_held(host, devices);
             order::find_twins(devices);
         }
@@ -60,7 +60,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         Form::Json => json::write(&report, out),
         Form::Boot => print_boot_items(&report, out),
         Form::Names => list::print_names(&report, out),
-        Form::Text | Form::All | Form::Warnings => list::print(&report, bridges, out),
+        Form::Text | Form::All | Form::Warnings | Form::Libvirt => {
+            list::print(&report, bridges, out)
+        }
     };
     Exit::of(printed.is_ok() && is_all_found)
 }

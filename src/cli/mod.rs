@@ -2,14 +2,19 @@
 //!
 //! [`options`] has the tables of words; [`Invocation`] understands a command line by them.
 
+pub mod add;
 pub mod alone;
 pub mod check;
 pub mod first;
+pub mod guest_config;
 pub mod list;
+pub mod name_guests;
 pub mod options;
 pub mod plan;
 pub mod release;
+pub mod remove;
 pub mod seize;
+pub mod show;
 pub mod status;
 
 use core::ffi::CStr;
@@ -32,7 +37,7 @@ use crate::{
     say,
     text::{Escaped, Line, split_once},
 };
-pub use options::{Command, Form};
+pub use options::{Along, Command, Form, Naming, Since};
 use options::{
     CommandSpec, OPTIONS, Operands, OptionSpec, Setting, find_command, find_option, print_help,
 };
@@ -89,6 +94,14 @@ pub struct Invocation<'a> {
     pub force: Force,
     /// What is to be read in place of the kernel's command line.
     pub cmdline: Option<&'a CStr>,
+    /// How devices that are to be asked for are named.
+    pub naming: Naming,
+    /// What is asked for along with them.
+    pub along: Along,
+    /// When they are taken.
+    pub since: Since,
+    /// The name that a device gets for guests.
+    pub name: Option<&'a CStr>,
     /// The words behind the command: the files for `check`, the addresses for `release` and
     /// `seize`.
     pub operands: Vec<&'a CStr, OPERANDS>,
@@ -183,6 +196,10 @@ impl<'a> Invocation<'a> {
             form: Form::Text,
             force: Force::No,
             cmdline: None,
+            naming: Naming::IdentityAtPath,
+            along: Along::Nothing,
+            since: Since::NextBoot,
+            name: None,
             operands: Vec::new(),
         }
     }
@@ -220,6 +237,10 @@ impl<'a> Invocation<'a> {
                     Setting::Cmdline => self.cmdline = value,
                     Setting::Form(form) => self.form = form,
                     Setting::Force => self.force = Force::Yes,
+                    Setting::Naming(naming) => self.naming = naming,
+                    Setting::Along(along) => self.along = along,
+                    Setting::Since(since) => self.since = since,
+                    Setting::Name => self.name = value,
                 }
                 match (spec.value, value) {
                     (Some(_), None) => Some("a value is missing behind"),
@@ -261,12 +282,12 @@ impl<'a> Invocation<'a> {
         if let Some(&(_, word)) = reading.options.iter().find(is_foreign) {
             return wrong("this command does not take", Some(word));
         }
-        let mut forms = reading
-            .options
-            .iter()
-            .filter(|(option, _)| option.is_form());
-        if let Some(&(_, word)) = forms.nth(1) {
-            return wrong("another form stands before", Some(word));
+        let has_alternative = |(option, _): &&(&OptionSpec, _)| {
+            let mut others = reading.options.iter();
+            others.any(|(other, _)| option.is_alternative_to(other))
+        };
+        if let Some(&(_, word)) = reading.options.iter().filter(has_alternative).nth(1) {
+            return wrong("an option before it rules out", Some(word));
         }
         match (spec.operands, self.operands.first()) {
             (Operands::None, Some(&word)) => wrong("this command takes no", Some(word)),
@@ -295,6 +316,11 @@ impl<'a> Invocation<'a> {
             Command::Plan => plan::run(host, memory, embedded, self),
             Command::List => list::run(host, memory, embedded, self.form),
             Command::Status => status::run(host, memory, embedded, self.form),
+            Command::Show => show::run(host, memory, embedded, self),
+            Command::Add => add::run(host, memory, embedded, self),
+            Command::Remove => remove::run(host, memory, embedded, &self.operands),
+            Command::GuestConfig => guest_config::run(host, memory, embedded, self),
+            Command::NameGuests => name_guests::run(host, memory, embedded),
             Command::Release => release::run(host, memory, embedded, &self.operands),
             Command::Check => check::run(host, &mut memory.request, embedded, &self.operands),
             Command::Help => Exit::of(print_help(&mut |bytes| host.print(bytes)).is_ok()),

@@ -6,7 +6,10 @@
 use crate::{
     host::Errno,
     put,
-    report::sink::{Out, Sink},
+    report::{
+        layout::pad,
+        sink::{Out, Sink},
+    },
     text::{Line, is_word},
 };
 
@@ -15,14 +18,24 @@ use crate::{
 pub enum Command {
     /// `list`
     List,
+    /// `show`
+    Show,
     /// `plan`
     Plan,
+    /// `add`
+    Add,
+    /// `remove`
+    Remove,
     /// `seize`
     Seize,
     /// `status`
     Status,
     /// `release`
     Release,
+    /// `guest-config`
+    GuestConfig,
+    /// `name-guests`
+    NameGuests,
     /// `check`
     Check,
     /// `--help`
@@ -46,6 +59,42 @@ pub enum Form {
     Boot,
     /// Of a list, the names of its functions, as pci.ids(5) has them.
     Names,
+    /// Of a guest's configuration, the elements of libvirt.
+    Libvirt,
+}
+
+/// How an item names a device that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// By its identity and its path: only this device, and only there.
+    #[default]
+    IdentityAtPath,
+    /// By its address.
+    Address,
+    /// By its identity.
+    Identity,
+}
+
+/// What is asked for along with a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Along {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The other functions of its slot.
+    Slot,
+    /// What an IOMMU cannot tell from it.
+    Group,
+}
+
+/// When what is asked for is to be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Since {
+    /// From the next boot on.
+    #[default]
+    NextBoot,
+    /// At once.
+    Now,
 }
 
 /// The words behind a command.
@@ -68,8 +117,8 @@ pub struct CommandSpec {
     pub command: Command,
     /// What stands behind it.
     pub operands: Operands,
-    /// What it does, in lines of the help.
-    pub help: &'static [&'static str],
+    /// What it does, in a line of the help.
+    pub help: &'static str,
 }
 
 /// What an option changes.
@@ -85,6 +134,14 @@ pub enum Setting {
     Form(Form),
     /// What is in use is taken too.
     Force,
+    /// How a device is named.
+    Naming(Naming),
+    /// What goes along with it.
+    Along(Along),
+    /// When it is taken.
+    Since(Since),
+    /// Its name for guests.
+    Name,
 }
 
 /// Which commands take an option.
@@ -122,60 +179,90 @@ pub struct OptionSpec {
 }
 
 impl OptionSpec {
-    /// Whether it says how the result is told: of such options one can be chosen.
-    pub const fn is_form(&self) -> bool {
-        matches!(self.setting, Setting::Form(_))
+    /// Whether both say the same thing, each in its way: of such options one can be chosen.
+    pub fn is_alternative_to(&self, other: &OptionSpec) -> bool {
+        let is_same_kind = matches!(
+            (self.setting, other.setting),
+            (Setting::Form(_), Setting::Form(_))
+                | (Setting::Naming(_), Setting::Naming(_))
+                | (Setting::Along(_), Setting::Along(_))
+        );
+        is_same_kind && self.name != other.name
     }
 }
 
 /// The commands, in the order of the help.
-pub const COMMANDS: [CommandSpec; 6] = [
+pub const COMMANDS: [CommandSpec; 11] = [
     CommandSpec {
         name: "list",
         command: Command::List,
         operands: Operands::None,
-        help: &["show every device, and what dom0 uses it for"],
+        help: "show every device, and what dom0 uses it for",
+    },
+    CommandSpec {
+        name: "show",
+        command: Command::Show,
+        operands: Operands::Some("DEVICE"),
+        help: "show all that is known of a device, and what to type",
     },
     CommandSpec {
         name: "plan",
         command: Command::Plan,
         operands: Operands::None,
-        help: &["show what a boot would do; TEXT in place of /proc/cmdline"],
+        help: "show what a boot would do",
+    },
+    CommandSpec {
+        name: "add",
+        command: Command::Add,
+        operands: Operands::Some("DEVICE"),
+        help: "ask for devices for good, from the next boot on",
+    },
+    CommandSpec {
+        name: "remove",
+        command: Command::Remove,
+        operands: Operands::Some("DEVICE"),
+        help: "ask no longer for what 'add' has asked for",
     },
     CommandSpec {
         name: "seize",
         command: Command::Seize,
         operands: Operands::Any("ADDRESS"),
-        help: &[
-            "hold the devices asked for and give them to xen-pciback,",
-            "or only those at ADDRESS; --force: also those in use",
-        ],
+        help: "take what is asked for, or only what is at ADDRESS",
     },
     CommandSpec {
         name: "status",
         command: Command::Status,
         operands: Operands::None,
-        help: &["show what became of them, and whether the image is current"],
+        help: "show what became of it, and if the image is current",
     },
     CommandSpec {
         name: "release",
         command: Command::Release,
         operands: Operands::Some("DEVICE"),
-        help: &["give devices back to dom0"],
+        help: "give devices back to dom0",
+    },
+    CommandSpec {
+        name: "guest-config",
+        command: Command::GuestConfig,
+        operands: Operands::Some("DEVICE"),
+        help: "print what a guest's configuration says of them",
+    },
+    CommandSpec {
+        name: "name-guests",
+        command: Command::NameGuests,
+        operands: Operands::None,
+        help: "tell Xen the names that devices have for guests",
     },
     CommandSpec {
         name: "check",
         command: Command::Check,
         operands: Operands::Any("FILE"),
-        help: &[
-            "read the configuration and report every problem in it;",
-            "without FILE: everything that seize would read",
-        ],
+        help: "report every mistake in the configuration, or in FILE",
     },
 ];
 
 /// The options, in the order of the help.
-pub const OPTIONS: [OptionSpec; 10] = [
+pub const OPTIONS: [OptionSpec; 17] = [
     OptionSpec {
         name: "--all",
         short: None,
@@ -188,7 +275,7 @@ pub const OPTIONS: [OptionSpec; 10] = [
         short: None,
         value: None,
         setting: Setting::Form(Form::Json),
-        commands: TakenBy::These(&[Command::List, Command::Plan, Command::Status]),
+        commands: TakenBy::These(&[Command::List, Command::Show, Command::Plan, Command::Status]),
     },
     OptionSpec {
         name: "--boot",
@@ -219,11 +306,60 @@ pub const OPTIONS: [OptionSpec; 10] = [
         commands: TakenBy::These(&[Command::Plan]),
     },
     OptionSpec {
+        name: "--address",
+        short: None,
+        value: None,
+        setting: Setting::Naming(Naming::Address),
+        commands: TakenBy::These(&[Command::Add]),
+    },
+    OptionSpec {
+        name: "--identity",
+        short: None,
+        value: None,
+        setting: Setting::Naming(Naming::Identity),
+        commands: TakenBy::These(&[Command::Add]),
+    },
+    OptionSpec {
+        name: "--slot",
+        short: None,
+        value: None,
+        setting: Setting::Along(Along::Slot),
+        commands: TakenBy::These(&[Command::Add]),
+    },
+    OptionSpec {
+        name: "--group",
+        short: None,
+        value: None,
+        setting: Setting::Along(Along::Group),
+        commands: TakenBy::These(&[Command::Add]),
+    },
+    OptionSpec {
+        name: "--name",
+        short: None,
+        value: Some("NAME"),
+        setting: Setting::Name,
+        commands: TakenBy::These(&[Command::Add]),
+    },
+    OptionSpec {
+        name: "--now",
+        short: None,
+        value: None,
+        setting: Setting::Since(Since::Now),
+        commands: TakenBy::These(&[Command::Add]),
+    },
+    OptionSpec {
         name: "--force",
         short: None,
         value: None,
         setting: Setting::Force,
-        commands: TakenBy::These(&[Command::Seize]),
+        commands: TakenBy::These(&[Command::Add, Command::Seize]),
+    },
+    OptionSpec {
+        name: "--libvirt",
+        short: None,
+        value: None,
+        setting: Setting::Form(Form::Libvirt),
+        commands: TakenBy::These(&[Command::GuestConfig]),
     },
     OptionSpec {
         name: "--root",
@@ -264,7 +400,10 @@ pub fn find_option(word: &[u8]) -> Option<&'static OptionSpec> {
 }
 
 /// The column in which the help of a command begins.
-const HELP_COLUMN: usize = 18;
+const HELP_COLUMN: usize = 26;
+
+/// The column in which its options begin.
+const OPTIONS_COLUMN: usize = 16;
 
 /// Prints the help. It fits a screen of 80 columns and 24 lines.
 ///
@@ -274,63 +413,58 @@ pub fn print_help<'o>(out: &'o mut Out<'o>) -> Result<(), Errno> {
     let mut sink = Sink::new(out);
     put!(
         &mut sink.line,
-        "Usage: pciseize [--root DIR] COMMAND\n\n\
-         Takes PCI devices away from a Xen dom0, for guests to have them.\n\n"
+        "Usage: pciseize [--root DIR] COMMAND\n\
+         Takes the PCI devices of /etc/xen/pciback.conf away from a Xen dom0.\n\n"
     );
     for spec in &COMMANDS {
         add_command(&mut sink.line, spec);
         sink.flush();
     }
+    put!(&mut sink.line, "\n");
+    for spec in &COMMANDS {
+        add_options(&mut sink.line, spec);
+        sink.flush();
+    }
     put!(
         &mut sink.line,
-        "\n  --root DIR      put DIR in front of every path that is read or written\n  \
-         --help, --version; a value may stand behind '=', and '--' ends the options\n\n\
-         Devices are asked for in /etc/xen/pciback.conf: see pciback.conf(5).\n\n\
+        "  --root DIR, --help, --version; '--' ends the options\n\
          Exit status: 0 all is as asked, 1 not so, 2 wrong usage, 3 as 1 and 'strict'.\n"
     );
     sink.end()
 }
 
-/// Adds a command to the help: its name with all that it takes, then what it does.
+/// Adds a command to the help: its name with what stands behind it, then what it does.
 fn add_command(line: &mut Line, spec: &CommandSpec) {
-    let mut usage = Line::new();
-    put!(&mut usage, "  {}", spec.name);
-    add_options(&mut usage, spec.command);
+    put!(line, "  {}", spec.name);
     match spec.operands {
         Operands::None => {}
-        Operands::Any(name) => put!(&mut usage, " [{}...]", name),
-        Operands::Some(name) => put!(&mut usage, " {}...", name),
+        Operands::Any(name) => put!(line, " [{}...]", name),
+        Operands::Some(name) => put!(line, " {}...", name),
     }
-    let mut is_new_line = usage.bytes().len() >= HELP_COLUMN;
-    line.push(usage.bytes());
-    let mut column = usage.bytes().len();
-    for text in spec.help {
-        if core::mem::replace(&mut is_new_line, true) {
-            put!(line, "\n");
-            column = 0;
-        }
-        (column..HELP_COLUMN).for_each(|_| put!(line, " "));
-        put!(line, "{}", *text);
-    }
-    put!(line, "\n");
+    pad(line, HELP_COLUMN);
+    put!(line, "{}\n", spec.help);
 }
 
-/// Adds the options that not every command takes.
-fn add_options(line: &mut Line, command: Command) {
-    let is_own =
-        |spec: &&OptionSpec| spec.commands != TakenBy::All && spec.commands.includes(command);
-    let (mut before, mut end) = (" [", "");
-    for spec in OPTIONS.iter().filter(is_own).filter(|spec| spec.is_form()) {
+/// Adds the options of a command that not every command takes, if there are any.
+fn add_options(line: &mut Line, command: &CommandSpec) {
+    let is_own = |spec: &&OptionSpec| {
+        spec.commands != TakenBy::All && spec.commands.includes(command.command)
+    };
+    let mut own = OPTIONS.iter().filter(is_own).peekable();
+    if own.peek().is_none() {
+        return;
+    }
+    put!(line, "  {}", command.name);
+    pad(line, OPTIONS_COLUMN);
+    let mut before = "";
+    for spec in own {
         put!(line, "{}{}", before, spec.name);
-        (before, end) = (" | ", "]");
-    }
-    put!(line, "{}", end);
-    for spec in OPTIONS.iter().filter(is_own).filter(|spec| !spec.is_form()) {
-        match spec.value {
-            Some(value) => put!(line, " [{} {}]", spec.name, value),
-            None => put!(line, " [{}]", spec.name),
+        if let Some(value) = spec.value {
+            put!(line, " {}", value);
         }
+        before = " ";
     }
+    put!(line, "\n");
 }
 
 #[cfg(test)]
@@ -364,10 +498,8 @@ mod tests {
         for name in COMMANDS.iter().map(|spec| spec.name).chain(names) {
             assert!(help.contains(name), "{name}");
         }
-        assert!(
-            help.contains("  plan [--json | --warnings] [--cmdline TEXT]\n"),
-            "{help}"
-        );
+        let plan = "  plan          --json --warnings --cmdline TEXT\n";
+        assert!(help.contains(plan), "{help}");
     }
 
     #[test]

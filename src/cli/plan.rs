@@ -67,7 +67,7 @@ pub fn run<H: Host>(
     let printed = match form {
         Form::Json => json::write(&report, out),
         Form::Warnings => table::print(&report, &|device| is_to_be_missed(&report, device), out),
-        Form::Text | Form::All | Form::Boot | Form::Names => {
+        Form::Text | Form::All | Form::Boot | Form::Names | Form::Libvirt => {
             tell_problems(report.request, 0, &mut |level, line| host.say(level, line));
             let printed = table::print(&report, &|_| true, &mut |bytes| host.print(bytes));
             tell_verdict(host, &report);
