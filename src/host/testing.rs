@@ -73,9 +73,9 @@ impl Machine {
     }
 
     /// Adds a file, or gives it another text.
-    pub fn file(&mut self, path: &str, text: &str) -> &mut Machine {
+    pub fn file(&mut self, path: &str, text: impl AsRef<[u8]>) -> &mut Machine {
         let path = self.resolve(path);
-        self.nodes.insert(path, Node::File(text.into()));
+        self.nodes.insert(path, Node::File(text.as_ref().into()));
         self
     }
 

@@ -6,7 +6,7 @@ use super::{Address, Identity, Place, identity::MODALIAS_SIZE};
 use crate::{
     host::{Errno, Files},
     put,
-    text::{Line, append, last_part},
+    text::{Line, append, last_part, split},
 };
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
@@ -107,6 +107,23 @@ pub fn is_virtual<H: Files>(host: &mut H, address: Address) -> bool {
     let mut buffer = [0; LINK_SIZE];
     host.read_link(&attribute(address, "/physfn"), &mut buffer)
         .is_ok()
+}
+
+/// The bridge above the function; `None` on a root bus.
+///
+/// # Errors
+/// Why the link cannot be read; `EINVAL` for one that is not the kernel's.
+pub fn bridge<H: Files>(host: &mut H, address: Address) -> Result<Option<Address>, Errno> {
+    let mut buffer = [0; LINK_SIZE];
+    let target = host.read_link(&attribute(address, ""), &mut buffer)?;
+    let mut above = None;
+    let mut last = None;
+    for folder in split(target, b'/') {
+        above = last;
+        last = Address::parse(folder).ok();
+    }
+    // A folder that is no address (`pci0000:00`) is a root bus.
+    last.ok_or(Errno::EINVAL).map(|_| above)
 }
 
 /// The way to the function. `None` for a link that cannot be read or understood.
