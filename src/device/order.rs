@@ -43,10 +43,10 @@ fn note_first(devices: &mut dyn Iterator<Item = &mut Device>) {
     }
 }
 
-/// Brings devices into the order of a number that each has.
+/// Brings devices, or anything else, into the order of a number that each has.
 ///
 /// Comb sort, quick but for made-up cases: `sort_unstable_by_key` links a panic path.
-pub fn sort_by(devices: &mut Devices, key: &dyn Fn(&Device) -> u64) {
+pub fn sort_by<T>(devices: &mut [T], key: &dyn Fn(&T) -> u64) {
     let mut gap = devices.len();
     let mut is_sorted = false;
     while !is_sorted {

@@ -9,30 +9,45 @@
 //! - What is behind a bridge is of one group with it, if on the way from there to the root some
 //!   bridge passes requests between the functions below it.
 //! - The functions of a slot are of one group, but for those that keep themselves apart.
+//! - The functions of a domain that another function makes (Intel VMD) are of one group with it.
 //! - The ports of a switch are of one group, if one of them passes requests on to the others. Here
 //!   Linux may make more groups than there are.
 //!
-//! Stricter than Linux are also devices that it trusts though they have no ACS. Not known here:
-//! devices that use the address of another one (`drivers/pci/quirks.c`, `pci_add_dma_alias`).
+//! Stricter than Linux are also devices that it trusts though they have no ACS. Those that it knows
+//! to use the address of another one (`drivers/pci/quirks.c`, `pci_add_dma_alias`) use that of
+//! their own slot, and have no ACS: they are together anyway.
 
 use heapless::Vec;
 
 use crate::{
-    device::{DEVICES, Devices},
-    host::Files,
+    device::{DEVICES, order::sort_by},
+    host::{Errno, Files},
     pci::{Address, Isolation, bus},
 };
 
 /// The place of a device among all.
 type Number = u16;
 
+/// How many of the lowest bits of an address tell functions of one bus apart, and those of one
+/// domain.
+const BUS_BITS: u32 = 8;
+const DOMAIN_BITS: u32 = 16;
+
 /// Most bridges above one another: a domain has 256 buses.
 const DEPTH: usize = 256;
+
+/// Most reasons that are told of a group.
+pub const REASONS: usize = 4;
 
 /// The groups of a machine.
 #[derive(Debug, Default)]
 pub struct Groups {
     members: Vec<Member, DEVICES>,
+    /// Whether there are functions that are not among them: then no group is known.
+    lacks_members: bool,
+    /// Whether there are registers that nobody let this process read. The kernel shows the first 64
+    /// bytes to all, and the rest to root (`drivers/pci/pci-sysfs.c`, `pci_read_config`).
+    has_unread: bool,
 }
 
 /// A function, and the group that it is in.
@@ -41,10 +56,14 @@ struct Member {
     address: Address,
     isolation: Isolation,
     above: Above,
-    /// Another member of its group that comes earlier, or itself: the first of the group.
+    /// Another member of its group that comes earlier, or itself. In the end the first of them.
     leader: Number,
+    /// The next member of its group.
+    next: Option<Number>,
     /// Why it is not alone, if it is not: its own reason, not that of others.
     reason: Option<Reason>,
+    /// Whether all that decides about its group could be read: for the first of a group.
+    is_known: bool,
 }
 
 /// What is above a function.
@@ -63,7 +82,7 @@ pub enum Reason {
     Slot,
     /// This bridge passes requests between what is below it.
     Passes(Address),
-    /// This bridge leads to conventional PCI.
+    /// All that is behind this function comes with one address.
     Alias(Address),
     /// It could not be read what is above it.
     Unknown,
@@ -74,60 +93,145 @@ impl Groups {
     pub const fn new() -> Groups {
         Groups {
             members: Vec::new(),
+            lacks_members: false,
+            has_unread: false,
         }
     }
 
-    /// Looks at every function. `devices` are all that the machine has, in the order of their
-    /// addresses.
-    pub fn look<H: Files>(&mut self, host: &mut H, devices: &Devices) {
+    /// Looks at every function of the machine.
+    pub fn look<H: Files>(&mut self, host: &mut H) {
         self.members.clear();
-        for device in devices.iter().filter(|device| device.function.is_there) {
-            let leader = self.members.len() as Number;
-            // There is room for every device.
-            let _ = self.members.push(Member {
-                address: device.address(),
-                isolation: Isolation::read(host, device.address()),
+        self.has_unread = false;
+        let mut is_full = false;
+        let walked = bus::walk(host, &mut |host, address| {
+            let read = Isolation::read(host, address);
+            // A tree of files that is no machine has no registers.
+            self.has_unread |= read.is_err_and(|errno| errno != Errno::ENOENT);
+            let member = Member {
+                address,
+                isolation: read.unwrap_or(Isolation::UNKNOWN),
                 above: Above::Unknown,
-                leader,
+                leader: 0,
+                next: None,
                 reason: None,
-            });
-        }
-        for number in 0..self.members.len() as Number {
-            if let Some(member) = self.get(number) {
-                let above = match bus::bridge(host, member.address) {
+                is_known: false,
+            };
+            is_full |= self.members.push(member).is_err();
+        });
+        self.lacks_members = is_full || walked.is_err();
+        sort_by(&mut self.members, &|member| member.address.bits());
+        for number in 0..self.count() {
+            if let Some(Member { address, .. }) = self.get(number) {
+                let above = match bus::above(host, address) {
                     Ok(None) => Above::RootBus,
                     Ok(Some(bridge)) => self.find(bridge).map_or(Above::Unknown, Above::Bridge),
                     Err(_) => Above::Unknown,
                 };
-                self.set(number, |member| member.above = above);
+                self.set(number, |member| {
+                    member.leader = number;
+                    member.above = above;
+                });
             }
         }
-        for number in 0..self.members.len() as Number {
+        self.join();
+        self.link();
+    }
+
+    /// Makes one group of those functions that cannot be told from one another.
+    fn join(&mut self) {
+        for number in 0..self.count() {
             self.join_above(number);
-            self.join_bus(number);
             self.join_slot(number);
+        }
+        let is_lost = |member: &Member| member.above == Above::Unknown;
+        self.join_ranges(DOMAIN_BITS, &is_lost, &|_| Reason::Unknown);
+        let passes_on = |member: &Member| member.isolation.passes_on;
+        self.join_ranges(BUS_BITS, &passes_on, &|bridge| Reason::Passes(bridge));
+    }
+
+    /// Links the members of each group, in their order, so that none has to be looked for.
+    fn link(&mut self) {
+        for number in (0..self.count()).rev() {
+            let leader = self.leader(number);
+            if leader != number {
+                // What follows the first is found last.
+                let next = self.get(leader).and_then(|first| first.next);
+                self.set(number, |member| {
+                    member.leader = leader;
+                    member.next = next;
+                });
+                self.set(leader, |first| first.next = Some(number));
+            }
+        }
+        for number in 0..self.count() {
+            if let Some(member) = self.get(number) {
+                let is_known = member.isolation.is_known && member.above != Above::Unknown;
+                let is_first = member.leader == number;
+                self.set(member.leader, |first| {
+                    first.is_known = is_known && (is_first || first.is_known);
+                });
+            }
         }
     }
 
-    /// The functions of a group: all that cannot be told from this one, itself included.
+    /// The functions of a group in their order: all that cannot be told from this one, itself
+    /// included.
     pub fn of(&self, address: Address) -> impl Iterator<Item = Address> {
-        let leader = self.find(address).map(|number| self.leader(number));
-        let numbers = 0..self.members.len() as Number;
-        numbers
-            .filter(move |&number| leader == Some(self.leader(number)))
-            .filter_map(|number| Some(self.get(number)?.address))
+        let mut next = self.first(address);
+        let members = move || {
+            let member = self.get(next?)?;
+            next = member.next;
+            Some(member.address)
+        };
+        core::iter::from_fn(members)
+    }
+
+    /// Whether two functions are of one group.
+    pub fn are_together(&self, one: Address, other: Address) -> bool {
+        let first = self.first(one);
+        first.is_some() && first == self.first(other)
     }
 
     /// Whether all that decides about a group could be read.
     pub fn is_known(&self, address: Address) -> bool {
-        let mut members = self
-            .of(address)
-            .filter_map(|address| self.get(self.find(address)?));
-        members.all(|member| member.isolation.is_known && member.above != Above::Unknown)
+        let first = self.first(address).and_then(|first| self.get(first));
+        !self.lacks_members && first.is_some_and(|first| first.is_known)
+    }
+
+    /// Whether there are registers that this process could not read. Root can read more.
+    pub const fn has_unread(&self) -> bool {
+        self.has_unread
+    }
+
+    /// Why the functions of a group are together: each reason once, with a function that has it.
+    /// `false`: there are more.
+    pub fn reasons(&self, address: Address) -> (Vec<(Address, Reason), REASONS>, bool) {
+        let mut reasons: Vec<(Address, Reason), REASONS> = Vec::new();
+        for member in self.of(address) {
+            let Some(reason) = self.reason(member) else {
+                continue;
+            };
+            let is_same = |(other, its): &(Address, Reason)| {
+                *its == reason && (reason != Reason::Slot || other.slot() == member.slot())
+            };
+            if !reasons.iter().any(is_same) && reasons.push((member, reason)).is_err() {
+                return (reasons, false);
+            }
+        }
+        (reasons, true)
+    }
+
+    /// The first member of a group.
+    fn first(&self, address: Address) -> Option<Number> {
+        Some(self.get(self.find(address)?)?.leader)
+    }
+
+    fn count(&self) -> Number {
+        self.members.len() as Number
     }
 
     /// Why a function is of one group with others.
-    pub fn reason(&self, address: Address) -> Option<Reason> {
+    fn reason(&self, address: Address) -> Option<Reason> {
         self.get(self.find(address)?)?.reason
     }
 
@@ -205,16 +309,31 @@ impl Groups {
         core::iter::from_fn(next).take(DEPTH)
     }
 
-    /// Puts a function into one group with all others of its bus, if it passes requests on to them,
-    /// or nobody knows what is above it.
-    fn join_bus(&mut self, number: Number) {
-        let Some(member) = self.get(number) else {
-            return;
-        };
-        if member.above == Above::Unknown {
-            self.join_others(number, Reason::Unknown, 8, |_| true);
-        } else if member.isolation.passes_on {
-            self.join_others(number, Reason::Passes(member.address), 8, |_| true);
+    /// Makes one group of all functions that share their address but for so many of the lowest
+    /// bits, if one of them spoils it.
+    fn join_ranges(
+        &mut self,
+        bits: u32,
+        spoils: &dyn Fn(&Member) -> bool,
+        reason: &dyn Fn(Address) -> Reason,
+    ) {
+        let mut first = 0;
+        while let Some(place) = self.get(first).map(|member| member.address.bits() >> bits) {
+            let range = || self.members.iter().skip(first.into());
+            let in_range = |member: &&Member| member.address.bits() >> bits == place;
+            let end = first + range().take_while(in_range).count() as Number;
+            let spoiler = range().take_while(in_range).find(|member| spoils(member));
+            if let Some(spoiler) = spoiler.map(|member| member.address)
+                && end - first > 1
+            {
+                for number in first..end {
+                    self.unite(first, number);
+                    self.set(number, |member| {
+                        member.reason.get_or_insert(reason(spoiler));
+                    });
+                }
+            }
+            first = end;
         }
     }
 
@@ -230,36 +349,26 @@ impl Groups {
             return;
         };
         if is_multifunction && !isolates {
-            let is_joined = |other: &Member| !is_known || !other.isolation.isolates;
-            self.join_others(number, Reason::Slot, 3, is_joined);
-        }
-    }
-
-    /// Puts a function into one group with those others that share its address but for so many of
-    /// the lowest bits.
-    fn join_others(
-        &mut self,
-        number: Number,
-        reason: Reason,
-        bits: u32,
-        is_joined: impl Fn(&Member) -> bool,
-    ) {
-        let Some(address) = self.get(number).map(|member| member.address) else {
-            return;
-        };
-        let place = |address: Address| address.bits() >> bits;
-        let first = self
-            .members
-            .partition_point(|member| place(member.address) < place(address));
-        for other in first as Number.. {
-            match self.get(other) {
-                Some(member) if place(member.address) == place(address) => {
-                    if other != number && is_joined(&member) {
-                        self.unite(number, other);
-                        self.set(number, |member| member.reason = Some(reason));
+            let Some(slot) = self.get(number).map(|member| member.address.slot()) else {
+                return;
+            };
+            let start = self
+                .members
+                .partition_point(|member| member.address.slot() < slot);
+            for other in start as Number.. {
+                match self.get(other) {
+                    Some(member) if member.address.slot() == slot => {
+                        if other != number && (!is_known || !member.isolation.isolates) {
+                            self.unite(number, other);
+                            for one in [number, other] {
+                                self.set(one, |member| {
+                                    member.reason.get_or_insert(Reason::Slot);
+                                });
+                            }
+                        }
                     }
+                    _ => break,
                 }
-                _ => break,
             }
         }
     }
@@ -272,7 +381,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        device::{Action, Device, Wish, order},
         host::{
             Errno,
             testing::{Machine, boxed, shown},
@@ -280,39 +388,43 @@ mod tests {
         pci::isolation::testing::{Built, file_of},
     };
 
+    fn address(text: &str) -> Address {
+        Address::parse(text.as_bytes()).expect(text)
+    }
+
     /// A machine with these functions: the way to each from its root bus, and how it is built.
-    fn machine(functions: &[(&str, &str)]) -> (Machine, Box<Devices>) {
-        let (mut host, mut devices) = (Machine::new(), boxed(Devices::new));
+    fn machine(functions: &[(&str, &str)]) -> Machine {
+        let mut host = Machine::new();
         for (way, built) in functions {
             let way = std::format!("pci0000:00/{way}");
             host.function(&way, "8086:10d3", "020000");
             let (_, name) = way.rsplit_once('/').expect("a way");
-            host.file(&file_of(name), Built::of(built).config());
-            let address = Address::parse(name.as_bytes()).expect(name);
-            let wish = Wish {
-                item: None,
-                is_by_address: false,
-            };
-            let device = Device::new(address, wish, Action::Unasked);
-            devices.push(device).expect("room");
+            host.bytes(&file_of(name), &Built::of(built).config());
         }
-        order::sort(&mut devices);
-        (host, devices)
+        host
     }
 
-    fn look(host: &mut Machine, devices: &Devices) -> Box<Groups> {
+    fn look(host: &mut Machine) -> Box<Groups> {
         let mut groups = boxed(Groups::new);
-        groups.look(host, devices);
+        groups.look(host);
         groups
     }
 
+    /// All that are in a group.
+    fn all(groups: &Groups) -> List<Address> {
+        groups.members.iter().map(|member| member.address).collect()
+    }
+
     /// The groups of more than one, without the domain: `01:00.0 01:00.1`.
-    fn told(groups: &Groups, devices: &Devices) -> List<String> {
+    fn told(groups: &Groups) -> List<String> {
         let mut told = List::new();
-        for device in devices {
-            let short = |address: Address| shown(address)["0000:".len()..].into();
-            let group: List<String> = groups.of(device.address()).map(short).collect();
-            if group.len() > 1 && group[0] == short(device.address()) {
+        for one in all(groups) {
+            let short = |address: Address| {
+                let text = shown(address);
+                text.strip_prefix("0000:").unwrap_or(&text).into()
+            };
+            let group: List<String> = groups.of(one).map(short).collect();
+            if group.len() > 1 && group[0] == short(one) {
                 told.push(group.join(" "));
             }
         }
@@ -403,6 +515,19 @@ mod tests {
                 ],
                 &["01:00.0 02:01.0 02:02.0"],
             ),
+            // A domain that a function makes.
+            (
+                &[
+                    ("0000:00:0e.0", "integrated"),
+                    ("0000:00:0e.0/pci10000:e0/10000:e0:06.0", "port acs"),
+                    (
+                        "0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0",
+                        "endpoint",
+                    ),
+                    ("0000:00:0f.0", "integrated"),
+                ],
+                &["00:0e.0 10000:e0:06.0 10000:e1:00.0"],
+            ),
             // The chipset's own functions, of one slot.
             (
                 &[
@@ -414,14 +539,9 @@ mod tests {
                 &["00:1f.0 00:1f.2"],
             ),
         ] {
-            let (mut host, devices) = machine(functions);
-            let groups = look(&mut host, &devices);
-            assert_eq!(told(&groups, &devices), expected, "{functions:?}");
-            assert!(
-                devices
-                    .iter()
-                    .all(|device| groups.is_known(device.address()))
-            );
+            let groups = look(&mut machine(functions));
+            assert_eq!(told(&groups), expected, "{functions:?}");
+            assert!(all(&groups).into_iter().all(|one| groups.is_known(one)));
         }
     }
 
@@ -444,29 +564,41 @@ mod tests {
                 "read /sys/bus/pci/devices/0000:00:1c.0/config",
                 "00:1c.0 00:1c.4 01:00.0 01:00.1",
             ),
-            ("link /sys/bus/pci/devices/0000:01:00.1", "01:00.0 01:00.1"),
+            (
+                "link /sys/bus/pci/devices/0000:01:00.1",
+                "00:1c.0 00:1c.4 01:00.0 01:00.1 02:00.0",
+            ),
         ] {
-            let (mut host, devices) = machine(&functions);
+            let mut host = machine(&functions);
             host.refuse(refused, Errno::EIO);
-            let groups = look(&mut host, &devices);
-            assert_eq!(told(&groups, &devices), [expected], "{refused}");
-            for device in devices.iter() {
-                let is_together = groups.of(device.address()).count() > 1;
-                let is_known = groups.is_known(device.address());
-                assert_eq!(
-                    is_known,
-                    !is_together,
-                    "{refused}: {}",
-                    shown(device.address())
-                );
+            let groups = look(&mut host);
+            assert_eq!(told(&groups), [expected], "{refused}");
+            for one in all(&groups) {
+                let is_together = groups.of(one).count() > 1;
+                let is_known = groups.is_known(one);
+                assert_eq!(is_known, !is_together, "{refused}: {}", shown(one));
             }
         }
+    }
+
+    /// Where a function is missing, no group is known.
+    #[test]
+    fn knows_nothing_without_all_functions() {
+        let functions = [("0000:00:1c.0", "port acs"), ("0000:00:02.0", "integrated")];
+        let known = |groups: &Groups| {
+            let known = |text| groups.is_known(address(text));
+            ["00:1c.0", "00:02.0", "00:03.0"].map(known)
+        };
+        let mut host = machine(&functions);
+        assert_eq!(known(&look(&mut host)), [true, true, false]);
+        host.refuse("list", Errno::EACCES);
+        assert_eq!(known(&look(&mut host)), [false; 3]);
     }
 
     /// Every reason names what does it.
     #[test]
     fn says_why() {
-        let (mut host, devices) = machine(&[
+        let groups = look(&mut machine(&[
             ("0000:00:1c.0", "port"),
             ("0000:00:1c.0/0000:01:00.0", "endpoint many"),
             ("0000:00:1c.4", "port acs"),
@@ -474,9 +606,7 @@ mod tests {
             ("0000:00:1c.4/0000:02:00.0/0000:03:00.0", "device"),
             ("0000:00:1f.0", "device many"),
             ("0000:00:1f.2", "device many"),
-        ]);
-        let groups = look(&mut host, &devices);
-        let address = |text: &str| Address::parse(text.as_bytes()).expect(text);
+        ]));
         for (of, expected) in [
             ("00:1c.0", None),
             ("01:00.0", Some(Reason::Passes(address("00:1c.0")))),

@@ -73,9 +73,14 @@ impl Machine {
     }
 
     /// Adds a file, or gives it another text.
-    pub fn file(&mut self, path: &str, text: impl AsRef<[u8]>) -> &mut Machine {
+    pub fn file(&mut self, path: &str, text: &str) -> &mut Machine {
+        self.bytes(path, text.as_bytes())
+    }
+
+    /// The same for what is no text.
+    pub fn bytes(&mut self, path: &str, bytes: &[u8]) -> &mut Machine {
         let path = self.resolve(path);
-        self.nodes.insert(path, Node::File(text.as_ref().into()));
+        self.nodes.insert(path, Node::File(bytes.into()));
         self
     }
 

@@ -109,21 +109,23 @@ pub fn is_virtual<H: Files>(host: &mut H, address: Address) -> bool {
         .is_ok()
 }
 
-/// The bridge above the function; `None` on a root bus.
+/// The function above another: the bridge, or what makes the domain that it is in (Intel VMD).
+/// `None` on a root bus of the machine.
 ///
 /// # Errors
 /// Why the link cannot be read; `EINVAL` for one that is not the kernel's.
-pub fn bridge<H: Files>(host: &mut H, address: Address) -> Result<Option<Address>, Errno> {
+pub fn above<H: Files>(host: &mut H, address: Address) -> Result<Option<Address>, Errno> {
     let mut buffer = [0; LINK_SIZE];
     let target = host.read_link(&attribute(address, ""), &mut buffer)?;
+    // A folder that is no address (`pci0000:00`) is a root bus, or leads there.
+    let mut way = split(target, b'/').filter_map(|folder| Address::parse(folder).ok());
     let mut above = None;
-    let mut last = None;
-    for folder in split(target, b'/') {
-        above = last;
-        last = Address::parse(folder).ok();
+    let mut last = way.next().ok_or(Errno::EINVAL)?;
+    for next in way {
+        above = Some(last);
+        last = next;
     }
-    // A folder that is no address (`pci0000:00`) is a root bus.
-    last.ok_or(Errno::EINVAL).map(|_| above)
+    Ok(above)
 }
 
 /// The way to the function. `None` for a link that cannot be read or understood.

@@ -17,7 +17,7 @@ use crate::host::{Errno, Files};
 pub struct Isolation {
     /// Whether its registers could be read. If not, the other fields say the worst.
     pub is_known: bool,
-    /// Whether all that is behind it comes with one address: a bridge to or from conventional PCI.
+    /// Whether all that is behind it comes with one address: where that is no port of PCI Express.
     pub is_alias: bool,
     /// Whether requests between what is behind it, or between it and the rest of its slot, have to
     /// pass the IOMMU.
@@ -29,18 +29,17 @@ pub struct Isolation {
 }
 
 /// The registers (`include/uapi/linux/pci_regs.h`).
-const STATUS: u64 = 0x06;
-const HEADER_TYPE: u64 = 0x0e;
-const CAPABILITIES: u64 = 0x34;
+const STATUS: usize = 0x06;
+const HEADER_TYPE: usize = 0x0e;
+const CAPABILITIES: usize = 0x34;
+const HEADER: usize = 0x40;
 const EXTENDED_CAPABILITIES: u64 = 0x100;
 
 /// The bit of the status that says that there are capabilities (`PCI_STATUS_CAP_LIST`).
 const HAS_CAPABILITIES: u8 = 0x10;
 
-/// The bit of the header type that says that the slot has more functions, and the header of what
-/// is no bridge.
+/// The bit of the header type that says that the slot has more functions.
 const MULTIFUNCTION: u8 = 0x80;
-const NORMAL: u8 = 0;
 
 /// The capabilities that are looked for.
 const EXPRESS: u8 = 0x10;
@@ -65,9 +64,12 @@ impl Isolation {
     };
 
     /// Reads what the registers of a function tell.
-    pub fn read<H: Files>(host: &mut H, address: Address) -> Isolation {
-        let found = Registers { host, address }.isolation();
-        found.unwrap_or(Isolation::UNKNOWN)
+    ///
+    /// # Errors
+    /// Why they cannot be read; `EIO` for those of a function that does not answer, for a list
+    /// without an end, and for what the kernel shows only to root.
+    pub fn read<H: Files>(host: &mut H, address: Address) -> Result<Isolation, Errno> {
+        Registers { host, address }.isolation()
     }
 }
 
@@ -78,21 +80,26 @@ struct Registers<'h, H> {
 }
 
 impl<H: Files> Registers<'_, H> {
-    /// # Errors
-    /// Why they cannot be read; `EIO` for those of a function that does not answer, and for a list
-    /// without an end.
     fn isolation(&mut self) -> Result<Isolation, Errno> {
-        let header = self.byte(HEADER_TYPE)?;
+        let registers: [u8; HEADER] = self.bytes(0)?.ok_or(Errno::EIO)?;
+        let [status, header, capabilities] =
+            [STATUS, HEADER_TYPE, CAPABILITIES].map(|at| registers.get(at).copied());
+        let header = header.unwrap_or(u8::MAX);
         // A function that does not answer reads as ones.
         if header == u8::MAX {
             return Err(Errno::EIO);
         }
-        let is_bridge = header & !MULTIFUNCTION != NORMAL;
         // The kernel counts all but the first function of a slot as such (`drivers/pci/probe.c`,
-        // `pci_scan_slot`), and no virtual one (`drivers/pci/iov.c`, `pci_iov_add_virtfn`).
-        let is_multifunction = (header & MULTIFUNCTION != 0 || self.address.devfn() & 7 != 0)
+        // `pci_scan_slot`), and no virtual one (`drivers/pci/iov.c`, `pci_iov_add_virtfn`). A slot
+        // of more than eight functions goes on in the next.
+        let is_multifunction = (header & MULTIFUNCTION != 0 || self.address.devfn() != 0)
             && !bus::is_virtual(self.host, self.address);
-        let kind = self.kind()?;
+        let kind = match capabilities {
+            Some(first) if status.is_some_and(|status| status & HAS_CAPABILITIES != 0) => {
+                self.kind(first)?
+            }
+            _ => None,
+        };
         let isolates = match kind {
             // Ports: of the root, and downstream in a switch.
             Some(4 | 6) => self.has_access_control()?,
@@ -102,8 +109,7 @@ impl<H: Files> Registers<'_, H> {
         };
         Ok(Isolation {
             is_known: true,
-            // A port of PCI Express is none.
-            is_alias: is_bridge && !matches!(kind, Some(4..=6)),
+            is_alias: !matches!(kind, Some(4..=6)),
             isolates,
             passes_on: kind == Some(6) && !isolates,
             is_multifunction,
@@ -111,11 +117,9 @@ impl<H: Files> Registers<'_, H> {
     }
 
     /// What kind of device it is in PCI Express (`PCI_EXP_FLAGS_TYPE`). `None`: it is conventional.
-    fn kind(&mut self) -> Result<Option<u8>, Errno> {
-        if self.byte(STATUS)? & HAS_CAPABILITIES == 0 {
-            return Ok(None);
-        }
-        let mut at = self.byte(CAPABILITIES)?;
+    /// `first` is where the first capability is.
+    fn kind(&mut self, first: u8) -> Result<Option<u8>, Errno> {
+        let mut at = first;
         for _ in 0..MOST {
             // The two lowest bits mean nothing. There is nothing below the header.
             at &= !3;
@@ -158,11 +162,6 @@ impl<H: Files> Registers<'_, H> {
             }
         }
         Err(Errno::EIO)
-    }
-
-    fn byte(&mut self, at: u64) -> Result<u8, Errno> {
-        let [byte] = self.bytes(at)?.ok_or(Errno::EIO)?;
-        Ok(byte)
     }
 
     fn word(&mut self, at: u64) -> Result<[u8; 4], Errno> {
@@ -272,9 +271,9 @@ mod tests {
     };
     use crate::host::testing::Machine;
 
-    fn read(config: &[u8]) -> Isolation {
+    fn read(config: &[u8]) -> Result<Isolation, Errno> {
         let mut host = Machine::new();
-        host.file(&file_of("0000:03:00.0"), config);
+        host.bytes(&file_of("0000:03:00.0"), config);
         let address = Address::parse(b"03:00.0").expect("an address");
         Isolation::read(&mut host, address)
     }
@@ -288,15 +287,15 @@ mod tests {
             ("downstream", false, false),
             ("upstream", false, true),
             ("upstream many", false, false),
-            ("endpoint", false, true),
-            ("endpoint many", false, false),
-            ("endpoint many acs", false, true),
-            ("integrated", false, true),
-            ("integrated many", false, false),
+            ("endpoint", true, true),
+            ("endpoint many", true, false),
+            ("endpoint many acs", true, true),
+            ("integrated", true, true),
+            ("integrated many", true, false),
             ("to-pci acs", true, false),
             ("from-pci acs", true, false),
             ("bridge", true, false),
-            ("device", false, false),
+            ("device", true, false),
         ] {
             let found = read(&Built::of(words).config());
             let expected = Isolation {
@@ -306,7 +305,7 @@ mod tests {
                 passes_on: words == "downstream",
                 is_multifunction: words.contains("many"),
             };
-            assert_eq!(found, expected, "{words}");
+            assert_eq!(found, Ok(expected), "{words}");
         }
     }
 
@@ -323,13 +322,14 @@ mod tests {
         ] {
             let mut port = Built::of("port");
             port.access_control = Some((has, does));
-            assert_eq!(read(&port.config()).isolates, isolates, "{has:x} {does:x}");
+            let found = read(&port.config()).map(|found| found.isolates);
+            assert_eq!(found, Ok(isolates), "{has:x} {does:x}");
         }
     }
 
-    /// Of what cannot be read the worst is assumed, and nothing is read for ever.
+    /// Nothing is guessed, and nothing is read for ever.
     #[test]
-    fn assumes_the_worst_of_what_cannot_be_read() {
+    fn says_what_cannot_be_read() {
         let port = Built::of("port acs").config();
         let changed = |at: usize, bytes: &[u8]| {
             let mut config = port.clone();
@@ -339,14 +339,15 @@ mod tests {
         for (what, config) in [
             ("nothing", Vec::new()),
             ("half a header", port[..0x10].into()),
+            ("what is not for root alone", port[..0x40].into()),
             ("only ones", std::vec![0xff; 0x100]),
             ("capabilities in a circle", changed(0x41, &[0x40])),
             ("extended ones in a circle", changed(0x103, &[0x10])),
         ] {
-            assert_eq!(read(&config), Isolation::UNKNOWN, "{what}");
+            assert_eq!(read(&config), Err(Errno::EIO), "{what}");
         }
         // As long as the kernel reaches only the old registers, there is no ACS.
-        let short = read(&port[..0x100]);
+        let short = read(&port[..0x100]).expect("the old registers");
         assert!(short.is_known && !short.isolates, "{short:?}");
     }
 }
