@@ -18,6 +18,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         devices,
         usage,
         names,
+        groups,
         behind,
         ..
     } = memory;
@@ -36,6 +37,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
             find_held(host, devices);
             order::find_twins(devices);
         }
+    }
+    if !matches!(form, Form::Boot | Form::Names) {
+        groups.look(host);
     }
     if form == Form::Json {
         behind.look(host, devices);

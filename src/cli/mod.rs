@@ -24,6 +24,7 @@ use heapless::Vec;
 use crate::{
     device::Devices,
     facts::{
+        groups::Groups,
         names::Names,
         usage::{Usage, Uses},
     },
@@ -119,6 +120,8 @@ pub struct Memory {
     pub usage: Usage,
     /// How it is called.
     pub names: Names,
+    /// What an IOMMU cannot tell apart.
+    pub groups: Groups,
     /// What a plan warns of.
     pub warnings: WarningList,
     /// What is behind refused bridges.
@@ -133,6 +136,7 @@ impl Memory {
             devices: Devices::new(),
             usage: Usage::new(),
             names: Names::new(),
+            groups: Groups::new(),
             warnings: WarningList::new(),
             behind: BehindList::new(),
         }
@@ -147,6 +151,7 @@ impl Memory {
             request: &self.request,
             devices: &self.devices,
             names: &self.names,
+            groups: &self.groups,
             usage: &self.usage,
             warnings: &self.warnings,
             behind: &self.behind,

@@ -8,6 +8,7 @@ use crate::{
     facts::{dom0, usage::Uses},
     host::{Console, Files, Host, Level},
     plan::{self, Extent, warnings},
+    put,
     report::{
         Kind, Report, explain, json,
         log::{tell_plan, tell_problems},
@@ -34,6 +35,7 @@ pub fn run<H: Host>(
         warnings,
         behind,
         names,
+        groups,
         ..
     } = memory;
     let is_dom0 = dom0::is_here(host);
@@ -54,7 +56,8 @@ pub fn run<H: Host>(
     if request.items.iter().any(may_mean_twin) {
         order::find_twins(devices);
     }
-    warnings::look(host, devices, warnings);
+    groups.look(host);
+    warnings::look(host, devices, groups, warnings);
     behind.look(host, devices);
     let terminal = host.terminal();
     if !terminal.is_none() {
@@ -95,12 +98,31 @@ fn tell_verdict<H: Files + Console>(host: &mut H, report: &Report) {
     }
     first::tell_missing(host);
     tell_plan(report, &mut |level, line| host.say(level, line));
+    tell_unknown_groups(host, report);
     if report.is_to_stop() {
         say!(
             host,
             Level::Notice,
             "strict: not all is as asked; seize asks the boot to stop"
         );
+    }
+}
+
+/// Says that nobody knows what has to go with a device, since registers cannot be read.
+fn tell_unknown_groups<H: Console>(host: &mut H, report: &Report) {
+    let is_unknown = |device: &&Device| {
+        device.action == Action::Seize && !report.groups.is_known(device.address())
+    };
+    let mut unknown = report.devices.iter().filter(is_unknown);
+    if let Some(first) = unknown.next().filter(|_| report.groups.has_unread()) {
+        let more = unknown.count();
+        let mut line = Line::new();
+        put!(&mut line, "{}", first.address());
+        if more > 0 {
+            put!(&mut line, " and {} more", more as u32);
+        }
+        put!(&mut line, ": IOMMU group not known; root can read it");
+        host.say(Level::Notice, &line);
     }
 }
 

@@ -54,6 +54,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         usage,
         behind,
         names,
+        groups,
         ..
     } = memory;
     let is_dom0 = dom0::is_here(host);
@@ -68,6 +69,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     }
     if form == Form::Json {
         plan::locate(host, devices, &|_| true);
+        groups.look(host);
     }
     behind.look(host, devices);
     let terminal = host.terminal();

@@ -4,6 +4,7 @@ use heapless::Vec;
 
 use crate::{
     device::{Action, DEVICES, Device, Devices},
+    facts::groups::Groups,
     host::{Errno, Files},
     pci::{Address, bus},
     text::number,
@@ -26,17 +27,19 @@ pub struct Others {
 pub struct Warnings {
     /// So many virtual functions end with its driver.
     pub virtual_functions: u32,
-    /// Functions of its slot that dom0 keeps.
+    /// Functions that dom0 keeps and an IOMMU cannot tell from it, where that is known.
+    pub of_group: Others,
+    /// Functions of its slot that dom0 keeps, but those of its group.
     pub of_card: Others,
-    /// Functions behind its bridge to conventional PCI that dom0 keeps. An IOMMU cannot tell them
-    /// from it.
+    /// Functions behind its bridge to conventional PCI that dom0 keeps, where its group is not
+    /// known. An IOMMU cannot tell them from it.
     pub behind_bridge: Others,
 }
 
 impl Warnings {
     /// Whether there is nothing to be said.
     fn is_empty(&self) -> bool {
-        let others = [&self.of_card, &self.behind_bridge];
+        let others = [&self.of_group, &self.of_card, &self.behind_bridge];
         self.virtual_functions == 0 && others.iter().all(|others| others.first.is_empty())
     }
 }
@@ -44,15 +47,28 @@ impl Warnings {
 /// The warnings of a plan, each with the address of its device, in order.
 pub type WarningList = Vec<(Address, Warnings), DEVICES>;
 
-/// Looks for what is to be warned of. `devices` are all that the machine has, and their ways are
-/// known.
-pub fn look<H: Files>(host: &mut H, devices: &Devices, warnings: &mut WarningList) {
+/// Looks for what is to be warned of. `devices` are all that the machine has, in the order of their
+/// addresses, and their ways are known.
+pub fn look<H: Files>(
+    host: &mut H,
+    devices: &Devices,
+    groups: &Groups,
+    warnings: &mut WarningList,
+) {
     warnings.clear();
     for device in devices
         .iter()
         .filter(|device| device.action == Action::Seize)
     {
-        let found = look_at(host, devices, device);
+        let mut found = look_at(host, devices, groups, device);
+        if groups.is_known(device.address()) {
+            let split = Split {
+                devices,
+                groups,
+                warnings,
+            };
+            found.of_group = split.others(host, device.address());
+        }
         if !found.is_empty() {
             // There is room for a warning of every device.
             let _ = warnings.push((device.address(), found));
@@ -68,7 +84,13 @@ pub fn of(warnings: &WarningList, address: Address) -> Option<&Warnings> {
     warnings.get(place).map(|(_, warnings)| warnings)
 }
 
-fn look_at<H: Files>(host: &mut H, devices: &Devices, device: &Device) -> Warnings {
+/// Looks at a device, but for its group.
+fn look_at<H: Files>(
+    host: &mut H,
+    devices: &Devices,
+    groups: &Groups,
+    device: &Device,
+) -> Warnings {
     let mut warnings = Warnings {
         virtual_functions: count_virtual_functions(host, device.address()),
         ..Warnings::default()
@@ -87,15 +109,61 @@ fn look_at<H: Files>(host: &mut H, devices: &Devices, device: &Device) -> Warnin
         first: bits & !7,
         last: bits | 7,
     };
-    warnings.of_card = find_others(host, devices, slot, None);
-    if is_conventional(host, device.address()) {
+    let address = device.address();
+    let is_of_group = |other| groups.is_known(address) && groups.are_together(address, other);
+    warnings.of_card = find_others(host, devices, slot, &|other| !is_of_group(other));
+    // If its group is known, they are in it.
+    if !groups.is_known(address) && is_conventional(host, address) {
         let bus = Range {
             first: bits & !0xff,
             last: bits | 0xff,
         };
-        warnings.behind_bridge = find_others(host, devices, bus, Some(device.address().slot()));
+        let is_beside = |other: Address| other.slot() != address.slot();
+        warnings.behind_bridge = find_others(host, devices, bus, &is_beside);
     }
     warnings
+}
+
+/// Groups of which not all is taken.
+struct Split<'s> {
+    devices: &'s Devices,
+    groups: &'s Groups,
+    /// The warnings of the devices before.
+    warnings: &'s WarningList,
+}
+
+impl Split<'_> {
+    /// Finds the functions of a device's group that stay with dom0. All devices of a group that are
+    /// taken leave the same ones, so the first has found them.
+    fn others<H: Files>(&self, host: &mut H, address: Address) -> Others {
+        let mut others = Others::default();
+        for member in self.groups.of(address) {
+            let Some(device) = find(self.devices, member) else {
+                continue;
+            };
+            if device.action == Action::Seize {
+                if member == address {
+                    continue;
+                }
+                if member.bits() < address.bits() {
+                    let found = of(self.warnings, member);
+                    return found
+                        .map(|found| found.of_group.clone())
+                        .unwrap_or_default();
+                }
+            } else if !others.note(host, device) {
+                break;
+            }
+        }
+        others
+    }
+}
+
+/// The device at an address.
+fn find(devices: &Devices, address: Address) -> Option<&Device> {
+    let start = devices.partition_point(|device| device.address().bits() < address.bits());
+    let found = devices.get(start)?;
+    (found.address() == address).then_some(found)
 }
 
 /// How many virtual functions were asked of a device (`drivers/pci/iov.c`, `sriov_numvfs_show`).
@@ -120,29 +188,34 @@ struct Range {
     last: u64,
 }
 
-/// Finds the functions in a range that stay with dom0, those of one slot left out. Bridges do not
-/// count, nor do virtual functions, which come and go with their own.
+/// Finds the functions in a range that stay with dom0, as far as they count.
 fn find_others<H: Files>(
     host: &mut H,
     devices: &Devices,
     range: Range,
-    without_slot: Option<u64>,
+    counts: &dyn Fn(Address) -> bool,
 ) -> Others {
     let start = devices.partition_point(|device| device.address().bits() < range.first);
     let in_range = devices.get(start..).unwrap_or_default().iter();
     let mut others = Others::default();
     for other in in_range.take_while(|other| other.address().bits() <= range.last) {
-        let address = other.address();
-        let stays = other.function.is_there && other.action != Action::Seize && !other.is_bridge();
-        if !stays || without_slot == Some(address.slot()) || bus::is_virtual(host, address) {
-            continue;
-        }
-        if others.first.push(address).is_err() {
-            others.has_more = true;
+        if counts(other.address()) && !others.note(host, other) {
             break;
         }
     }
     others
+}
+
+impl Others {
+    /// Notes a function if it stays with dom0. Bridges do not count, nor do virtual functions,
+    /// which come and go with their own. `false`: there is no room for more.
+    fn note<H: Files>(&mut self, host: &mut H, other: &Device) -> bool {
+        let stays = other.function.is_there && other.action != Action::Seize && !other.is_bridge();
+        if stays && !bus::is_virtual(host, other.address()) {
+            self.has_more = self.first.push(other.address()).is_err();
+        }
+        !self.has_more
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +227,10 @@ mod tests {
     use crate::{
         device::{Wish, order},
         host::testing::{Machine, boxed, shown},
-        pci::{Identity, Place},
+        pci::{
+            Identity, Place,
+            isolation::testing::{Built, file_of},
+        },
     };
 
     const CARD: &str = "pci0000:00/0000:00:1c.0/0000:03:00.0";
@@ -191,7 +267,9 @@ mod tests {
     fn warned(host: &mut Machine, devices: &mut Devices) -> std::boxed::Box<WarningList> {
         order::sort(devices);
         let mut warnings = boxed(WarningList::new);
-        look(host, devices, &mut warnings);
+        let mut groups = boxed(Groups::new);
+        groups.look(host);
+        look(host, devices, &groups, &mut warnings);
         warnings
     }
 
@@ -286,6 +364,55 @@ mod tests {
             assert_eq!(addresses(&found.behind_bridge), expected);
             assert_eq!(addresses(&found.of_card), ["0000:05:02.1"]);
         }
+    }
+
+    /// What is in the group of a device is named as such alone, for every device that is taken of
+    /// it. Bridges are not, nor what is in no group with it.
+    #[test]
+    fn names_what_stays_of_a_group() {
+        let (mut host, mut devices) = (Machine::new(), boxed(Devices::new));
+        let port = "pci0000:00/0000:00:1c.0";
+        for (way, built, action) in [
+            (port, "port", Action::Unasked),
+            (&format!("{port}/0000:03:00.0"), "endpoint", Action::Seize),
+            (&format!("{port}/0000:03:00.1"), "endpoint", Action::Unasked),
+            (
+                &format!("{port}/0000:03:00.2"),
+                "endpoint many acs",
+                Action::Seize,
+            ),
+            ("pci0000:00/0000:00:1f.0", "device many", Action::Unasked),
+            ("pci0000:00/0000:00:1f.3", "device many", Action::Seize),
+            ("pci0000:00/0000:00:1f.4", "device many", Action::Unasked),
+        ] {
+            add(&mut host, &mut devices, way, action);
+            let (_, name) = way.rsplit_once('/').expect("a way");
+            host.bytes(&file_of(name), &Built::of(built).config());
+            if way == port || name == "0000:00:1f.0" {
+                let device = devices.last_mut().expect("a device");
+                device.function.identity = Some(Identity {
+                    ids: 0,
+                    class: 0x06_0100,
+                });
+            }
+        }
+        let warnings = warned(&mut host, &mut devices);
+        for (taken, expected) in [
+            ("00:1f.3", "0000:00:1f.4"),
+            ("03:00.0", "0000:03:00.1"),
+            ("03:00.2", "0000:03:00.1"),
+        ] {
+            let found = of(&warnings, address(taken)).expect("a warning");
+            assert_eq!(addresses(&found.of_group), [expected], "{taken}");
+            assert_eq!(found.of_card, Others::default(), "{taken}");
+        }
+        assert_eq!(warnings.len(), 3);
+        // With a port that keeps them apart, only the slot is left.
+        host.bytes(&file_of("0000:00:1c.0"), &Built::of("port acs").config());
+        let warnings = warned(&mut host, &mut devices);
+        let found = of(&warnings, address("03:00.2")).expect("a warning");
+        assert_eq!(addresses(&found.of_card), ["0000:03:00.1"]);
+        assert_eq!(found.of_group, Others::default());
     }
 
     #[test]

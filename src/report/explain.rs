@@ -1,7 +1,7 @@
 //! Why a device is not as asked, and what to know before it is taken: pieces of a sentence, each
 //! with `; ` in front.
 
-use super::{Kind, Report};
+use super::{Kind, Report, groups::add_reasons};
 use crate::{
     device::{Action, Device, Guest, Outcome, Step},
     facts::usage::{Use, Uses},
@@ -255,6 +255,16 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
             count
         );
     }
+    add_others(
+        &warnings.of_group,
+        "; dom0 keeps others of its IOMMU group:",
+        line,
+    );
+    if !warnings.of_group.first.is_empty() {
+        put!(line, " (");
+        add_reasons(report.groups, device.address(), line);
+        put!(line, ")");
+    }
     add_others(&warnings.of_card, "; dom0 keeps others of its card:", line);
     add_others(
         &warnings.behind_bridge,
@@ -323,7 +333,7 @@ mod tests {
         device::{Failure, FirstRun},
         facts::usage::Uses,
         host::testing::{Machine, text},
-        report::testing::{add, address, driver, machine_in_use, memory},
+        report::testing::{add, address, driver, machine_in_use, machine_with_groups, memory},
     };
 
     /// What is said of the first device.
@@ -585,12 +595,17 @@ mod tests {
         };
         let warnings = warnings::Warnings {
             virtual_functions: 4,
+            of_group: others(&["03:00.4"], false),
             of_card: others(&["03:00.1", "03:00.2"], true),
             behind_bridge: others(&["03:01.0"], false),
         };
         let at = address("03:00.0");
         memory.warnings.push((at, warnings)).expect("room");
+        let mut host = machine_with_groups(&["0000:03:00.0", "0000:03:00.4"]);
+        memory.groups.look(&mut host);
         let told = "; its virtual functions (4) end with its driver\
+            ; dom0 keeps others of its IOMMU group: 0000:03:00.4 \
+            (0000:03:00.0 and 0000:03:00.4 share a slot without ACS)\
             ; dom0 keeps others of its card: 0000:03:00.1 0000:03:00.2 ...\
             ; dom0 keeps others behind its PCI bridge: 0000:03:01.0";
         assert_eq!(explained(&memory, Kind::Plan), told);

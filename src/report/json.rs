@@ -149,7 +149,10 @@ fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
             Escaped(report.request.source(item.origin.source)),
         );
     }
-    put!(line, ",\"warnings\":[");
+    if report.kind != Kind::Seizure {
+        write_group(sink, report, device);
+    }
+    put!(&mut sink.line, ",\"warnings\":[");
     // A line has room for one long name with all its escapes, not for two.
     sink.flush();
     let mut why = Line::new();
@@ -158,6 +161,23 @@ fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
         put!(&mut why, "; {}", report.pciback);
     }
     add_parts(&mut sink.line, &why);
+    put!(&mut sink.line, "]");
+}
+
+/// Writes what an IOMMU cannot tell from a device. A group may have more than a line has room for.
+fn write_group(sink: &mut Sink, report: &Report, device: &Device) {
+    let address = device.address();
+    add_name(&mut sink.line, "group");
+    if !device.function.is_there || !report.groups.is_known(address) {
+        return put!(&mut sink.line, "null");
+    }
+    let mut separator = "[";
+    for member in report.groups.of(address) {
+        put!(&mut sink.line, "{}", separator);
+        sink.line.quote(member);
+        sink.flush();
+        separator = ",";
+    }
     put!(&mut sink.line, "]");
 }
 
@@ -251,7 +271,7 @@ mod tests {
         pciback::Answer,
         report::{
             Image,
-            testing::{add, driver, memory, written},
+            testing::{add, driver, machine_with_groups, memory, written},
         },
         request::{Fault, Mistake, Origin, problem::PROBLEMS},
     };
@@ -297,13 +317,13 @@ mod tests {
                         "address": "0000:03:00.0", "path": "0000:00:1c.0/00.0",
                         "vendor": "8086", "device": "10d3",
                         "subvendor": "1af4", "subdevice": "1100", "class": "020000",
-                        "driver": "pciback", "action": "seize",
+                        "driver": "pciback", "action": "seize", "group": null,
                         "selector": "8086:10d3", "source": "conf", "warnings": [],
                     },
                     {
                         "address": null, "path": null, "vendor": null, "device": null,
                         "subvendor": null, "subdevice": null, "class": null,
-                        "driver": null, "action": "absent",
+                        "driver": null, "action": "absent", "group": null,
                         "selector": "class:usb", "source": "conf",
                         "warnings": NO_SUCH_DEVICE,
                     },
@@ -401,6 +421,40 @@ mod tests {
         assert_eq!(list[1]["driver"], Value::Null);
         assert_eq!(list[1]["marks"], json!([]));
         assert_eq!(list[0].get("selector"), None);
+    }
+
+    /// Each member, and the function itself; nothing where nobody can tell, and in a report.
+    #[test]
+    fn tells_groups_where_they_are_known() {
+        let mut memory = two_devices();
+        let functions = ["0000:03:00.0", "0000:03:00.1", "0000:04:00.0"];
+        for at in &functions[1..] {
+            add(&mut memory, at, Some(0), Action::Seize);
+        }
+        let mut host = machine_with_groups(&functions);
+        host.refuse("read /sys/bus/pci/devices/0000:04:00.0/config", Errno::EIO);
+        memory.groups.look(&mut host);
+        let groups = |kind| -> Vec<Value> {
+            let report = memory.report(kind, true);
+            let devices = match kind {
+                Kind::List => parsed(&report),
+                _ => parsed(&report)["devices"].take(),
+            };
+            let devices = devices.as_array().expect("an array");
+            let devices = devices.iter().filter(|device| !device["address"].is_null());
+            devices
+                .filter_map(|device| device.get("group").cloned())
+                .collect()
+        };
+        let pair = json!(["0000:03:00.0", "0000:03:00.1"]);
+        for kind in [Kind::List, Kind::Plan, Kind::Status] {
+            assert_eq!(
+                groups(kind),
+                [pair.clone(), pair.clone(), Value::Null],
+                "{kind:?}"
+            );
+        }
+        assert_eq!(groups(Kind::Seizure), [] as [Value; 0]);
     }
 
     #[test]

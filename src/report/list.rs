@@ -4,6 +4,7 @@
 use super::{
     Report,
     explain::{add_use, add_uses},
+    groups,
     layout::{Colour, Wrap, add_word, add_words, begin_colour, columns, end_colour, go_on, pad},
     sink::{Out, Sink},
 };
@@ -26,8 +27,16 @@ pub fn add_marks(report: &Report, device: &Device, line: &mut Line) {
         put!(line, "; with pciback");
     }
     add_state(device, "; ", line);
+    add_relations(report, device, line);
+}
+
+/// Adds what other functions have to do with one, each with `; ` in front.
+fn add_relations(report: &Report, device: &Device, line: &mut Line) {
     if let Some(twin) = device.function.twin {
         put!(line, "; twin of {}", twin);
+    }
+    if let Some(first) = groups::first_in_company(report, device) {
+        put!(line, "; group of {}", first);
     }
 }
 
@@ -235,6 +244,12 @@ fn add_legend(report: &Report, hidden: usize, line: &mut Line) {
             hidden as u32
         );
     }
+    if report.groups.has_unread() {
+        put!(
+            line,
+            "# IOMMU groups are not shown: only root can read them.\n"
+        );
+    }
     if report.terminal.has_colours {
         put!(line, "# Green: pciback has it. Yellow: dom0 uses it.\n");
     }
@@ -273,9 +288,7 @@ fn add_row(report: &Report, device: &Device, layout: &Layout, sink: &mut Sink) {
         end_colour(line, report.terminal, colour);
         sink.flush();
         add_names(report, device, &mut text);
-        if let Some(twin) = device.function.twin {
-            put!(&mut text, "; twin of {}", twin);
-        }
+        add_relations(report, device, &mut text);
     } else {
         add_names(report, device, &mut text);
         add_marks(report, device, &mut text);

@@ -10,11 +10,13 @@
 //! | [`list`] | every function, in a line that pastes as well |
 //! | [`json`] | all of these for programs |
 //! | [`explain`] | why a device is not as asked, what to know before it is taken |
+//! | [`groups`] | what an IOMMU cannot tell apart |
 //! | [`layout`] | columns, colours, and text that wraps |
 //! | [`sink`] | text on its way out |
 //! | [`store`] | `/run/pciseize/report`, which outlives the initramfs |
 
 pub mod explain;
+pub mod groups;
 pub mod json;
 pub mod layout;
 pub mod list;
@@ -25,7 +27,7 @@ pub mod table;
 
 use crate::{
     device::{Action, Device, Devices, Outcome},
-    facts::{names::Names, usage::Usage},
+    facts::{groups::Groups, names::Names, usage::Usage},
     host::Terminal,
     pciback::Answer,
     plan::{behind::BehindList, warnings::WarningList},
@@ -80,6 +82,8 @@ pub struct Report<'r> {
     pub devices: &'r Devices,
     /// The names of the devices, where somebody looked for them.
     pub names: &'r Names,
+    /// What an IOMMU cannot tell apart, where somebody looked for it.
+    pub groups: &'r Groups,
     /// What dom0 uses, where somebody looked for it.
     pub usage: &'r Usage,
     /// What is to be warned of, in a plan.
@@ -179,7 +183,11 @@ mod testing {
             Errno,
             testing::{Machine, boxed},
         },
-        pci::{Address, Identity, bus::DriverName},
+        pci::{
+            Address, Identity,
+            bus::DriverName,
+            isolation::testing::{Built, file_of},
+        },
         request::{
             ItemId,
             source::embedded::{read, section},
@@ -234,6 +242,16 @@ mod testing {
         device.function.identity = Some(NIC);
         memory.devices.push(device).expect("room");
         memory.devices.last_mut().expect("a device")
+    }
+
+    /// A machine with these functions, on a root bus. Those of one slot are of one group.
+    pub fn machine_with_groups(functions: &[&str]) -> Machine {
+        let mut host = Machine::new();
+        for name in functions {
+            host.function(&std::format!("pci0000:03/{name}"), "8086:10d3", "020000");
+            host.bytes(&file_of(name), &Built::of("integrated many").config());
+        }
+        host
     }
 
     /// A machine whose card at 0000:03:00.0 carries the default route and holds a file system.
