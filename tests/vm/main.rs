@@ -9,6 +9,7 @@ mod aarch64;
 mod binds;
 mod boots;
 mod first_boot;
+mod groups;
 mod grub;
 mod guest;
 mod lab;

@@ -21,7 +21,7 @@ const STRICT: &str = "pciseize.strict pciseize.hide=0000:00:1e.0";
 const RDINIT: &str = "rdinit=/usr/sbin/pciseize";
 
 /// The first program of an image of busybox alone. Tells what it got, and what is mounted.
-const INIT: &str = r#"#!/bin/busybox sh
+pub const INIT: &str = r#"#!/bin/busybox sh
 busybox=/bin/busybox
 for folder in proc sys dev; do
     if [ -d /$folder ] && [ -n "$($busybox ls -A /$folder | $busybox grep -v '^console$')" ]; then
