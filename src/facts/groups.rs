@@ -28,10 +28,9 @@ use crate::{
 /// The place of a device among all.
 type Number = u16;
 
-/// How many of the lowest bits of an address tell functions of one bus apart, and those of one
-/// domain.
+/// How many of the lowest bits of an address tell functions of one bus apart, and all functions.
 const BUS_BITS: u32 = 8;
-const DOMAIN_BITS: u32 = 16;
+const ALL_BITS: u32 = 63;
 
 /// Most bridges above one another: a domain has 256 buses.
 const DEPTH: usize = 256;
@@ -143,8 +142,9 @@ impl Groups {
             self.join_above(number);
             self.join_slot(number);
         }
+        // It may be anywhere.
         let is_lost = |member: &Member| member.above == Above::Unknown;
-        self.join_ranges(DOMAIN_BITS, &is_lost, &|_| Reason::Unknown);
+        self.join_ranges(ALL_BITS, &is_lost, &|_| Reason::Unknown);
         let passes_on = |member: &Member| member.isolation.passes_on;
         self.join_ranges(BUS_BITS, &passes_on, &|bridge| Reason::Passes(bridge));
     }

@@ -22,7 +22,7 @@ use crate::{
 /// The number of cases for each law.
 const CASES: u32 = 1_000;
 
-fn config() -> ProptestConfig {
+pub fn config() -> ProptestConfig {
     let cases = env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())

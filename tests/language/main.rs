@@ -7,10 +7,12 @@
 //! | `item` | items, generated from their meaning, so that tests need no parser |
 //! | `plan` | the plan of the program, and the expected one |
 //! | `laws` | the laws that hold for every request |
+//! | `groups` | the groups of an IOMMU, beside Linux' own algorithm |
 //!
 //! A failing case is shrunk, printed, and kept in `laws.regressions`. Later runs play it first:
 //! commit it. `PROPTEST_CASES` in the environment sets the number of cases.
 
+mod groups;
 mod item;
 mod laws;
 mod machine;
