@@ -337,37 +337,27 @@ impl Groups {
         }
     }
 
-    /// Puts a function into one group with those of its slot from which nothing keeps it apart.
+    /// Puts a function into one group with those of its slot that nothing keeps apart either.
     fn join_slot(&mut self, number: Number) {
-        let Some(Isolation {
-            is_known,
-            isolates,
-            is_multifunction,
-            ..
-        }) = self.get(number).map(|member| member.isolation)
+        let Some(Member {
+            address, isolation, ..
+        }) = self.get(number)
         else {
             return;
         };
-        if is_multifunction && !isolates {
-            let Some(slot) = self.get(number).map(|member| member.address.slot()) else {
-                return;
-            };
-            let start = self
-                .members
-                .partition_point(|member| member.address.slot() < slot);
-            for other in start as Number.. {
-                match self.get(other) {
-                    Some(member) if member.address.slot() == slot => {
-                        if other != number && (!is_known || !member.isolation.isolates) {
-                            self.unite(number, other);
-                            for one in [number, other] {
-                                self.set(one, |member| {
-                                    member.reason.get_or_insert(Reason::Slot);
-                                });
-                            }
-                        }
-                    }
-                    _ => break,
+        if !isolation.is_multifunction || isolation.isolates {
+            return;
+        }
+        let is_joined =
+            |other: Member| other.address.slot() == address.slot() && !other.isolation.isolates;
+        // A slot has eight functions.
+        for other in number.saturating_sub(7)..number.saturating_add(8) {
+            if other != number && self.get(other).is_some_and(is_joined) {
+                self.unite(number, other);
+                for one in [number, other] {
+                    self.set(one, |member| {
+                        member.reason.get_or_insert(Reason::Slot);
+                    });
                 }
             }
         }
