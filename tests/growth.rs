@@ -64,6 +64,26 @@ fn no_function_costs_more_among_many() {
     );
 }
 
+/// JSON names each member of a group with each: that is not measured.
+#[test]
+fn no_function_costs_more_in_a_large_group() {
+    const FUNCTIONS: [usize; 3] = [64, 128, 512];
+    let (_folder, program) = program();
+    let instructions = FUNCTIONS.map(|functions| {
+        let bench = Bench::new(&program, functions);
+        bench.remove_acs();
+        bench.ask(16);
+        let list = bench.output(&["list"]);
+        let in_group = list.matches("group of").count();
+        assert!(in_group > functions / 2, "{in_group} of {functions}");
+        bench.instructions(&["plan"])
+    });
+    assert!(
+        growth(FUNCTIONS, instructions) <= MOST_GROWTH,
+        "{instructions:?}"
+    );
+}
+
 #[test]
 fn a_list_with_names_takes_few_instructions() {
     const FUNCTIONS: [usize; 3] = [64, 512, LISTED];
