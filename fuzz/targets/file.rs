@@ -12,8 +12,9 @@ use libfuzzer_sys::fuzz_target;
 use pciseize::{
     host::lines::{FILE_SIZE, LINE_SIZE},
     request::{
-        ITEMS, Problems, Request, SOURCES,
+        Fault, ITEMS, Mistake, Problem, Problems, Request, SOURCES,
         digest::Digest,
+        names::GuestNames,
         source::file::{self, Missing},
     },
     text::Excerpt,
@@ -35,6 +36,7 @@ fuzz_target!(|text: &[u8]| {
     }
     *files += 1;
     request.items.clear();
+    request.names = GuestNames::new();
     request.problems = Problems::new();
     request.lacks_keep = false;
     request.digest = Digest::new();
@@ -51,6 +53,10 @@ enum Becomes {
     Entry,
     /// Only a problem.
     Problem,
+    /// An item behind so many bytes of the text, with a name; or only a problem.
+    Named(usize),
+    /// The same, with a bad name: a problem in any case.
+    Misnamed(usize),
 }
 
 /// The part of a line that is read, and what stands behind a carriage return within it.
@@ -88,8 +94,10 @@ fn becomes(text: &[u8]) -> Becomes {
     if text[0] == b'!' {
         return Becomes::Problem;
     }
-    let value = text[equals + 1..].trim_ascii().to_ascii_lowercase();
-    let is_fine = match text[..equals].trim_ascii().to_ascii_lowercase().as_slice() {
+    let own = text[equals + 1..].trim_ascii();
+    let value = own.to_ascii_lowercase();
+    let name = text[..equals].trim_ascii();
+    let is_fine = match name.to_ascii_lowercase().as_slice() {
         b"off" | b"strict" | b"debug" | b"force" => [
             &b"1"[..],
             b"y",
@@ -110,7 +118,7 @@ fn becomes(text: &[u8]) -> Becomes {
                     .parse::<u64>()
                     .is_ok_and(|seconds| (1..=3600).contains(&seconds))
         }
-        _ => false,
+        _ => return named(name, own, text.len() - own.len()),
     };
     if is_fine {
         Becomes::Switch
@@ -119,13 +127,42 @@ fn becomes(text: &[u8]) -> Becomes {
     }
 }
 
+/// The result that a line with an unknown word before a `=` must have.
+fn named(name: &[u8], value: &[u8], before: usize) -> Becomes {
+    let name = String::from_utf8_lossy(name);
+    let is_of_name = |sign: char| sign.is_ascii_alphanumeric() || sign == '-' || sign == '_';
+    let keeps = ["keep", "except", "exclude", "ignore", "skip", "not"];
+    let is_keep = |word: &str| keeps.iter().any(|keep| keep.eq_ignore_ascii_case(word));
+    let is_reserved = name.split(['-', '_']).any(is_keep) || name.eq_ignore_ascii_case("hide");
+    if name.is_empty() || !name.chars().all(is_of_name) || is_reserved || value.starts_with(b"!") {
+        Becomes::Problem
+    } else if name.len() <= 31
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && !name.contains(|sign: char| sign.is_ascii_uppercase())
+    {
+        Becomes::Named(before)
+    } else {
+        Becomes::Misnamed(before)
+    }
+}
+
+/// Whether a problem is with the name of a good item: that is told of several items at once.
+fn is_of_name(problem: &Problem) -> bool {
+    let mistakes = [Mistake::AmbiguousName, Mistake::TooManyNames];
+    mistakes.map(Fault::Is).contains(&problem.fault)
+}
+
 fn accounts_for(request: &Request, text: &[u8]) {
     assert!(
         text.len() as u64 <= FILE_SIZE,
         "tests/cases has longer files"
     );
     let mut items = request.items.iter().peekable();
-    let mut problems = request.problems.iter().peekable();
+    let mut problems = request
+        .problems
+        .iter()
+        .filter(|problem| !is_of_name(problem))
+        .peekable();
     let is_full = request.items.len() == ITEMS || request.problems.beyond > 0;
     let mut entries = 0;
     let mut lacks_keep = false;
@@ -134,26 +171,43 @@ fn accounts_for(request: &Request, text: &[u8]) {
     for (number, whole) in (1..).zip(text.split(|&b| b == b'\n')) {
         let (line, rest) = split_at_return(whole);
         let (becomes, text, column) = read(line);
-        let is_entry = matches!(becomes, Becomes::Entry | Becomes::Problem);
+        let is_entry = !matches!(becomes, Becomes::Nothing | Becomes::Switch);
         entries += u32::from(is_entry) + u32::from(rest.is_some());
         let item = items.next_if(|item| item.origin.line == number);
-        let problem =
-            problems.next_if(|problem| problem.origin.line == number && is_entry && item.is_none());
+        let has_both = item.is_some() && matches!(becomes, Becomes::Misnamed(_));
+        entries += u32::from(has_both);
+        let may_be_told = is_entry && (item.is_none() || has_both);
+        let problem = problems.next_if(|problem| problem.origin.line == number && may_be_told);
         let is_right = match (item, problem) {
             (None, None) => matches!(becomes, Becomes::Nothing | Becomes::Switch) || is_full,
-            (Some(item), None) => {
-                becomes == Becomes::Entry
-                    && item.origin.column == column
-                    && item.is_keep == (text[0] == b'!')
-            }
+            (Some(item), None) => match becomes {
+                Becomes::Entry => item.origin.column == column && item.is_keep == (text[0] == b'!'),
+                Becomes::Named(before) => item.origin.column == column + before as u32,
+                Becomes::Misnamed(_) => is_full,
+                _ => false,
+            },
             (None, Some(problem)) => {
                 // The program does not read the end of a line that is too long.
                 lacks_keep |= text.get(..LINE_SIZE).unwrap_or(text).contains(&b'!');
-                matches!(becomes, Becomes::Entry | Becomes::Problem)
-                    && problem.origin.column == column
-                    && problem.text == Excerpt::of(text)
+                let is_at = |before: usize| {
+                    problem.origin.column == column + before as u32
+                        && problem.text == Excerpt::of(&text[before..])
+                };
+                match becomes {
+                    Becomes::Entry | Becomes::Problem | Becomes::Misnamed(_) => is_at(0),
+                    Becomes::Named(before) => is_at(0) || is_at(before),
+                    Becomes::Nothing | Becomes::Switch => false,
+                }
             }
-            (Some(_), Some(_)) => false,
+            (Some(item), Some(problem)) => match becomes {
+                Becomes::Misnamed(before) => {
+                    !item.is_keep
+                        && item.origin.column == column + before as u32
+                        && problem.origin.column == column
+                        && problem.text == Excerpt::of(text)
+                }
+                _ => false,
+            },
         };
         assert!(
             is_right,
@@ -175,9 +229,13 @@ fn accounts_for(request: &Request, text: &[u8]) {
         "more than there are lines, or twice the same"
     );
     // Entries beyond the limit are counted.
-    assert_eq!(
-        request.items.len() as u32 + request.problems.count(),
-        entries,
+    let of_names = request
+        .problems
+        .iter()
+        .filter(|problem| is_of_name(problem));
+    let told = request.items.len() as u32 + request.problems.count();
+    assert!(
+        told == entries + of_names.count() as u32 || is_full && told >= entries,
         "a line was lost"
     );
     assert!(

@@ -13,6 +13,7 @@ use pciseize::{
             class::Class,
             entry::{Content, Entry},
             ids::Ids,
+            name::Name,
             qubes,
             setting::Setting,
         },
@@ -25,6 +26,7 @@ fuzz_target!(|text: &[u8]| {
     reads_back(text, Pattern::parse);
     reads_back(text, Class::parse);
     reads_back(text, Ids::parse);
+    reads_back(text, Name::parse);
     reads_back(text, read_setting);
     // An address is a pattern that matches only itself.
     let pattern = Pattern::parse(text).ok().and_then(Pattern::address);

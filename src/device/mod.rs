@@ -7,6 +7,7 @@
 //! | [`Function`] | the walk over the bus | what is there |
 //! | [`Wish`] | the plan | who asks for it |
 //! | [`Action`] | the plan | what is to be done |
+//! | [`GuestNameId`] | the plan | how guests call it |
 //! | [`Work`] | the seizure, or the release | what was done |
 //! | [`State`] | whoever looks | who has it now |
 //! | [`Outcome`] | the proof | what became of it |
@@ -28,7 +29,7 @@ pub use step::{Failure, Step};
 use crate::{
     host::Errno,
     pci::{Address, Identity, Place, bus::DriverName},
-    request::{Item, ItemId, Request},
+    request::{GuestNameId, Item, ItemId, Request, syntax::name::Name},
 };
 
 /// Most devices: functions that a request is about, and items that mean none.
@@ -46,6 +47,8 @@ pub struct Device {
     pub wish: Wish,
     /// What is to be done with it.
     pub action: Action,
+    /// How guests call it, where the plan gave it a name.
+    pub name: Option<GuestNameId>,
     /// What was done with it.
     pub work: Work,
     /// Who has it.
@@ -160,6 +163,7 @@ impl Device {
             },
             wish,
             action,
+            name: None,
             work: Work {
                 is_due: false,
                 previous_driver: DriverName::new(),
@@ -257,6 +261,11 @@ impl Device {
     #[inline(never)]
     pub fn item<'r>(&self, request: &'r Request) -> Option<&'r Item> {
         request.items.get(usize::from(self.wish.item?))
+    }
+
+    /// The name that it has for guests.
+    pub fn guest_name<'r>(&self, request: &'r Request) -> Option<&'r Name> {
+        request.names.get(self.name?).map(|own| &own.name)
     }
 
     /// Its address, if there is one.

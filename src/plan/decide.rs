@@ -114,9 +114,11 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
             continue;
         }
         item.has_matched |= is_expected || !item.is_keep;
+        let mut named = None;
         match (is_expected, item.is_keep) {
             (true, true) => note_first(&mut matches.kept, id),
             (true, false) => {
+                named = item.name;
                 note_first(&mut matches.asked, id);
                 matches.is_one_place |= !item.is_broad();
                 matches.is_named |= item.takes_what_is_needed();
@@ -127,6 +129,9 @@ fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
                 matches.may_be_kept |= is_unread;
             }
             (false, false) => note_first(&mut matches.expected_other, id),
+        }
+        if let Some(name) = named {
+            request.names.note_meant(name, candidate.address);
         }
     }
     if !is_unread && matches.asked.is_some() && matches.expected_other.is_some() {

@@ -7,12 +7,14 @@
 //! | [`guards`] | what the image knows to be needed to boot, and where it is now |
 //! | [`absent`] | the items that mean no function |
 //! | [`behind`] | what is behind refused bridges |
+//! | [`name`] | which function gets which name for guests |
 //! | [`warnings`] | what a plan warns of |
 
 pub mod absent;
 pub mod behind;
 pub mod decide;
 pub mod guards;
+pub mod name;
 pub mod warnings;
 
 use crate::{
@@ -91,6 +93,9 @@ pub fn make<H: Files>(
     });
     absent::add_absent(request, devices, walked);
     sort(devices);
+    if walked.is_ok() {
+        name::give_names(request, devices);
+    }
 }
 
 /// Decides on every function, and reads which driver has it. Nothing is touched.

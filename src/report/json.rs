@@ -149,6 +149,7 @@ fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
             Escaped(report.request.source(item.origin.source)),
         );
     }
+    add_optional(line, "guest_name", device.guest_name(report.request));
     if report.kind != Kind::Seizure {
         write_group(sink, report, device);
     }
@@ -318,13 +319,14 @@ mod tests {
                         "vendor": "8086", "device": "10d3",
                         "subvendor": "1af4", "subdevice": "1100", "class": "020000",
                         "driver": "pciback", "action": "seize", "group": null,
-                        "selector": "8086:10d3", "source": "conf", "warnings": [],
+                        "selector": "8086:10d3", "source": "conf", "guest_name": null,
+                        "warnings": [],
                     },
                     {
                         "address": null, "path": null, "vendor": null, "device": null,
                         "subvendor": null, "subdevice": null, "class": null,
                         "driver": null, "action": "absent", "group": null,
-                        "selector": "class:usb", "source": "conf",
+                        "selector": "class:usb", "source": "conf", "guest_name": null,
                         "warnings": NO_SUCH_DEVICE,
                     },
                 ],

@@ -27,6 +27,7 @@ pub fn add_marks(report: &Report, device: &Device, line: &mut Line) {
         put!(line, "; with pciback");
     }
     add_state(device, "; ", line);
+    add_guest_name(report, device, "; ", line);
     add_relations(report, device, line);
 }
 
@@ -51,6 +52,13 @@ fn add_state(device: &Device, before: &str, line: &mut Line) {
         Action::Unasked => {}
         Action::Keep(_) => put!(line, "{}kept", before),
         _ => put!(line, "{}asked for", before),
+    }
+}
+
+/// Adds the name that guests have for a function, with `before` in front.
+pub fn add_guest_name(report: &Report, device: &Device, before: &str, line: &mut Line) {
+    if let Some(name) = device.guest_name(report.request) {
+        put!(line, "{}name {}", before, name);
     }
 }
 
@@ -288,6 +296,7 @@ fn add_row(report: &Report, device: &Device, layout: &Layout, sink: &mut Sink) {
         end_colour(line, report.terminal, colour);
         sink.flush();
         add_names(report, device, &mut text);
+        add_guest_name(report, device, "; ", &mut text);
         add_relations(report, device, &mut text);
     } else {
         add_names(report, device, &mut text);

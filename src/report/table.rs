@@ -169,6 +169,7 @@ fn add_row(report: &Report, device: &Device, form: Form, sink: &mut Sink) {
     pad(line, IDS);
     if form == Form::Brief {
         list::add_title(report, device, &mut text);
+        list::add_guest_name(report, device, "; ", &mut text);
         add_words(line, text.bytes(), wrap);
         text.clear();
     } else {
@@ -191,6 +192,12 @@ fn add_row(report: &Report, device: &Device, form: Form, sink: &mut Sink) {
         let asked = text.bytes();
         let short = asked.strip_prefix(FOLDER).filter(|_| is_full);
         add_word(line, short.unwrap_or(asked), wrap);
+        if device.name.is_some() {
+            text.clear();
+            list::add_guest_name(report, device, "", &mut text);
+            put!(line, ",");
+            add_words(line, text.bytes(), if is_full { wrap } else { UNWRAPPED });
+        }
         if !device.origin().is_empty() && device.outcome == Outcome::Seized {
             text.clear();
             put!(&mut text, "taken from {}", Escaped(device.origin()));

@@ -57,6 +57,8 @@ pub struct Item {
     pub is_keep: bool,
     /// Whether it means all of its kind, also what dom0 needs: `rd.qubes.hide_all_usb`.
     pub is_explicit: bool,
+    /// The name for guests that it has.
+    pub name: Option<GuestNameId>,
     /// Where the item stands.
     pub origin: Origin,
     /// Whether the item has matched a function so far.
@@ -79,6 +81,7 @@ impl Item {
             selector,
             is_keep,
             is_explicit: false,
+            name: None,
             origin,
             has_matched: false,
             is_overruled: false,
@@ -109,6 +112,9 @@ impl uDisplay for Item {
         )
     }
 }
+
+/// A name for guests: its place in [`Request::names`](super::Request::names).
+pub type GuestNameId = u8;
 
 /// An item: its place in [`Request::items`](super::Request::items).
 pub type ItemId = u16;

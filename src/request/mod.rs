@@ -8,7 +8,7 @@
 //! | [`syntax`] | text to value, without a machine |
 //! | [`source`] | a reader for each source: it cuts the text, reads the entries, applies them |
 //! | [`sources`] | all readers, in order |
-//! | `item`, `switches` | what a request holds |
+//! | `item`, `switches`, [`names`] | what a request holds |
 //! | [`index`] | the items that may mean a function, without looking at all of them |
 //! | [`problem`] | what is wrong, and the messages about it |
 //! | [`digest`] | tells whether the configuration has changed |
@@ -19,6 +19,7 @@ pub mod digest;
 pub mod index;
 mod item;
 mod kinds;
+pub mod names;
 pub mod problem;
 pub mod source;
 pub mod sources;
@@ -36,10 +37,12 @@ use crate::{
 use digest::Digest;
 use index::Index;
 use kinds::Kinds;
-use syntax::{hints::may_be_keep, parameter::is_space, setting::Setting};
+use names::GuestNames;
+use syntax::{hints::may_be_keep, name::Name, parameter::is_space, setting::Setting};
 
 pub use index::Cursor;
-pub use item::{Intent, Item, ItemId, Origin, SourceId};
+pub use item::{GuestNameId, Intent, Item, ItemId, Origin, SourceId};
+pub use names::NAMES;
 pub use problem::{Found, Problem, Problems};
 pub use source::guard::{NEEDS, Need, Needed};
 pub use switches::Switches;
@@ -64,6 +67,8 @@ pub const PARAMETERS_SIZE: usize = 128;
 pub struct Request {
     /// In the order of their sources.
     pub items: Vec<Item, ITEMS>,
+    /// The names for guests that items have.
+    pub names: GuestNames,
     /// The switches, as the last source that names each leaves them.
     pub switches: Switches,
     /// What could not be understood.
@@ -99,6 +104,7 @@ impl Request {
     pub const fn new() -> Request {
         Request {
             items: Vec::new(),
+            names: GuestNames::new(),
             switches: Switches::new(),
             problems: Problems::new(),
             lacks_keep: false,
@@ -153,6 +159,53 @@ impl Request {
         if let Err(fault) = added {
             self.lacks_keep |= intent == Intent::Keep;
             self.note_problem(origin, text, fault);
+        }
+    }
+
+    /// Names the last item, which is that of `id`, if it was added.
+    ///
+    /// Of two items with one name nobody can tell which was meant, so none has it. An item that is
+    /// said twice is one.
+    pub(crate) fn name_item(&mut self, id: usize, name: Name) {
+        let (Some(item), Ok(item_id)) = (self.items.get(id), ItemId::try_from(id)) else {
+            return;
+        };
+        let known = self.names.find(&name);
+        let first = known.and_then(|known| self.names.get(known));
+        let first = first.map(|first| (first.item, first.is_ambiguous));
+        let Some((first, is_ambiguous)) = first else {
+            let (text, origin) = (named(&name, item), item.origin);
+            let added = self.names.add(name, item_id);
+            match self.items.get_mut(id) {
+                Some(item) if added.is_some() => item.name = added,
+                _ => {
+                    let fault = Fault::Is(Mistake::TooManyNames);
+                    self.note_problem(origin, text.bytes(), fault);
+                }
+            }
+            return;
+        };
+        let is_said_again = self
+            .items
+            .get(usize::from(first))
+            .is_some_and(|first| first.selector == item.selector);
+        if is_said_again {
+            return;
+        }
+        if !is_ambiguous {
+            self.note_name(first, &name, Mistake::AmbiguousName);
+        }
+        self.note_name(item_id, &name, Mistake::AmbiguousName);
+        if let Some(known) = known.and_then(|known| self.names.get_mut(known)) {
+            known.is_ambiguous = true;
+        }
+    }
+
+    /// Notes what is wrong with an item of that name.
+    pub(crate) fn note_name(&mut self, item: ItemId, name: &Name, mistake: Mistake) {
+        if let Some(item) = self.items.get(usize::from(item)) {
+            let (text, origin) = (named(name, item), item.origin);
+            self.note_problem(origin, text.bytes(), Fault::Is(mistake));
         }
     }
 
@@ -271,6 +324,12 @@ impl Request {
             .map_or(b"?", |name| name.as_slice())
     }
 
+    /// The name for guests that an item has, whether or not a function gets it.
+    pub fn name_of(&self, item: ItemId) -> Option<&Name> {
+        let item = self.items.get(usize::from(item))?;
+        self.names.get(item.name?).map(|own| &own.name)
+    }
+
     /// The next item that means the function, or would mean it if another device were there
     /// ([`Selector::is_expected`]), in no particular order. A new cursor begins a search.
     pub fn next_match(
@@ -357,6 +416,13 @@ impl Request {
                 && self.items.get(usize::from(other)).is_some_and(is_same)
         })
     }
+}
+
+/// An item with its name, as on a line.
+fn named(name: &Name, item: &Item) -> Line {
+    let mut line = Line::new();
+    put!(&mut line, "{} = {}", name, item);
+    line
 }
 
 impl Default for Request {

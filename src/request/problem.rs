@@ -13,6 +13,7 @@ use super::{
             class_behind, has_keep, items_within, likely_address, likely_ids, likely_setting,
             may_be_keep, shown_by_lspci,
         },
+        name::likely_name,
     },
 };
 use crate::{
@@ -65,6 +66,7 @@ impl Problem {
                     | Mistake::Untraced
                     | Mistake::UntracedRoute
                     | Mistake::NoMounts
+                    | Mistake::NameOfUntaken
             )
         )
     }
@@ -89,6 +91,31 @@ impl Mistake {
                  command line also hide); a device stands alone on its line, options for \
                  xen-pciback belong in modprobe.d"
             }
+            Mistake::UnknownLine => {
+                "neither a setting (off, strict, debug, force, timeout) nor a device with a name \
+                 (gpu = 10de:1b80@03:00.0); a device without a name stands alone on its line, \
+                 options for xen-pciback belong in modprobe.d"
+            }
+            Mistake::BadName => {
+                "no name for guests, so nobody gets it; expected a letter, then at most 30 of \
+                 a-z 0-9 - _"
+            }
+            Mistake::ReservedName => {
+                "no name for a device: the word has a meaning of its own; a device without a name \
+                 stands alone on its line"
+            }
+            Mistake::NamedKeep => "what stays with dom0 has no name for guests",
+            Mistake::AmbiguousName => "the name stands before several devices; nobody gets it",
+            Mistake::TooManyNames => "more than 256 names; nobody gets this one",
+            Mistake::NameOfNone => "no device of this machine matches; nobody gets the name",
+            Mistake::NameOfMany => {
+                "it means more than one device; nobody gets the name; write one function, like \
+                 03:00.0"
+            }
+            Mistake::SecondName => {
+                "the device has the name of an item before this one; nobody gets this name"
+            }
+            Mistake::NameOfUntaken => "the device is not to be seized; nobody gets the name",
             Mistake::UnknownParameter => {
                 "no such parameter; expected pciseize.hide=ITEM[,ITEM...], pciseize.SETTING, \
                  xen-pciback.hide=(ITEM)..., rd.qubes.hide_pci=, rd.qubes.hide_all_usb or \
@@ -231,6 +258,9 @@ fn show_hint<W: uWrite + ?Sized>(
     // A bad keep must not become something to seize: every item in it is kept, unless the text says
     // which.
     let keeps_all = text.starts_with(b"!") || may_be_keep(text) && !has_keep(text);
+    if let Some((name, value)) = likely_name(text) {
+        return show!(f, "did you mean {} = {}? ", name, Escaped(value));
+    }
     let mut is_first = true;
     for item in items_within(text) {
         let separator = if is_first { "did you mean " } else { " and " };
@@ -366,9 +396,9 @@ mod tests {
         pci::place::DEPTH,
         put,
         request::{
-            ITEMS, LONGEST_TIMEOUT, NEEDS, PARAMETERS_SIZE, SOURCES,
+            ITEMS, LONGEST_TIMEOUT, NAMES, NEEDS, PARAMETERS_SIZE, SOURCES,
             source::{cmdline, embedded},
-            syntax::selector::Selector,
+            syntax::{name::NAME_SIZE, selector::Selector},
         },
         text::Line,
     };
@@ -392,6 +422,8 @@ mod tests {
             (Mistake::LongSection, embedded::TEXT_SIZE),
             (Mistake::TooManyItems, ITEMS),
             (Mistake::TooManyNeeds, NEEDS),
+            (Mistake::TooManyNames, NAMES),
+            (Mistake::BadName, NAME_SIZE - 1),
             (Mistake::TooManySources, SOURCES),
             (Mistake::TooManyDevices, DEVICES),
         ] {

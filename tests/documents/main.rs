@@ -744,6 +744,7 @@ fn limits_are_those_that_there_are() {
             "files for pciseize check, addresses for pciseize release",
             cli::OPERANDS,
         ),
+        ("names for guests", request::NAMES),
         ("sources", request::SOURCES),
         ("bytes of a file", lines::FILE_SIZE as usize),
         ("bytes of a line", lines::LINE_SIZE),

@@ -14,7 +14,10 @@ use serde_json::Value;
 use crate::{
     item::{self, Item, Wish, wish},
     machine::{self, Function, machine},
-    plan::{CMDLINES, FILES, Meets, Plan, Question, SOURCES, expected, is_there, meets, run, text},
+    plan::{
+        CMDLINES, FILES, Meets, Plan, Question, SOURCES, expected, given, is_there, meets, run,
+        text,
+    },
     schema::{self, Kind},
     tree::{Node, Tree},
 };
@@ -347,6 +350,41 @@ proptest! {
         }
         prop_assert_eq!(after.actions(), expected(&machine, &items, true).0);
         prop_assert_eq!(after.exit, Exit::NotAsAsked);
+    }
+
+    /// A name is for the one function that its item means. Nobody gets a name that is for several
+    /// items, or for none or several functions, or for one that is not seized; each is told. And
+    /// names change nothing else.
+    #[test]
+    fn a_name_is_for_one_function(
+        machine in machine(),
+        wishes in wishes(),
+        names in vec(prop::option::of(prop::sample::select(&["gpu", "lan", "x-1_y"][..])), 9)
+    ) {
+        let items = items(&machine, &wishes);
+        let mut question = Question::new(&machine, &[]);
+        let mut named = Vec::new();
+        for ((source, item), name) in items.iter().zip(names) {
+            match name.filter(|_| FILES.contains(source) && !item.is_keep) {
+                Some(name) => {
+                    question.write(*source, &format!("{name} = {}\n", item.text));
+                    named.push((*source, name, &item.selector));
+                }
+                None => question.ask(*source, &item.line()),
+            }
+        }
+        let plan = question.plan();
+        prop_assert_eq!(plan.actions(), expected(&machine, &items, false).0);
+        named.sort_by_key(|(source, ..)| *source);
+        let given = given(&machine, &named, &plan.seized());
+        prop_assert_eq!(plan.names(), given.clone(), "{:?}", question.texts);
+        for (_, name, _) in named {
+            let begins = format!("{name} = ");
+            let mut problems = plan.list("problems").iter();
+            let is_told = problems.any(|problem| text(&problem["text"]).starts_with(&begins));
+            let is_given = given.values().any(|own| own == name);
+            prop_assert_eq!(is_told, !is_given, "{}: {}", name, plan.json);
+        }
     }
 
     /// Neither the order nor the source of an item matters.

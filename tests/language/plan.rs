@@ -179,6 +179,15 @@ impl Plan {
         actions
     }
 
+    /// The name for guests of each function that has one.
+    pub fn names(&self) -> BTreeMap<String, String> {
+        let devices = self.list("devices").iter();
+        let named = devices.filter(|device| !device["guest_name"].is_null());
+        named
+            .map(|device| (text(&device["address"]), text(&device["guest_name"])))
+            .collect()
+    }
+
     pub fn seized(&self) -> BTreeSet<String> {
         self.actions()
             .into_iter()
@@ -268,6 +277,35 @@ fn is_identity(ids: &str, function: &Function) -> bool {
     ids.split(':')
         .zip(&function.ids)
         .all(|(wanted, known)| wanted == "*" || wanted == known)
+}
+
+/// The name that each function gets, by the contract: `named` are the items with a name, as they
+/// are read, each with its source.
+pub fn given(
+    machine: &[Function],
+    named: &[(usize, &str, &Selector)],
+    seized: &BTreeSet<String>,
+) -> BTreeMap<String, String> {
+    let mut given = BTreeMap::new();
+    for (_, name, selector) in named {
+        let mut same = named.iter().filter(|(_, other, _)| other == name);
+        if !same.all(|(_, _, other)| other.canonical() == selector.canonical()) {
+            continue;
+        }
+        let meant: Vec<&Function> = machine
+            .iter()
+            .filter(|function| meets(selector, function) == Meets::Yes)
+            .filter(|function| !(function.is_bridge() && selector.passes_over_bridges()))
+            .collect();
+        if let [one] = meant[..]
+            && seized.contains(&one.address)
+        {
+            given
+                .entry(one.address.clone())
+                .or_insert((*name).to_owned());
+        }
+    }
+    given
 }
 
 /// The action for each present function, and for each item that means none. Compares every item

@@ -1,21 +1,23 @@
 //! The configuration files: `/etc/xen/pciback.conf`, then `/etc/xen/pciback.conf.d/*.conf` in byte
 //! order.
 //!
-//! Each line is one entry: see [`Entry`]. The file of the original init script, one long address a
-//! line, works unchanged.
+//! Each line is one entry: see [`Entry`]. An item may have a name for guests before it. The file of
+//! the original init script, one long address a line, works unchanged.
 
 use super::folder::{self, Folders};
 use crate::{
     host::lines::{self, FILE_SIZE, TextLine},
     host::{Errno, Files, Path},
     request::{
-        Fault, Mistake, Origin, Problem, Request, SourceId,
+        Fault, Intent, Mistake, Origin, Problem, Request, Selector, SourceId,
         syntax::{
             entry::{Content, Entry},
+            hints::likely_address,
+            name::Name,
             setting::Setting,
         },
     },
-    text::{split_once, trim_end},
+    text::{has_byte, split_once, trim_end},
 };
 
 /// The configuration file.
@@ -118,8 +120,64 @@ pub fn apply_line(request: &mut Request, source: SourceId, number: u32, line: &[
 fn apply_entry(request: &mut Request, origin: Origin, entry: &Entry) {
     match entry.content {
         Content::Item => request.add_item(origin, entry.text),
-        Content::Setting { name, value } => {
-            request.set(origin, entry.text, Setting::parse(name, Some(value)));
-        }
+        Content::Setting { name, value } => match Setting::parse(name, Some(value)) {
+            Err(Fault::Is(Mistake::UnknownName)) => {
+                if let Err(mistake) = apply_named(request, origin, entry, name, value) {
+                    request.note_problem(origin, entry.text, Fault::Is(mistake));
+                }
+            }
+            setting => request.set(origin, entry.text, setting),
+        },
     }
+}
+
+/// Applies an item with a name. What is wrong with the line as a whole is given back.
+fn apply_named(
+    request: &mut Request,
+    origin: Origin,
+    entry: &Entry,
+    name: &[u8],
+    value: &[u8],
+) -> Result<(), Mistake> {
+    // The value ends where the entry ends.
+    let before = entry.text.len().saturating_sub(value.len());
+    let origin = Origin {
+        column: origin.column + before as u32,
+        ..origin
+    };
+    let is_name = Name::parse(name);
+    if let Some(selector) = value.strip_prefix(b"!") {
+        let is_keep = Selector::parse(selector.trim_ascii_start()).is_ok();
+        return Err(match is_name {
+            Ok(_) if is_keep => Mistake::NamedKeep,
+            _ => Mistake::UnknownLine,
+        });
+    }
+    match (is_name, Selector::parse(value)) {
+        (Ok(name), Ok(selector)) => {
+            let id = request.items.len();
+            request.add_selector(origin, value, Intent::Seize, Ok(selector));
+            request.name_item(id, name);
+            Ok(())
+        }
+        // Which device is meant is clear.
+        (Err(Fault::Is(Mistake::BadName)), Ok(selector)) if Name::is_nearly(name) => {
+            request.add_selector(origin, value, Intent::Seize, Ok(selector));
+            Err(Mistake::BadName)
+        }
+        (Err(Fault::Is(Mistake::ReservedName)), Ok(_)) => Err(Mistake::ReservedName),
+        (Ok(_), Err(fault)) if may_be_item(value) => {
+            request.note_problem(origin, value, fault);
+            Ok(())
+        }
+        _ => Err(Mistake::UnknownLine),
+    }
+}
+
+/// Whether a bad item is one by its looks: a single word with the signs of one. Anything else
+/// belongs to a line that was meant for another program, or is the value of no setting.
+fn may_be_item(value: &[u8]) -> bool {
+    let is_of_item = |byte: &u8| byte.is_ascii_alphanumeric() || b":.,*@/_-".contains(byte);
+    let has_form = has_byte(value, b':') || likely_address(value).is_some();
+    has_form && value.iter().all(is_of_item)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! line    = [ entry ] [ "#" COMMENT ]
-//! entry   = item | NAME "=" VALUE
+//! entry   = item | NAME "=" item | SETTING "=" VALUE
 //! item    = [ "!" ] selector                         a "!" first: never a setting
 //! ```
 //!
@@ -34,7 +34,7 @@ pub struct Entry<'t> {
 pub enum Content<'t> {
     /// An item, good or bad.
     Item,
-    /// A name and its value, known or not.
+    /// A setting and its value, or a name and its item; known or not, good or bad.
     #[allow(missing_docs)]
     Setting { name: &'t [u8], value: &'t [u8] },
 }

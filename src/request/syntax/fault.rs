@@ -33,6 +33,26 @@ pub enum Mistake {
     OpenPath,
     /// A setting has an unknown name, or the line belongs to another configuration.
     UnknownName,
+    /// A line with a `=` is neither a setting nor an item with a name.
+    UnknownLine,
+    /// A name for guests does not have the form of one.
+    BadName,
+    /// A name for guests has a meaning of its own.
+    ReservedName,
+    /// A keep has a name.
+    NamedKeep,
+    /// Several items have one name.
+    AmbiguousName,
+    /// There are more names than a request holds.
+    TooManyNames,
+    /// An item with a name means no function.
+    NameOfNone,
+    /// An item with a name means more than one function.
+    NameOfMany,
+    /// The function that an item with a name means has the name of another item.
+    SecondName,
+    /// The function that an item with a name means is not to be seized. This is a notice.
+    NameOfUntaken,
     /// A parameter has a name that is nearly one of ours.
     UnknownParameter,
     /// A parameter stands behind the bare `--` that ends the kernel's part of a command line.
@@ -111,6 +131,10 @@ impl Fault {
                     | Mistake::DeepPath
                     | Mistake::OpenPath
                     | Mistake::UnknownName
+                    | Mistake::UnknownLine
+                    | Mistake::BadName
+                    | Mistake::ReservedName
+                    | Mistake::NamedKeep
             ),
         }
     }

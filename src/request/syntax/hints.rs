@@ -46,7 +46,8 @@ pub fn is_keep_word(word: &[u8]) -> bool {
     is_one_of(&KEEP_WORDS, word)
 }
 
-fn has_keep_word(text: &[u8]) -> bool {
+/// Whether a word in a text asks for a keep: `keep = 03:00.0`, `not-this`.
+pub fn has_keep_word(text: &[u8]) -> bool {
     let mut words = pieces(text, |byte| !byte.is_ascii_alphanumeric());
     words.any(|word| is_keep_word(word.text))
 }

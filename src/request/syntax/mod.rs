@@ -12,6 +12,7 @@
 //! | [`setting`] | a switch and its value: `strict = yes` |
 //! | [`value`] | the values of switches: yes, no, seconds |
 //! | [`entry`] | one line of a configuration file |
+//! | [`name`] | the name of a device for guests |
 //! | [`parameter`] | a command line, cut into parameters as the kernel cuts it |
 //! | [`hints`] | what a bad item probably means |
 //! | [`fault`] | what can be wrong |
@@ -21,6 +22,7 @@ pub mod entry;
 pub mod fault;
 pub mod hints;
 pub mod ids;
+pub mod name;
 pub mod parameter;
 pub mod qubes;
 pub mod selector;
