@@ -3,7 +3,7 @@
 use super::{Exit, Form, Memory};
 use crate::{
     device::{Devices, order},
-    facts::{guests, usage::Uses},
+    facts::{fitness, guests, usage::Uses},
     host::{Errno, Files, Host},
     pciback,
     plan::{self, Extent},
@@ -42,6 +42,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         groups.look(host);
     }
     if form == Form::Json {
+        fitness::read_resets(host, devices, &|_| true);
         behind.look(host, devices);
     }
     let told = request.problems.iter().len();

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::{Exit, Form, Invocation, Memory, first, forbidden, is_idle};
 use crate::{
     device::{Action, Device, Devices, order},
-    facts::{dom0, usage::Uses},
+    facts::{dom0, fitness, usage::Uses},
     host::{Console, Files, Host, Level},
     plan::{self, Extent, warnings},
     put,
@@ -52,6 +52,7 @@ pub fn run<H: Host>(
         _ => device.action == Action::Seize,
     };
     plan::locate(host, devices, &is_told);
+    fitness::read_resets(host, devices, &is_told);
     let may_mean_twin = |item: &Item| item.selector.is_at_address();
     if request.items.iter().any(may_mean_twin) {
         order::find_twins(devices);

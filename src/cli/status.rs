@@ -4,7 +4,7 @@ use super::{Exit, Form, Memory, first, forbidden, is_idle};
 use crate::{
     device::{Action, Device, Outcome},
     facts::{
-        dom0, guests,
+        dom0, fitness, guests,
         usage::{Usage, Uses},
     },
     host::{Console, Errno, Files, Host, Level, Xen},
@@ -70,6 +70,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
     if form == Form::Json {
         plan::locate(host, devices, &|_| true);
         groups.look(host);
+        fitness::read_resets(host, devices, &|_| true);
     }
     behind.look(host, devices);
     let terminal = host.terminal();

@@ -87,6 +87,24 @@ pub struct Function {
     pub names: [Option<NameId>; 2],
     /// Another of its model, where somebody looked for one: see [`order::find_twins`].
     pub twin: Option<Address>,
+    /// How the kernel can reset it.
+    pub reset: Reset,
+}
+
+/// The names of methods to reset a function, with a blank between them: `flr bus`. Those of Linux
+/// 7.1 together have 46 bytes.
+pub type ResetMethods = Vec<u8, 63, u8>;
+
+/// How the kernel can reset a function, as far as somebody looked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reset {
+    /// Nobody looked, or it could not be read.
+    #[default]
+    Unread,
+    /// It has no file that tells: there is no way, or the kernel is older than 5.15.
+    NoFile,
+    /// By these methods, in the order in which the kernel tries them. Empty: none.
+    Methods(ResetMethods),
 }
 
 /// A name: where it begins in [`Names`](crate::facts::names::Names).
@@ -160,6 +178,7 @@ impl Device {
                 place: None,
                 names: [None; 2],
                 twin: None,
+                reset: Reset::Unread,
             },
             wish,
             action,

@@ -4,7 +4,11 @@ use heapless::Vec;
 
 use crate::{
     device::{Action, DEVICES, Device, Devices},
-    facts::groups::Groups,
+    facts::{
+        claims::Claims,
+        fitness::{self, Fitness},
+        groups::Groups,
+    },
     host::{Errno, Files},
     pci::{Address, bus},
     text::number,
@@ -34,13 +38,20 @@ pub struct Warnings {
     /// Functions behind its bridge to conventional PCI that dom0 keeps, where its group is not
     /// known. An IOMMU cannot tell them from it.
     pub behind_bridge: Others,
+    /// What stands in the way of a guest that is to have it.
+    pub fitness: Fitness,
+    /// Who else lays claim to it.
+    pub claims: Claims,
 }
 
 impl Warnings {
     /// Whether there is nothing to be said.
     fn is_empty(&self) -> bool {
         let others = [&self.of_group, &self.of_card, &self.behind_bridge];
-        self.virtual_functions == 0 && others.iter().all(|others| others.first.is_empty())
+        self.virtual_functions == 0
+            && others.iter().all(|others| others.first.is_empty())
+            && self.fitness == Fitness::default()
+            && self.claims.is_empty()
     }
 }
 
@@ -48,7 +59,7 @@ impl Warnings {
 pub type WarningList = Vec<(Address, Warnings), DEVICES>;
 
 /// Looks for what is to be warned of. `devices` are all that the machine has, in the order of their
-/// addresses, and their ways are known.
+/// addresses. Their ways are known, and how those can be reset that are to be taken.
 pub fn look<H: Files>(
     host: &mut H,
     devices: &Devices,
@@ -56,10 +67,10 @@ pub fn look<H: Files>(
     warnings: &mut WarningList,
 ) {
     warnings.clear();
-    for device in devices
-        .iter()
-        .filter(|device| device.action == Action::Seize)
-    {
+    let is_taken = |device: &&Device| device.action == Action::Seize;
+    let tells_resets =
+        devices.iter().any(|device| is_taken(&device)) && fitness::tells_resets(host, devices);
+    for device in devices.iter().filter(is_taken) {
         let mut found = look_at(host, devices, groups, device);
         if groups.is_known(device.address()) {
             let split = Split {
@@ -69,6 +80,8 @@ pub fn look<H: Files>(
             };
             found.of_group = split.others(host, device.address());
         }
+        found.fitness = Fitness::look(host, device, tells_resets);
+        found.claims = Claims::look(host, device.address());
         if !found.is_empty() {
             // There is room for a warning of every device.
             let _ = warnings.push((device.address(), found));

@@ -271,6 +271,8 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
         "; dom0 keeps others behind its PCI bridge:",
         line,
     );
+    warnings.fitness.add_words(line);
+    warnings.claims.add_words(device.address(), line);
 }
 
 /// Adds that the address in an item may come to mean a twin of the device. One in the same slot
@@ -598,6 +600,7 @@ mod tests {
             of_group: others(&["03:00.4"], false),
             of_card: others(&["03:00.1", "03:00.2"], true),
             behind_bridge: others(&["03:01.0"], false),
+            ..warnings::Warnings::default()
         };
         let at = address("03:00.0");
         memory.warnings.push((at, warnings)).expect("room");

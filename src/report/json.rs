@@ -9,7 +9,7 @@ use super::{
     sink::{Out, Sink},
 };
 use crate::{
-    device::Device,
+    device::{Device, Reset},
     host::Errno,
     pci::{Identity, bus::DriverName},
     put,
@@ -121,6 +121,13 @@ fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
     add_optional(line, "subdevice", identity.map(Identity::subsystem_device));
     add_optional(line, "class", identity.map(Identity::class));
     add_driver(line, "driver", &device.state.driver);
+    if report.kind != Kind::Seizure {
+        let methods = match &device.function.reset {
+            Reset::Methods(methods) => Some(Escaped(methods)),
+            Reset::Unread | Reset::NoFile => None,
+        };
+        add_optional(line, "reset", methods);
+    }
     match report.kind {
         Kind::List => {}
         Kind::Plan => add_member(line, "action", device.action),
@@ -298,6 +305,7 @@ mod tests {
         device.function.place = Place::from_link(way);
         device.outcome = Outcome::Seized;
         device.state.driver = driver("pciback");
+        device.function.reset = Reset::Methods(b"flr bus".as_slice().try_into().expect("room"));
         device.work.previous_driver = driver("e1000e");
         let absent = add(&mut memory, "ffffffff:ff:1f.7", Some(1), Action::Absent);
         absent.function.is_there = false;
@@ -318,15 +326,25 @@ mod tests {
                         "address": "0000:03:00.0", "path": "0000:00:1c.0/00.0",
                         "vendor": "8086", "device": "10d3",
                         "subvendor": "1af4", "subdevice": "1100", "class": "020000",
+<<<<<<< HEAD
                         "driver": "pciback", "action": "seize", "group": null,
                         "selector": "8086:10d3", "source": "conf", "guest_name": null,
                         "warnings": [],
+=======
+                        "driver": "pciback", "reset": "flr bus", "action": "seize",
+                        "selector": "8086:10d3", "source": "conf", "warnings": [],
+>>>>>>> e1429f2 (facts: say what stands in the way of a guest)
                     },
                     {
                         "address": null, "path": null, "vendor": null, "device": null,
                         "subvendor": null, "subdevice": null, "class": null,
+<<<<<<< HEAD
                         "driver": null, "action": "absent", "group": null,
                         "selector": "class:usb", "source": "conf", "guest_name": null,
+=======
+                        "driver": null, "reset": null, "action": "absent",
+                        "selector": "class:usb", "source": "conf",
+>>>>>>> e1429f2 (facts: say what stands in the way of a guest)
                         "warnings": NO_SUCH_DEVICE,
                     },
                 ],

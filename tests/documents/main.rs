@@ -712,6 +712,7 @@ fn keys_are_those_that_there_are() {
     assert!(device.remove("action"));
     let mut in_report = &device | &device_only;
     assert!(in_report.remove("group"));
+    assert!(in_report.remove("reset"), "a boot asks for no resets");
     assert_eq!(in_report, keys(&report["devices"][0]));
     assert_eq!(own("Key of a problem"), keys(&report["problems"][0]));
 
