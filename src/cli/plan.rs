@@ -6,7 +6,7 @@ use super::{Exit, Form, Invocation, Memory, first, forbidden, is_idle};
 use crate::{
     device::{Action, Device, Devices, order},
     facts::{dom0, fitness, usage::Uses},
-    host::{Console, Files, Host, Level},
+    host::{Console, Files, Host, Iommu, Level, Xen},
     plan::{self, Extent, warnings},
     put,
     report::{
@@ -93,13 +93,20 @@ fn switch_off(devices: &mut Devices) {
 }
 
 /// Says what the table does not.
-fn tell_verdict<H: Files + Console>(host: &mut H, report: &Report) {
+fn tell_verdict<H: Files + Xen + Console>(host: &mut H, report: &Report) {
     if is_idle(host, report.is_dom0, report.request) {
         return;
     }
     first::tell_missing(host);
     tell_plan(report, &mut |level, line| host.say(level, line));
     tell_unknown_groups(host, report);
+    if report
+        .devices
+        .iter()
+        .any(|device| device.action == Action::Seize)
+    {
+        tell_of_iommu(host);
+    }
     if report.is_to_stop() {
         say!(
             host,
@@ -124,6 +131,19 @@ fn tell_unknown_groups<H: Console>(host: &mut H, report: &Report) {
         }
         put!(&mut line, ": IOMMU group not known; root can read it");
         host.say(Level::Notice, &line);
+    }
+}
+
+/// Says so if Xen surely uses no IOMMU. Since 4.14 xl then starts no guest with a device, of
+/// whatever kind (`tools/libs/light/libxl_create.c`, `libxl__domain_config_setdefault`).
+pub fn tell_of_iommu<H: Xen + Console>(host: &mut H) {
+    if host.read_iommu() == Ok(Iommu::NotUsed) {
+        say!(
+            host,
+            Level::Notice,
+            "CAUTION: Xen uses no IOMMU, so xl starts no guest with a device: switch on VT-d or \
+             AMD-Vi in the firmware, and have no iommu=no on Xen's command line"
+        );
     }
 }
 

@@ -2,6 +2,15 @@
 
 use super::{Errno, Path};
 
+/// Whether Xen keeps guests apart that have devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Iommu {
+    /// It uses an IOMMU.
+    Used,
+    /// The machine has none, or it is switched off.
+    NotUsed,
+}
+
 /// Xen, as dom0 can ask it. A machine without Xen has nothing to tell.
 pub trait Xen {
     /// The value that xenstore has at a path, which counts from the folder of dom0.
@@ -19,6 +28,14 @@ pub trait Xen {
     /// `ENAMETOOLONG` with a buffer of less than the 1,024 bytes that Xen fills; why it cannot be
     /// had.
     fn read_xen_cmdline<'b>(&mut self, _buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        Err(Errno::ENOENT)
+    }
+
+    /// Whether Xen uses an IOMMU.
+    ///
+    /// # Errors
+    /// `EACCES` where this Xen has a form of the answer that is not known; why it cannot be asked.
+    fn read_iommu(&mut self) -> Result<Iommu, Errno> {
         Err(Errno::ENOENT)
     }
 }

@@ -6,6 +6,7 @@ use core::{
     ffi::{CStr, c_char, c_int, c_long},
     mem::MaybeUninit,
     num::NonZeroUsize,
+    ops::RangeInclusive,
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -242,8 +243,6 @@ pub fn read_xen_command_line(
 ) -> Result<(), Errno> {
     const XEN_VERSION: u64 = 17;
     const XENVER_COMMANDLINE: u64 = 9;
-    // `IOCTL_PRIVCMD_HYPERCALL` with `struct privcmd_hypercall` (`include/uapi/xen/privcmd.h`).
-    nix::ioctl_write_ptr_bad!(hypercall, 0x30_5000, [u64; 6]);
     // Xen writes into the page, and does not wait for a page that is not there yet: so touch it.
     text.fill(1);
     let place = text.as_mut_ptr().expose_provenance() as u64;
@@ -252,6 +251,38 @@ pub fn read_xen_command_line(
     unsafe { hypercall(privcmd.as_fd().as_raw_fd(), &raw const call) }
         .map(|_| ())
         .map_err(own)
+}
+
+// `IOCTL_PRIVCMD_HYPERCALL` with `struct privcmd_hypercall` (`include/uapi/xen/privcmd.h`).
+nix::ioctl_write_ptr_bad!(hypercall, 0x30_5000, [u64; 6]);
+
+/// Reads what Xen says of the host through `/dev/xen/privcmd`: hypercall `__HYPERVISOR_sysctl` with
+/// `XEN_SYSCTL_physinfo`, `capabilities`.
+///
+/// The call has a version, and Xen answers `EACCES` to any but its own. Those here are of 4.14 to
+/// 4.21, where the number and the meaning of its bits are at one place. Before them other bits
+/// meant this.
+pub fn read_xen_capabilities(privcmd: &impl AsFd) -> Result<u32, Errno> {
+    const SYSCTL: u64 = 35;
+    const PHYSINFO: u32 = 3;
+    const VERSIONS: RangeInclusive<u32> = 0x13..=0x16;
+    // `struct xen_sysctl` (`xen/include/public/sysctl.h`): the command, the version, and a union of
+    // 128 bytes, in which `capabilities` is the eighth number.
+    let mut result = Err(Errno::EACCES);
+    for version in VERSIONS.rev() {
+        let mut question = [0; 34];
+        question[0] = PHYSINFO;
+        question[1] = version;
+        let place = question.as_mut_ptr().expose_provenance() as u64;
+        let call = [SYSCTL, place, 0, 0, 0, 0];
+        // SAFETY: the kernel reads `call`, and Xen reads and writes the 136 bytes of `question`.
+        let asked = unsafe { hypercall(privcmd.as_fd().as_raw_fd(), &raw const call) };
+        result = asked.map(|_| question[9]).map_err(own);
+        if result != Err(Errno::EACCES) {
+            break;
+        }
+    }
+    result
 }
 
 /// The time of a clock that nobody sets. The call cannot fail: the clock is there, and so is the

@@ -1,4 +1,4 @@
-//! xenstore through `/dev/xen/xenbus`, and Xen's command line through `/dev/xen/privcmd`.
+//! xenstore through `/dev/xen/xenbus`; Xen's command line and its IOMMU through `/dev/xen/privcmd`.
 
 use std::os::fd::AsFd;
 
@@ -8,8 +8,8 @@ use nix::{
     unistd,
 };
 use pciseize::{
-    host::{Errno, Files, Path, Xen},
-    text::{Line, first_part},
+    host::{Errno, Files, Iommu, Path, Xen},
+    text::{Line, first_part, split},
 };
 
 use super::{
@@ -31,6 +31,9 @@ const VALUE_SIZE: usize = 256;
 
 /// How long xenstore is waited for, in milliseconds: nobody may be there to answer.
 const PATIENCE: i64 = 2000;
+
+/// Xen uses an IOMMU (`XEN_SYSCTL_PHYSCAP_directio`): so says `xen/common/sysctl.c`, `do_sysctl`.
+const CAN_GIVE_DEVICES: u32 = 1 << 2;
 
 impl Xen for Machine {
     fn read_xenstore<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
@@ -77,6 +80,19 @@ impl Xen for Machine {
         let text = buffer.first_chunk_mut().ok_or(Errno::ENAMETOOLONG)?;
         syscall::read_xen_command_line(&privcmd, text)?;
         Ok(first_part(text, 0))
+    }
+
+    fn read_iommu(&mut self) -> Result<Iommu, Errno> {
+        let is_used = if self.base.is_other() {
+            // Below `--root` a file has what `xl info` calls virt_caps.
+            let mut buffer = [0; VALUE_SIZE];
+            let words = self.read_value(b"/dev/xen/virt_caps", &mut buffer)?;
+            split(words, b' ').any(|word| word.ends_with(b"directio"))
+        } else {
+            let privcmd = self.open(b"/dev/xen/privcmd", OFlag::O_RDWR)?;
+            syscall::read_xen_capabilities(&privcmd)? & CAN_GIVE_DEVICES != 0
+        };
+        Ok(if is_used { Iommu::Used } else { Iommu::NotUsed })
     }
 }
 

@@ -13,7 +13,15 @@ use crate::{FILE, assert_claimed};
 /// The steps. Each has the command in dom0, its exit status, its output, then the driver of the
 /// device, the outcome that `pciseize status` shows, and whether xl lists the device as assignable.
 const STEPS: [(&str, i32, &str, &str, &str, bool); 28] = [
-    ("true", 0, "", "pciback", "seized", true),
+    // Xen uses the IOMMU, as xl says too.
+    (
+        "! pciseize plan 2>&1 | grep IOMMU && xl info",
+        0,
+        "hvm_directio",
+        "pciback",
+        "seized",
+        true,
+    ),
     // xl releases only devices in Xen's quarantine: those that xl put there, and those of former
     // guests.
     (

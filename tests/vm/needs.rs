@@ -50,6 +50,7 @@ fn what_a_host_boots_from_stays_with_dom0() -> Result<()> {
         pciseize seize >seize 2>&1
         echo $? >seize.status
         modprobe xen-privcmd
+        pciseize plan >plan.again 2>&1
         pciseize status >status 2>&1
         "#
     );
@@ -102,6 +103,14 @@ fn what_a_host_boots_from_stays_with_dom0() -> Result<()> {
         line(NETWORK.twin)
     );
     assert!(file("plan")?.contains("it holds /"), "{}", file("plan")?);
+    let plan = file("plan.again")?;
+    assert!(plan.contains("CAUTION: Xen uses no IOMMU"), "{plan}");
+    assert!(
+        seen.console()
+            .iter()
+            .any(|line| line.text.contains("I/O virtualisation disabled")),
+        "Xen has an IOMMU"
+    );
     // The running host lives on that disk, and reads this file from it.
     assert_eq!(file("seize.status")?, "1\n");
     assert!(
