@@ -31,7 +31,7 @@ use crate::{
     host::{Console, Host, Level, Terminal},
     pci::Address,
     pciback::Answer,
-    plan::{behind::BehindList, warnings::WarningList},
+    plan::{behind::BehindList, rivals::Rivals, warnings::WarningList},
     put,
     report::{Kind, Report, Stage},
     request::Request,
@@ -124,6 +124,8 @@ pub struct Memory {
     pub groups: Groups,
     /// What a plan warns of.
     pub warnings: WarningList,
+    /// Who else asks for devices.
+    pub rivals: Rivals,
     /// What is behind refused bridges.
     pub behind: BehindList,
 }
@@ -138,6 +140,7 @@ impl Memory {
             names: Names::new(),
             groups: Groups::new(),
             warnings: WarningList::new(),
+            rivals: Rivals::new(),
             behind: BehindList::new(),
         }
     }
@@ -154,6 +157,7 @@ impl Memory {
             groups: &self.groups,
             usage: &self.usage,
             warnings: &self.warnings,
+            rivals: &self.rivals,
             behind: &self.behind,
             is_dom0,
             stage: Stage::Host,

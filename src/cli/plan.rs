@@ -33,6 +33,7 @@ pub fn run<H: Host>(
         devices,
         usage,
         warnings,
+        rivals,
         behind,
         names,
         groups,
@@ -59,6 +60,10 @@ pub fn run<H: Host>(
     }
     groups.look(host);
     warnings::look(host, devices, groups, warnings);
+    if form != Form::Warnings {
+        // Nobody misses a device because of them, so images are made without a word.
+        rivals.gather(host, invocation.cmdline.map(CStr::to_bytes));
+    }
     behind.look(host, devices);
     let terminal = host.terminal();
     if !terminal.is_none() {

@@ -8,6 +8,7 @@
 //! | [`absent`] | the items that mean no function |
 //! | [`behind`] | what is behind refused bridges |
 //! | [`name`] | which function gets which name for guests |
+//! | [`rivals`] | who else asks for devices |
 //! | [`warnings`] | what a plan warns of |
 
 pub mod absent;
@@ -15,6 +16,7 @@ pub mod behind;
 pub mod decide;
 pub mod guards;
 pub mod name;
+pub mod rivals;
 pub mod warnings;
 
 use crate::{

@@ -46,6 +46,11 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
     if report.kind == Kind::Plan && device.action == Action::Seize {
         add_warnings(report, device, line);
     }
+    if report.kind == Kind::Plan {
+        report
+            .rivals
+            .add_words_of_kept(report.request, device, line);
+    }
     if report.kind == Kind::Status
         && let Some(first) = device
             .first_outcome()
@@ -244,6 +249,7 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
         before = ", ";
     }
     add_twin(report, device, line);
+    report.rivals.add_words(device, line);
     let Some(warnings) = warnings::of(report.warnings, device.address()) else {
         return;
     };

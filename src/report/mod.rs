@@ -30,7 +30,7 @@ use crate::{
     facts::{groups::Groups, names::Names, usage::Usage},
     host::Terminal,
     pciback::Answer,
-    plan::{behind::BehindList, warnings::WarningList},
+    plan::{behind::BehindList, rivals::Rivals, warnings::WarningList},
     put,
     request::Request,
     text::Line,
@@ -88,6 +88,8 @@ pub struct Report<'r> {
     pub usage: &'r Usage,
     /// What is to be warned of, in a plan.
     pub warnings: &'r WarningList,
+    /// Who else asks for devices.
+    pub rivals: &'r Rivals,
     /// What is behind refused bridges.
     pub behind: &'r BehindList,
     /// Whether this is a Xen dom0.

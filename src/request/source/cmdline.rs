@@ -8,7 +8,8 @@
 //! | `rd.qubes.hide_pci=`, `rd.qubes.dom0_usb=` | a list of items, of keeps, as Qubes writes them |
 //! | `rd.qubes.hide_all_usb` | `class:usb` |
 //!
-//! Parameters that select another driver (`vfio-pci.ids=`, `pci-stub.ids=`) are not read.
+//! Parameters that select another driver (`vfio-pci.ids=`, `pci-stub.ids=`) ask for nothing: `plan`
+//! tells of them.
 
 use super::{
     folder,

@@ -47,7 +47,7 @@ pub(super) fn each<H: Files>(
 }
 
 /// Folders that are read as one, and how far they have been read.
-pub(super) struct Folders<'f> {
+pub struct Folders<'f> {
     folders: &'f [&'f str],
     /// Whether a file of this name counts.
     is_meant: fn(&[u8]) -> bool,

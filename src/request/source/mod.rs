@@ -11,12 +11,12 @@
 //! | [`modprobe`] | options for the module in `modprobe.d` |
 //! | [`cmdline`] | the kernel's command line, and dracut's |
 //! | `list` | a list of items in a parameter |
-//! | `folder` | the files of a folder, in order |
+//! | [`folder`] | the files of a folder, in order |
 
 pub mod cmdline;
 pub mod embedded;
 pub mod file;
-mod folder;
+pub mod folder;
 pub mod guard;
 mod list;
 pub mod modprobe;

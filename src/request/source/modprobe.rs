@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The folders, the one that wins first: see modprobe.d(5).
-const FOLDERS: [&str; 5] = [
+pub const FOLDERS: [&str; 5] = [
     "/etc/modprobe.d",
     "/run/modprobe.d",
     "/usr/local/lib/modprobe.d",
