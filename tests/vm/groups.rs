@@ -23,11 +23,11 @@ const DEVICES: [&str; 38] = [
     "pcie-root-port,id=b1,addr=3.1,chassis=4,disable-acs=on",
     "virtio-rng-pci,bus=b0",
     "virtio-rng-pci,bus=b1",
-    // Another root port, with a card of two functions; and one without ACS in a slot of its own.
-    "ioh3420,id=c,addr=4,chassis=5",
+    // A card of two functions, which have no ACS; and a root port of Intel, which has none either.
+    "pcie-root-port,id=c,addr=4,chassis=5",
     "virtio-rng-pci,bus=c,addr=0.0,multifunction=on",
     "virtio-rng-pci,bus=c,addr=0.1",
-    "ioh3420,id=d,addr=5,chassis=6,disable-acs=on",
+    "ioh3420,id=d,addr=5,chassis=6",
     "virtio-rng-pci,bus=d",
     // A switch.
     "pcie-root-port,id=e,addr=6,chassis=7",
