@@ -10,7 +10,9 @@ use crate::{
     plan::{self, Extent, warnings},
     put,
     report::{
-        Kind, Report, explain, json,
+        Kind, Report, explain,
+        groups::why_unknown,
+        json,
         log::{tell_plan, tell_problems},
         table,
     },
@@ -134,7 +136,11 @@ fn tell_unknown_groups<H: Console>(host: &mut H, report: &Report) {
         if more > 0 {
             put!(&mut line, " and {} more", more as u32);
         }
-        put!(&mut line, ": IOMMU group not known; root can read it");
+        put!(
+            &mut line,
+            ": IOMMU group not known: {}",
+            why_unknown(report.groups)
+        );
         host.say(Level::Notice, &line);
     }
 }

@@ -44,9 +44,9 @@ pub struct Groups {
     members: Vec<Member, DEVICES>,
     /// Whether there are functions that are not among them: then no group is known.
     lacks_members: bool,
-    /// Whether there are registers that nobody let this process read. The kernel shows the first 64
-    /// bytes to all, and the rest to root (`drivers/pci/pci-sysfs.c`, `pci_read_config`).
+    /// Whether something could not be read, and whether that is for root alone.
     has_unread: bool,
+    is_for_root: bool,
 }
 
 /// A function, and the group that it is in.
@@ -94,6 +94,7 @@ impl Groups {
             members: Vec::new(),
             lacks_members: false,
             has_unread: false,
+            is_for_root: false,
         }
     }
 
@@ -101,11 +102,11 @@ impl Groups {
     pub fn look<H: Files>(&mut self, host: &mut H) {
         self.members.clear();
         self.has_unread = false;
+        self.is_for_root = false;
         let mut is_full = false;
         let walked = bus::walk(host, &mut |host, address| {
             let read = Isolation::read(host, address);
-            // A tree of files that is no machine has no registers.
-            self.has_unread |= read.is_err_and(|errno| errno != Errno::ENOENT);
+            self.note(read.err());
             let member = Member {
                 address,
                 isolation: read.unwrap_or(Isolation::UNKNOWN),
@@ -121,7 +122,9 @@ impl Groups {
         sort_by(&mut self.members, &|member| member.address.bits());
         for number in 0..self.count() {
             if let Some(Member { address, .. }) = self.get(number) {
-                let above = match bus::above(host, address) {
+                let above = bus::above(host, address);
+                self.note(above.err());
+                let above = match above {
                     Ok(None) => Above::RootBus,
                     Ok(Some(bridge)) => self.find(bridge).map_or(Above::Unknown, Above::Bridge),
                     Err(_) => Above::Unknown,
@@ -136,6 +139,12 @@ impl Groups {
         self.link();
     }
 
+    /// Notes an error. A tree of files that is no machine has no registers.
+    fn note(&mut self, errno: Option<Errno>) {
+        self.has_unread |= errno.is_some_and(|errno| errno != Errno::ENOENT);
+        self.is_for_root |= errno == Some(Errno::EACCES);
+    }
+
     /// Makes one group of those functions that cannot be told from one another.
     fn join(&mut self) {
         for number in 0..self.count() {
@@ -145,7 +154,9 @@ impl Groups {
         // It may be anywhere.
         let is_lost = |member: &Member| member.above == Above::Unknown;
         self.join_ranges(ALL_BITS, &is_lost, &|_| Reason::Unknown);
-        let passes_on = |member: &Member| member.isolation.passes_on;
+        // On a root bus there is no switch.
+        let passes_on =
+            |member: &Member| member.isolation.passes_on && member.above != Above::RootBus;
         self.join_ranges(BUS_BITS, &passes_on, &|bridge| Reason::Passes(bridge));
     }
 
@@ -198,9 +209,14 @@ impl Groups {
         !self.lacks_members && first.is_some_and(|first| first.is_known)
     }
 
-    /// Whether there are registers that this process could not read. Root can read more.
+    /// Whether something could not be read.
     pub const fn has_unread(&self) -> bool {
         self.has_unread
+    }
+
+    /// Whether root could read more.
+    pub const fn is_for_root(&self) -> bool {
+        self.is_for_root
     }
 
     /// Why the functions of a group are together: each reason once, with a function that has it.
@@ -552,7 +568,7 @@ mod tests {
             ),
             (
                 "read /sys/bus/pci/devices/0000:00:1c.0/config",
-                "00:1c.0 00:1c.4 01:00.0 01:00.1",
+                "00:1c.0 01:00.0 01:00.1",
             ),
             (
                 "link /sys/bus/pci/devices/0000:01:00.1",

@@ -66,8 +66,9 @@ impl Isolation {
     /// Reads what the registers of a function tell.
     ///
     /// # Errors
-    /// Why they cannot be read; `EIO` for those of a function that does not answer, for a list
-    /// without an end, and for what the kernel shows only to root.
+    /// Why they cannot be read; `EIO` for those of a function that does not answer, and for a list
+    /// without an end; `EACCES` for what the kernel shows only to root: to others the file ends
+    /// before (`drivers/pci/pci-sysfs.c`, `pci_read_config`).
     pub fn read<H: Files>(host: &mut H, address: Address) -> Result<Isolation, Errno> {
         Registers { host, address }.isolation()
     }
@@ -165,7 +166,7 @@ impl<H: Files> Registers<'_, H> {
     }
 
     fn word(&mut self, at: u64) -> Result<[u8; 4], Errno> {
-        self.bytes(at)?.ok_or(Errno::EIO)
+        self.bytes(at)?.ok_or(Errno::EACCES)
     }
 
     /// The bytes of some registers. `None`: the file ends before.
@@ -339,13 +340,13 @@ mod tests {
         for (what, config) in [
             ("nothing", Vec::new()),
             ("half a header", port[..0x10].into()),
-            ("what is not for root alone", port[..0x40].into()),
             ("only ones", std::vec![0xff; 0x100]),
             ("capabilities in a circle", changed(0x41, &[0x40])),
             ("extended ones in a circle", changed(0x103, &[0x10])),
         ] {
             assert_eq!(read(&config), Err(Errno::EIO), "{what}");
         }
+        assert_eq!(read(&port[..0x40]), Err(Errno::EACCES));
         // As long as the kernel reaches only the old registers, there is no ACS.
         let short = read(&port[..0x100]).expect("the old registers");
         assert!(short.is_known && !short.isolates, "{short:?}");

@@ -52,6 +52,15 @@ fn add_slot(groups: &Groups, of: Address, line: &mut Line) {
     put!(line, " share a slot without ACS");
 }
 
+/// Why groups are not known.
+pub const fn why_unknown(groups: &Groups) -> &'static str {
+    if groups.is_for_root() {
+        "only root can read the registers"
+    } else {
+        "registers cannot be read"
+    }
+}
+
 /// The first of the group of a function, if others are in it that are no bridges.
 pub fn first_in_company(report: &Report, device: &Device) -> Option<Address> {
     let own = device.address();

@@ -255,7 +255,8 @@ fn add_legend(report: &Report, hidden: usize, line: &mut Line) {
     if report.groups.has_unread() {
         put!(
             line,
-            "# IOMMU groups are not shown: only root can read them.\n"
+            "# Not all IOMMU groups are known: {}.\n",
+            groups::why_unknown(report.groups)
         );
     }
     if report.terminal.has_colours {

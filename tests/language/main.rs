@@ -9,7 +9,8 @@
 //! | `laws` | the laws that hold for every request |
 //! | `groups` | the groups of an IOMMU, beside Linux' own algorithm |
 //!
-//! A failing case is shrunk, printed, and kept in `laws.regressions`. Later runs play it first:
+//! A failing case is shrunk, printed, and kept in `laws.regressions` or `groups.regressions`. Later
+//! runs play it first:
 //! commit it. `PROPTEST_CASES` in the environment sets the number of cases.
 
 mod groups;
