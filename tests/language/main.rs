@@ -10,8 +10,7 @@
 //! | `groups` | the groups of an IOMMU, beside Linux' own algorithm |
 //!
 //! A failing case is shrunk, printed, and kept in `laws.regressions` or `groups.regressions`. Later
-//! runs play it first:
-//! commit it. `PROPTEST_CASES` in the environment sets the number of cases.
+//! runs play it first: commit it. `PROPTEST_CASES` in the environment sets the number of cases.
 
 mod groups;
 mod item;
