@@ -1,8 +1,10 @@
 //! What else decides whether a guest can use a device: whether it can be reset, whether the kernel
-//! has found room for its BARs, and whether the firmware has run its ROM.
+//! has found room for its BARs, whether the firmware has run its ROM, and whether it has reserved
+//! memory for it.
 
 use crate::{
     device::{Device, Devices, Reset},
+    facts::reserved::{self, Reserved},
     host::{Errno, Files},
     pci::{Address, bus},
     put,
@@ -18,6 +20,26 @@ pub struct Fitness {
     pub unassigned: u8,
     /// Whether the firmware has run its ROM.
     pub has_used_rom: bool,
+    /// Whether the firmware has reserved memory for it.
+    pub has_reserved_memory: bool,
+}
+
+/// What is to be known of the host before one looks at its devices.
+#[derive(Clone, Debug, Default)]
+pub struct Basis {
+    /// Whether the kernel tells how devices are reset.
+    tells_resets: bool,
+    reserved: Reserved,
+}
+
+impl Basis {
+    /// Looks at the host. `devices` are all that it has.
+    pub fn look<H: Files>(host: &mut H, devices: &Devices) -> Basis {
+        Basis {
+            tells_resets: tells_resets(host, devices),
+            reserved: reserved::look(host),
+        }
+    }
 }
 
 /// The BARs of a function that is no bridge.
@@ -42,8 +64,8 @@ const RESOURCE_SIZE: usize = 7 * 57;
 const RESETS_SIZE: usize = 64;
 
 impl Fitness {
-    /// Looks at a device. `tells_resets`: see [`tells_resets`].
-    pub fn look<H: Files>(host: &mut H, device: &Device, tells_resets: bool) -> Fitness {
+    /// Looks at a device. How it can be reset is known ([`read_resets`]).
+    pub fn look<H: Files>(host: &mut H, device: &Device, basis: &Basis) -> Fitness {
         let address = device.address();
         let is_display = device
             .function
@@ -52,11 +74,12 @@ impl Fitness {
         Fitness {
             is_without_reset: match &device.function.reset {
                 Reset::Unread => false,
-                Reset::NoFile => tells_resets,
+                Reset::NoFile => basis.tells_resets,
                 Reset::Methods(methods) => methods.is_empty(),
             },
             unassigned: find_unassigned(host, address),
             has_used_rom: is_display && has_used_rom(host, address),
+            has_reserved_memory: basis.reserved.contains(&address),
         }
     }
 
@@ -86,6 +109,13 @@ impl Fitness {
                 line,
                 "; the firmware has run its ROM, and a guest may fail to: \
                  choose another display in the firmware"
+            );
+        }
+        if self.has_reserved_memory {
+            put!(
+                line,
+                "; the firmware has reserved memory for it: if xl refuses it for an HVM guest, \
+                 write rdm_policy=relaxed behind its address in the guest's file"
             );
         }
     }
@@ -118,7 +148,7 @@ fn read_reset<H: Files>(host: &mut H, address: Address) -> Reset {
 /// Whether the kernel tells how devices are reset, as it does since Linux 5.15. It makes
 /// `reset_method` only for functions that it can reset (`pci_dev_reset_attr_is_visible`), so one
 /// file of that name shows that a function without it cannot be reset.
-pub fn tells_resets<H: Files>(host: &mut H, devices: &Devices) -> bool {
+fn tells_resets<H: Files>(host: &mut H, devices: &Devices) -> bool {
     let known = |device: &Device| matches!(device.function.reset, Reset::Methods(_));
     let unread =
         |device: &&Device| device.function.is_there && device.function.reset == Reset::Unread;
@@ -221,8 +251,8 @@ mod tests {
             }
             let is_first = |device: &Device| device.address() == first();
             read_resets(&mut host, &mut devices, &is_first);
-            let tells_resets = tells_resets(&mut host, &devices);
-            let fitness = Fitness::look(&mut host, &devices[0], tells_resets);
+            let basis = Basis::look(&mut host, &devices);
+            let fitness = Fitness::look(&mut host, &devices[0], &basis);
             assert_eq!(fitness.is_without_reset, expected, "{own:?} {other:?}");
             let is_told = words(fitness).contains("no way to reset it");
             assert_eq!(is_told, expected);
@@ -287,7 +317,7 @@ mod tests {
                 .flat_map(|register| register.to_le_bytes())
                 .collect();
             host.bytes(&std::format!("{FOLDER}/config"), &config);
-            let fitness = Fitness::look(&mut host, &device("03:00.0"), true);
+            let fitness = Fitness::look(&mut host, &device("03:00.0"), &Basis::default());
             assert_eq!(fitness.unassigned, expected, "{lines:?}");
         }
         let fitness = Fitness {
@@ -300,6 +330,19 @@ mod tests {
             "{words}"
         );
         assert!(words.ends_with("on the kernel command line"), "{words}");
+    }
+
+    #[test]
+    fn knows_reserved_memory() {
+        let basis = Basis {
+            reserved: [first()].into_iter().collect(),
+            ..Basis::default()
+        };
+        for (at, expected) in [("03:00.0", true), ("03:00.1", false)] {
+            let fitness = Fitness::look(&mut Machine::new(), &device(at), &basis);
+            assert_eq!(fitness.has_reserved_memory, expected, "{at}");
+            assert_eq!(words(fitness).contains("rdm_policy=relaxed"), expected);
+        }
     }
 
     #[test]
@@ -319,7 +362,7 @@ mod tests {
             }
             let mut device = device("03:00.0");
             device.function.identity = Some(Identity { ids: 0, class });
-            let fitness = Fitness::look(&mut host, &device, true);
+            let fitness = Fitness::look(&mut host, &device, &Basis::default());
             assert_eq!(fitness.has_used_rom, expected, "{class:x} {boot_vga:?}");
         }
     }

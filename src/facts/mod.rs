@@ -8,6 +8,7 @@
 //! | [`groups`] | which functions an IOMMU cannot tell apart |
 //! | [`guests`] | which devices guests have |
 //! | [`names`] | the names of vendors and devices |
+//! | [`reserved`] | for which devices the firmware has reserved memory |
 //! | [`usage`] | what dom0 itself uses its devices for |
 
 pub mod claims;
@@ -16,4 +17,5 @@ pub mod fitness;
 pub mod groups;
 pub mod guests;
 pub mod names;
+pub mod reserved;
 pub mod usage;

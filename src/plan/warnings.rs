@@ -6,7 +6,7 @@ use crate::{
     device::{Action, DEVICES, Device, Devices},
     facts::{
         claims::Claims,
-        fitness::{self, Fitness},
+        fitness::{Basis, Fitness},
         groups::Groups,
     },
     host::{Errno, Files},
@@ -68,8 +68,10 @@ pub fn look<H: Files>(
 ) {
     warnings.clear();
     let is_taken = |device: &&Device| device.action == Action::Seize;
-    let tells_resets =
-        devices.iter().any(|device| is_taken(&device)) && fitness::tells_resets(host, devices);
+    if !devices.iter().any(|device| is_taken(&device)) {
+        return;
+    }
+    let basis = Basis::look(host, devices);
     for device in devices.iter().filter(is_taken) {
         let mut found = look_at(host, devices, groups, device);
         if groups.is_known(device.address()) {
@@ -80,7 +82,7 @@ pub fn look<H: Files>(
             };
             found.of_group = split.others(host, device.address());
         }
-        found.fitness = Fitness::look(host, device, tells_resets);
+        found.fitness = Fitness::look(host, device, &basis);
         found.claims = Claims::look(host, device.address());
         if !found.is_empty() {
             // There is room for a warning of every device.
