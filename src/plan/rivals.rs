@@ -153,7 +153,8 @@ impl Rivals {
         });
     }
 
-    /// Adds those who ask for a device in words, each piece with `; ` in front: place, and who wins.
+    /// Adds those who ask for a device in words, each piece with `; ` in front: the place, and who
+    /// wins.
     pub fn add_words(&self, device: &Device, line: &mut Line) {
         let identity = device.function.identity;
         for rival in &self.list {
