@@ -330,6 +330,31 @@ impl Xen for Machine {
             _ => Err(Errno::ENOENT),
         }
     }
+
+    fn list_xenstore<'b>(&mut self, path: Path, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        let path = text(path);
+        self.record(format!("xenstore-list {path}"))?;
+        let names = self.names(&format!("xenstore {path}"));
+        if names.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        let names: String = names.iter().rev().map(|name| format!("{name}\0")).collect();
+        Ok(fill(buffer, names.as_bytes()))
+    }
+
+    fn write_xenstore(&mut self, path: Path, value: &[u8]) -> Result<(), Errno> {
+        let (path, value) = (text(path), text(value));
+        self.record(format!("xenstore-write {path} {value}"))?;
+        self.xenstore(&path, &value);
+        Ok(())
+    }
+
+    fn remove_xenstore(&mut self, path: Path) -> Result<(), Errno> {
+        let path = text(path);
+        self.record(format!("xenstore-remove {path}"))?;
+        let removed = self.nodes.remove(&format!("xenstore {path}"));
+        removed.map(drop).ok_or(Errno::ENOENT)
+    }
 }
 
 impl Programs for Machine {

@@ -22,6 +22,31 @@ pub trait Xen {
         Err(Errno::ENOENT)
     }
 
+    /// The names below a path of xenstore, each with a NUL behind it, in no particular order.
+    ///
+    /// # Errors
+    /// As [`Xen::read_xenstore`]; `ENAMETOOLONG` where `buffer` is too small; never `ENOENT` where
+    /// there is no xenstore at all.
+    fn list_xenstore<'b>(&mut self, _path: Path, _buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        Err(Errno::ENXIO)
+    }
+
+    /// Writes a value in xenstore, with all of the path that is missing.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    fn write_xenstore(&mut self, _path: Path, _value: &[u8]) -> Result<(), Errno> {
+        Err(Errno::ENXIO)
+    }
+
+    /// Removes a path from xenstore, and what is below it.
+    ///
+    /// # Errors
+    /// As [`Xen::read_xenstore`].
+    fn remove_xenstore(&mut self, _path: Path) -> Result<(), Errno> {
+        Err(Errno::ENXIO)
+    }
+
     /// The command line that Xen itself was booted with.
     ///
     /// # Errors
