@@ -20,7 +20,7 @@ READY = target/ready/$(subst /,_,$(PREFIX)$(SBINDIR))
 TEMPLATES = dracut/50pciseize/0-pciseize.sh dracut/50pciseize/module-setup.sh \
 	dracut/50pciseize/pciseize.service initramfs-hooks/hook initramfs-hooks/init-top \
 	mkinitcpio/hook mkinitcpio/install mkinitfs/pciseize.files openrc/pciseize \
-	systemd/pciseize.service sysvinit/pciseize udev/10-pciseize.rules
+	systemd/pciseize.service systemd/pciseize-names.service sysvinit/pciseize udev/10-pciseize.rules
 PAGES = $(READY)/man/pciback.conf.5 $(READY)/man/pciseize.8
 
 # The generators look in these folders only, whatever PREFIX is.
@@ -52,6 +52,7 @@ $(if $(MKINITFS),644 $(READY)/mkinitfs/pciseize.files $(MKINITFS)/pciseize.files
 $(if $(MKINITFS),644 mkinitfs/pciseize.modules $(MKINITFS)/pciseize.modules)
 644 $(READY)/dracut/50pciseize/pciseize.service $(PREFIX)/share/pciseize/initrd.service
 644 $(READY)/systemd/pciseize.service $(PREFIX)/lib/systemd/system/pciseize.service
+644 $(READY)/systemd/pciseize-names.service $(PREFIX)/lib/systemd/system/pciseize-names.service
 644 $(READY)/udev/10-pciseize.rules $(PREFIX)/share/pciseize/10-pciseize.rules
 755 $(READY)/sysvinit/pciseize $(PREFIX)/share/pciseize/pciseize.sysvinit
 755 $(READY)/openrc/pciseize $(PREFIX)/share/pciseize/pciseize.openrc

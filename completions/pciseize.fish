@@ -39,6 +39,8 @@ complete -c pciseize -n 'not __pciseize_command' -a list \
 complete -c pciseize -n 'not __pciseize_command' -a plan -d 'show what a boot would do'
 complete -c pciseize -n 'not __pciseize_command' -a seize -d 'take the devices that are asked for'
 complete -c pciseize -n 'not __pciseize_command' -a status -d 'show what became of them'
+complete -c pciseize -n 'not __pciseize_command' -a name-guests \
+    -d 'tell Xen the names that devices have for guests'
 complete -c pciseize -n 'not __pciseize_command' -a release -d 'give devices back to dom0'
 complete -c pciseize -n 'not __pciseize_command' -a check \
     -d 'read the configuration and report every problem in it'

@@ -56,7 +56,7 @@ fn completes_what_can_follow() {
         ("pciseize s", "seize status"),
         (
             "pciseize ",
-            "list plan seize status release check --root --help --version",
+            "list plan seize status name-guests release check --root --help --version",
         ),
         ("pciseize --root /tmp l", "list"),
         ("pciseize list --", "--all --json --boot --names"),

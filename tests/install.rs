@@ -116,6 +116,7 @@ fn expected(paths: Paths) -> BTreeMap<String, u32> {
     ];
     let below_prefix = [
         "/lib/systemd/system/pciseize.service",
+        "/lib/systemd/system/pciseize-names.service",
         "/share/bash-completion/completions/pciseize",
         "/share/fish/vendor_completions.d/pciseize.fish",
         "/share/man/man5/pciback.conf.5",
@@ -237,6 +238,7 @@ fn every_file_names_the_installed_program() {
         succeed(make(root.path(), paths, "install"));
         let program = paths.program;
         let units = format!("{}/lib/systemd/system/pciseize.service", paths.prefix);
+        let naming = units.replace("pciseize.service", "pciseize-names.service");
         let rules = format!("{}/share/pciseize/10-pciseize.rules", paths.prefix);
         let [sysvinit, openrc] = ["sysvinit", "openrc"]
             .map(|init| format!("{}/share/pciseize/pciseize.{init}", paths.prefix));
@@ -274,6 +276,7 @@ fn every_file_names_the_installed_program() {
                 format!("ExecStart={program} seize"),
             ),
             (units.as_str(), format!("ExecStart={program} seize")),
+            (naming.as_str(), format!("ExecStart={program} name-guests")),
             (sysvinit.as_str(), format!("program={program}")),
             (openrc.as_str(), format!("\t{program} seize")),
             (
@@ -306,7 +309,7 @@ fn every_file_names_the_installed_program() {
             .expect("the page")
             .replace("\\-", "-")
             .replace("\\&", "");
-        for name in [program, &units, &rules, &sysvinit, &openrc, &unit] {
+        for name in [program, &units, &naming, &rules, &sysvinit, &openrc, &unit] {
             assert!(
                 page.lines().any(|line| line == name),
                 "the manual page does not name {name}"
@@ -350,15 +353,25 @@ fn uninstall_takes_away_what_install_has_put_there() {
     }
 }
 
-/// systemd itself has nothing to say against the unit. Another program stands in for pciseize,
+/// systemd itself has nothing to say against the units. Another program stands in for pciseize,
 /// which is not on this machine.
 #[test]
-fn the_unit_is_sound() {
+fn the_units_are_sound() {
+    for (name, command) in [
+        ("pciseize.service", "seize"),
+        ("pciseize-names.service", "name-guests"),
+    ] {
+        assert_sound(name, command);
+    }
+}
+
+/// Has systemd look at the unit that runs this command.
+fn assert_sound(name: &str, command: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let unit = folder.path().join("pciseize.service");
-    let template = Path::new(release::PACKAGE).join("systemd/pciseize.service.in");
+    let unit = folder.path().join(name);
+    let template = format!("{}/systemd/{name}.in", release::PACKAGE);
     let text = fs::read_to_string(template).expect("the unit");
-    let text = text.replace("@SBINDIR@/pciseize seize", "/bin/true");
+    let text = text.replace(&format!("@SBINDIR@/pciseize {command}"), "/bin/true");
     fs::write(&unit, &text).expect("its copy");
     let verify = |unit: &Path| {
         let mut systemd = Command::new("systemd-analyze");

@@ -244,6 +244,13 @@ impl Plan {
             .map(|device| (text(&device["address"]), text(&device["action"])))
             .collect()
     }
+
+    /// The names that devices get for guests.
+    pub fn names(&self) -> Vec<String> {
+        let devices = self.0["devices"].as_array().expect("devices").iter();
+        let names = devices.filter_map(|device| device["guest_name"].as_str());
+        names.map(str::to_owned).collect()
+    }
 }
 
 fn utf8(bytes: Vec<u8>) -> String {

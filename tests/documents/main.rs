@@ -327,12 +327,17 @@ fn guest(machine: &Machine, text: &str) -> Result<(), String> {
     let (Some(_), Some(list)) = (kind.captures(text), list.captures(text)) else {
         return Err("it lacks a type of guest that can have a device, or the devices".to_owned());
     };
-    let seized: Vec<String> = taken(&machine.plan(&[]));
+    let plan = machine.plan(&[]);
+    let mut seized: Vec<String> = taken(&plan)
+        .iter()
+        .map(|own| format!("0000:{own}"))
+        .collect();
+    seized.extend(plan.names().iter().map(|name| format!("name={name}")));
     let mut devices = 0;
     for spec in pattern("'([^']*)'").captures_iter(&list[1]) {
         devices += 1;
         let (address, keys) = spec[1].split_once(',').unwrap_or((&spec[1], ""));
-        if !seized.iter().any(|own| format!("0000:{own}") == address) {
+        if !seized.iter().any(|own| own == address) {
             return Err(format!("{address} is not seized, but {seized:?}"));
         }
         for key in keys.split(',').filter(|key| !key.is_empty()) {
@@ -839,7 +844,7 @@ fn commands_are_those_that_there_are() {
 
     let help = machine().run(&["--help"]);
     let help = String::from_utf8(help.stdout).expect("UTF-8");
-    let command = Regex::new(r"(?m)^  ([a-z]+)\b").expect("a pattern");
+    let command = Regex::new(r"(?m)^  ([a-z][a-z-]*)\b").expect("a pattern");
     let commands: BTreeSet<String> = command
         .captures_iter(&help)
         .map(|found| found[1].to_owned())

@@ -14,6 +14,7 @@ mod grub;
 mod guest;
 mod lab;
 mod mkinitcpio;
+mod names;
 mod needs;
 mod packages;
 mod quiet;
