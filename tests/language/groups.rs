@@ -496,10 +496,11 @@ proptest! {
     fn groups_are_those_of_linux(machine in machine()) {
         let linux = of_linux(&machine);
         let is_exception = is_exception(&machine);
+        let shown = described(&machine);
         for ((own, is_known), group) in told(&machine, false).iter().zip(&linux) {
             prop_assert!(*is_known);
-            prop_assert!(own.is_superset(group), "{own:?} {group:?}\n{}", described(&machine));
-            prop_assert!(is_exception || own == group, "{own:?} {group:?}\n{}", described(&machine));
+            prop_assert!(own.is_superset(group), "{own:?} {group:?}\n{shown}");
+            prop_assert!(is_exception || own == group, "{own:?} {group:?}\n{shown}");
         }
     }
 
@@ -509,9 +510,11 @@ proptest! {
     fn no_fault_makes_a_group_smaller(machine in machine()) {
         let linux = of_linux(&machine);
         let whole = told(&machine, false);
+        let shown = described(&machine);
         for (at, (own, is_known)) in told(&machine, true).iter().enumerate() {
-            prop_assert!(own.is_superset(&linux[at]), "{own:?} {:?}\n{}", linux[at], described(&machine));
-            prop_assert!(!is_known || *own == whole[at].0, "{own:?} {:?}\n{}", whole[at], described(&machine));
+            let (group, whole) = (&linux[at], &whole[at].0);
+            prop_assert!(own.is_superset(group), "{own:?} {group:?}\n{shown}");
+            prop_assert!(!is_known || own == whole, "{own:?} {whole:?}\n{shown}");
         }
     }
 }
