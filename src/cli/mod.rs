@@ -22,7 +22,7 @@ use core::ffi::CStr;
 use heapless::Vec;
 
 use crate::{
-    device::Devices,
+    device::{Device, Devices},
     facts::{
         groups::Groups,
         names::Names,
@@ -34,7 +34,7 @@ use crate::{
     plan::{behind::BehindList, rivals::Rivals, warnings::WarningList},
     put,
     report::{Kind, Report, Stage},
-    request::Request,
+    request::{Candidate, Request, Selector},
     say,
     text::{Escaped, Line, split_once},
 };
@@ -392,6 +392,33 @@ fn read_addresses<'a>(words: &[&'a CStr]) -> Result<Addresses, WrongUsage<'a>> {
         let _ = addresses.push(address);
     }
     Ok(addresses)
+}
+
+/// Checks that each word is a selector, which may name devices of the machine.
+fn check_selectors<'a>(words: &[&'a CStr]) -> Result<(), WrongUsage<'a>> {
+    let is_wrong = |word: &&&CStr| Selector::parse(word.to_bytes()).is_err();
+    words.iter().find(is_wrong).map_or(Ok(()), |word| {
+        Err(WrongUsage {
+            message: "not a device",
+            word: Some(word),
+        })
+    })
+}
+
+/// Whether a selector means a device of the machine. One that means more than a slot means only
+/// what pciback has or may have: anything else is none of our business.
+fn means(selector: &CStr, device: &Device, is_ours: bool) -> bool {
+    let candidate = Candidate {
+        address: device.address(),
+        identity: device.function.identity,
+        place: device.function.place.as_ref(),
+        is_virtual: false,
+    };
+    let means = |selector: Selector| {
+        let is_meant = selector.is_in_one_slot() || is_ours;
+        is_meant && selector.is_at(&candidate) && selector.is_expected(&candidate)
+    };
+    device.function.is_there && Selector::parse(selector.to_bytes()).is_ok_and(means)
 }
 
 /// The uses that a device is not given away for: none, where the user forces it.

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Memory, WrongUsage, alone, is_idle};
+use super::{Exit, Memory, alone, check_selectors, is_idle, means};
 use crate::{
     device::{Action, Device, Released},
     facts::{dom0, guests},
@@ -13,7 +13,7 @@ use crate::{
     put,
     release::{TIMEOUT, is_with_dom0, release_due},
     report::{Kind, Report, explain::explain},
-    request::{Candidate, Selector, problem::At},
+    request::{Selector, problem::At},
     text::{Escaped, Line},
 };
 
@@ -26,15 +26,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         behind,
         ..
     } = memory;
-    for word in words {
-        if Selector::parse(word.to_bytes()).is_err() {
-            let wrong = WrongUsage {
-                message: "not a device",
-                word: Some(word),
-            };
-            wrong.tell(host);
-            return Exit::Usage;
-        }
+    if let Err(wrong) = check_selectors(words) {
+        wrong.tell(host);
+        return Exit::Usage;
     }
     let is_dom0 = dom0::is_here(host);
     request.gather(host, embedded, None);
@@ -92,22 +86,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         }
     }
     Exit::of(is_as_asked)
-}
-
-/// Whether a selector means a device of the machine. One that means more than a slot means only
-/// what pciback has or may have: anything else is none of our business.
-fn means(selector: &CStr, device: &Device, is_ours: bool) -> bool {
-    let candidate = Candidate {
-        address: device.address(),
-        identity: device.function.identity,
-        place: device.function.place.as_ref(),
-        is_virtual: false,
-    };
-    let means = |selector: Selector| {
-        let is_meant = selector.is_in_one_slot() || is_ours;
-        is_meant && selector.is_at(&candidate) && selector.is_expected(&candidate)
-    };
-    device.function.is_there && Selector::parse(selector.to_bytes()).is_ok_and(means)
 }
 
 /// Has pciback no longer wait for a device that is not there.
