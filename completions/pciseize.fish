@@ -42,6 +42,8 @@ complete -c pciseize -n 'not __pciseize_command' -a status -d 'show what became 
 complete -c pciseize -n 'not __pciseize_command' -a name-guests \
     -d 'tell Xen the names that devices have for guests'
 complete -c pciseize -n 'not __pciseize_command' -a release -d 'give devices back to dom0'
+complete -c pciseize -n 'not __pciseize_command' -a guest-config \
+    -d "print what a guest's configuration says of devices"
 complete -c pciseize -n 'not __pciseize_command' -a check \
     -d 'read the configuration and report every problem in it'
 complete -c pciseize -n 'not __pciseize_command' -l root -x -a '(__fish_complete_directories)' \
@@ -58,4 +60,6 @@ complete -c pciseize -n '__pciseize_takes plan' -l cmdline -x \
     -d 'read this in place of /proc/cmdline'
 complete -c pciseize -n '__pciseize_takes seize' -l force -d 'take what is in use, too'
 complete -c pciseize -n '__pciseize_takes check' -F
+complete -c pciseize -n '__pciseize_takes guest-config' -l libvirt -d 'print XML for libvirt'
+complete -c pciseize -n '__pciseize_takes guest-config' -a '(__pciseize_addresses)'
 complete -c pciseize -n '__pciseize_takes release' -a '(__pciseize_addresses)'

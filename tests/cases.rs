@@ -37,10 +37,11 @@
 //! # Checks after every command
 //!
 //! - All JSON is as `schema.json` says. A report and a plan agree with the exit status.
-//! - `plan`, `check`, `list` and `status` change nothing.
+//! - Only `seize` and `release` change anything.
 //! - `seize` does what `plan` says: on a copy of the tree it writes the overrides of the planned
 //!   devices and of no other.
 //! - The table that `plan` prints is a configuration with the same meaning.
+//! - The output of `guest-config` is comments and one list of xl.cfg(5), or XML.
 //! - The output of `list` is a configuration that asks for every function that may be seized.
 //!
 //! A tree is no kernel: a write to `bind` has no effect. The tests in `tests/model/` cover the
@@ -265,6 +266,11 @@ impl Done<'_> {
             *mirror = None;
         } else if self.has_changed {
             return Err("something was changed".into());
+        } else if self.has("guest-config") {
+            pastes_into_guest(
+                std::str::from_utf8(&self.output.stdout)?,
+                self.has("--libvirt"),
+            )?;
         } else if self.has("list") && !self.has("--json") && !self.has("--boot") {
             if status == Some(0) {
                 list_is_configuration(folder, self.words, self.output)?;
@@ -293,6 +299,46 @@ impl Done<'_> {
         }
         Ok(())
     }
+}
+
+/// Checks what `guest-config` prints, which may be nothing: comments and one list for xl, or
+/// comments and elements for libvirt, well-formed if they stand in an element.
+fn pastes_into_guest(printed: &str, is_xml: bool) -> Result<()> {
+    if let Some(long) = printed
+        .lines()
+        .find(|line| line.len() > 80 && !line.starts_with("pci = ["))
+    {
+        return Err(format!("a long line: {long}").into());
+    }
+    if !is_xml {
+        let form = Regex::new(r"\A(?:(?:#.*\n)+pci = \['[^'\n]+'(?:, '[^'\n]+')*\]\n)?\z")?;
+        return form
+            .is_match(printed)
+            .then_some(())
+            .ok_or_else(|| "no comments and one list".into());
+    }
+    let comment = Regex::new(r"<!--((?s:.*?))-->")?;
+    for text in comment.captures_iter(printed) {
+        if text[1].contains("--") || text[1].ends_with('-') {
+            return Err(format!("two hyphens in a comment: {}", &text[0]).into());
+        }
+    }
+    let plain = comment.replace_all(printed, "");
+    let tag = Regex::new(r"<(/?)(\w+)((?: \w+='[^'<&]*')*)(/?)>")?;
+    let mut open = Vec::new();
+    for parts in tag.captures_iter(&plain) {
+        match (&parts[1], &parts[4]) {
+            ("", "") => open.push(parts[2].to_owned()),
+            ("/", "") if open.pop().as_deref() == Some(&parts[2]) => {}
+            ("", "/") => {}
+            _ => return Err(format!("not well-formed: {}", &parts[0]).into()),
+        }
+    }
+    let rest = tag.replace_all(&plain, "");
+    if !open.is_empty() || !rest.trim().is_empty() {
+        return Err(format!("not well-formed: {open:?} {rest}").into());
+    }
+    Ok(())
 }
 
 /// Runs the program. After ten minutes a hanging program is ended with status 124. A run takes some

@@ -56,12 +56,15 @@ fn completes_what_can_follow() {
         ("pciseize s", "seize status"),
         (
             "pciseize ",
-            "list plan seize status name-guests release check --root --help --version",
+            "list show plan add remove seize status release guest-config name-guests check \
+             --root --help --version",
         ),
         ("pciseize --root /tmp l", "list"),
         ("pciseize list --", "--all --json --boot --names"),
         ("pciseize plan --", "--json --warnings --cmdline"),
         ("pciseize seize -", "--force"),
+        ("pciseize guest-config -", "--libvirt"),
+        ("pciseize guest-config 0000:03:", "00.0 00.1"),
         ("pciseize status ", "--json"),
         ("pciseize plan --cmdline ", ""),
         ("pciseize check Car", "Cargo.toml Cargo.lock"),
@@ -131,7 +134,14 @@ fn offers_the_options_that_there_are() {
     )
     .expect("UTF-8");
     let mut offered: Vec<String> = [
-        "", "list ", "plan ", "seize ", "status ", "release ", "check ",
+        "",
+        "list ",
+        "plan ",
+        "seize ",
+        "status ",
+        "release ",
+        "guest-config ",
+        "check ",
     ]
     .iter()
     .flat_map(|command| offered(&format!("pciseize {command}--")))

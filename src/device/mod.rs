@@ -136,7 +136,7 @@ pub enum Released {
 #[derive(Debug, Default)]
 pub struct Work {
     /// Whether there is something to do: pciback is to get it and did not have it before, or it is
-    /// to be released.
+    /// to be released, or to stand in a guest's configuration.
     pub is_due: bool,
     /// The driver that had it before. Empty: none.
     pub previous_driver: DriverName,
@@ -256,6 +256,13 @@ impl Device {
     /// Whether it is known to be a bridge.
     pub fn is_bridge(&self) -> bool {
         self.function.identity.is_some_and(Identity::is_bridge)
+    }
+
+    /// Whether it is a function of a card, whose functions belong together. What is on the root bus
+    /// is none, and neither is a virtual function, which has no way of its own.
+    pub fn is_of_card(&self) -> bool {
+        let place = self.function.place.as_ref();
+        place.is_some_and(|place| !place.steps.is_empty())
     }
 
     /// Whether pciback has it.

@@ -11,12 +11,14 @@
 //! | [`json`] | all of these for programs |
 //! | [`explain`] | why a device is not as asked, what to know before it is taken |
 //! | [`groups`] | what an IOMMU cannot tell apart |
+//! | [`guest_config`] | what a guest's configuration says of devices |
 //! | [`layout`] | columns, colours, and text that wraps |
 //! | [`sink`] | text on its way out |
 //! | [`store`] | `/run/pciseize/report`, which outlives the initramfs |
 
 pub mod explain;
 pub mod groups;
+pub mod guest_config;
 pub mod json;
 pub mod layout;
 pub mod list;
