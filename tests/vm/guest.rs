@@ -12,7 +12,7 @@ use crate::{FILE, assert_claimed};
 
 /// The steps. Each has the command in dom0, its exit status, its output, then the driver of the
 /// device, the outcome that `pciseize status` shows, and whether xl lists the device as assignable.
-const STEPS: [(&str, i32, &str, &str, &str, bool); 28] = [
+const STEPS: [(&str, i32, &str, &str, &str, bool); 29] = [
     // Xen uses the IOMMU, as xl says too.
     (
         "! pciseize plan 2>&1 | grep IOMMU && xl info",
@@ -121,6 +121,7 @@ const STEPS: [(&str, i32, &str, &str, &str, bool); 28] = [
         "seized",
         true,
     ),
+    ("configure", 0, "Parsing config", "pciback", "seized", true),
     // A guest has the device. Its pings are answered before and after all requests in between.
     ("lend", 0, "", "pciback", "assigned", false),
     (
@@ -226,23 +227,45 @@ const STEPS: [(&str, i32, &str, &str, &str, bool); 28] = [
     ),
 ];
 
-/// The configuration that xl starts the guest from.
-fn guest_configuration() -> String {
-    let lines = [
-        "name = 'guest'",
-        "type = 'pv'",
-        "kernel = '/lab/vmlinux'",
-        "ramdisk = '/lab/ramdisk.img'",
-        "extra = 'console=hvc0'",
-        "memory = 256",
-        &format!("pci = ['{}']", NETWORK.listed),
-    ];
-    lines.join("\n") + "\n"
+/// The configuration that xl starts the guest from, but for what `pciseize guest-config` prints.
+const GUEST_CONFIGURATION: &str = "\
+name = 'guest'
+type = 'pv'
+kernel = '/lab/vmlinux'
+ramdisk = '/lab/ramdisk.img'
+extra = 'console=hvc0'
+memory = 256
+";
+
+/// Checks that xl understood what `pciseize guest-config` printed, and what its comments offer.
+fn assert_understood(parsed: &str, with_options: &str) -> Result<()> {
+    let read = |text: &str| -> Result<(serde_json::Value, serde_json::Value)> {
+        let all: serde_json::Value = serde_json::from_str(text).context(text.to_owned())?;
+        let devices = all["pcidevs"].as_array().context(text.to_owned())?;
+        assert_eq!(devices.len(), 1, "{text}");
+        let mut device = devices[0].clone();
+        // What is 0 may be left out.
+        let number = |field: &str| device[field].as_u64().unwrap_or_default();
+        let (domain, bus) = (number("domain"), number("bus"));
+        let (slot, function) = (number("dev"), number("func"));
+        let address = format!("{domain:04x}:{bus:02x}:{slot:02x}.{function:x}");
+        assert_eq!(address, NETWORK.listed, "{text}");
+        Ok((all.clone(), device.take()))
+    };
+    read(parsed)?;
+    let (all, device) = read(with_options)?;
+    assert_eq!(device["permissive"], true, "{with_options}");
+    assert_eq!(device["rdm_policy"], "relaxed", "{with_options}");
+    let kind = all["b_info"]["type.hvm"]["gfx_passthru_kind"].as_str();
+    assert_eq!(kind, Some("igd"), "{with_options}");
+    Ok(())
 }
 
 /// The guest reaches the network through its device; neither `seize` nor `release` disturbs it.
 /// After the guest has ended, the device is free for the next one, and `release` returns it to
 /// dom0.
+///
+/// The guest's configuration has what `pciseize guest-config` prints, and xl understands it.
 ///
 /// xl sees at once which devices the boot seized. Whatever xl does to a device, `status` reports it
 /// and `seize` repairs it.
@@ -263,7 +286,7 @@ fn a_guest_uses_a_seized_device_and_gives_it_back() -> Result<()> {
         )
         .file("lab/passthrough", include_str!("guest/passthrough"))
         .file("lab/guest-init", include_str!("guest/guest-init"))
-        .file("lab/guest.conf", &guest_configuration())
+        .file("lab/guest.conf", GUEST_CONFIGURATION)
         .program("lab/vmlinux", &image.debian.vmlinux)
         .script(&format!("exec sh /lab/passthrough {}", NETWORK.listed))
         .boot("guest")?;
@@ -339,6 +362,7 @@ fn a_guest_uses_a_seized_device_and_gives_it_back() -> Result<()> {
             .filter(|&address| is_assignable || address != NETWORK.listed);
         assert_eq!(assignable, others.collect::<Vec<_>>(), "{context}");
     }
+    assert_understood(file("parsed.json")?, file("parsed-with-options.json")?)?;
     let guest = file("guest-guest.log")?;
     let functions: Vec<&str> = guest
         .lines()
