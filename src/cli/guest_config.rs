@@ -2,11 +2,13 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Form, Invocation, Memory, check_selectors, forbidden, means};
+use super::{
+    Exit, Form, Invocation, Memory, check_selectors, forbidden, means, plan::tell_of_iommu,
+};
 use crate::{
     device::{Action, Device, Devices},
     facts::{dom0, guests, usage::Uses},
-    host::{Console, Host, Level},
+    host::{Console, Host, Iommu, Level},
     plan::{self, Extent},
     put,
     report::{
@@ -66,6 +68,11 @@ pub fn run<H: Host>(
             tell_obstacle(host, &report, device);
             is_as_asked = false;
         }
+    }
+    let mut all = report.devices.iter();
+    if all.any(|device| device.work.is_due) && host.read_iommu() == Ok(Iommu::NotUsed) {
+        tell_of_iommu(host);
+        is_as_asked = false;
     }
     let syntax = match invocation.form {
         Form::Libvirt => Syntax::Libvirt,

@@ -6,7 +6,7 @@
 use super::{
     Report,
     layout::{Wrap, add_words, pad},
-    list::{add_title, driver},
+    list::{add_guest_name, add_title, driver},
     sink::{Out, Sink},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     host::Errno,
     pci::{Address, Identity},
     put,
+    request::syntax::name::Name,
     text::Line,
 };
 
@@ -58,6 +59,13 @@ pub fn print<'o>(report: &Report, syntax: Syntax, out: &'o mut Out<'o>) -> Resul
             add_left(device, &mut page);
         }
     }
+    let has_name = |device: &Device| name(report, device, syntax).is_some();
+    if due().any(has_name) {
+        page.remark(ABOUT_ALL, b"'pciseize name-guests' tells xl the names.");
+    }
+    if let Some(unnamed) = due().find(|device| !has_name(device)) {
+        add_about_addresses(unnamed, &mut page);
+    }
     for text in about_all(syntax) {
         page.remark(ABOUT_ALL, text.as_bytes());
     }
@@ -65,7 +73,11 @@ pub fn print<'o>(report: &Report, syntax: Syntax, out: &'o mut Out<'o>) -> Resul
         Syntax::Xl => {
             let mut before = "pci = [";
             for device in due() {
-                put!(&mut page.sink.line, "{}'{}'", before, device.address());
+                put!(&mut page.sink.line, "{}'", before);
+                match name(report, device, syntax) {
+                    Some(name) => put!(&mut page.sink.line, "name={}'", name),
+                    None => put!(&mut page.sink.line, "{}'", device.address()),
+                }
                 page.sink.flush();
                 before = ", ";
             }
@@ -121,19 +133,36 @@ fn without_double_hyphen(text: &[u8]) -> Line {
     line
 }
 
+/// The name that a guest's configuration may have for a device. libvirt has none for any.
+fn name<'r>(report: &Report<'r>, device: &Device, syntax: Syntax) -> Option<&'r Name> {
+    match syntax {
+        Syntax::Xl => device.guest_name(report.request),
+        Syntax::Libvirt => None,
+    }
+}
+
 /// Adds what a device is, and what is to be known of it.
 fn add_remarks(report: &Report, device: &Device, page: &mut Page) {
     let mut text = Line::new();
     put!(&mut text, "{} ", device.address());
     add_title(report, device, &mut text);
+    add_guest_name(report, device, "; ", &mut text);
     page.remark(ABOUT_ALL, text.bytes());
-    if let Guest::Domain(domain) = device.state.guest {
-        text.clear();
-        put!(
+    text.clear();
+    match device.state.guest {
+        Guest::None => {}
+        Guest::Domain(domain) => put!(
             &mut text,
             "Guest {} has it now, and only one guest at a time can.",
             domain
-        );
+        ),
+        Guest::Unknown(errno) => put!(
+            &mut text,
+            "A guest may have it now: xenstore does not say which: {}",
+            errno
+        ),
+    }
+    if !text.bytes().is_empty() {
         page.remark(ABOUT_ONE, text.bytes());
     }
     if device.function.identity.is_some_and(Identity::is_display) {
@@ -202,10 +231,31 @@ fn add_left(device: &Device, page: &mut Page) {
     page.remark(ABOUT_ALL, text.bytes());
 }
 
+/// Adds that addresses are not for ever, and what is: for one of the devices that have no name.
+fn add_about_addresses(unnamed: &Device, page: &mut Page) {
+    let mut text = Line::new();
+    put!(
+        &mut text,
+        "An address may mean another device after a change of hardware"
+    );
+    match (
+        page.syntax,
+        &unnamed.function.place,
+        unnamed.function.identity,
+    ) {
+        (Syntax::Xl, Some(place), Some(identity)) => put!(
+            &mut text,
+            ". A name does not: write 'NAME = {}@{}' into /etc/xen/pciback.conf.",
+            identity.model(),
+            place
+        ),
+        _ => put!(&mut text, ": compare it with 'pciseize status' then."),
+    }
+    page.remark(ABOUT_ALL, text.bytes());
+}
+
 /// What is to be known of every device.
-fn about_all(syntax: Syntax) -> [&'static str; 3] {
-    let addresses = "An address may mean another device after a change of hardware: compare it \
-                     with 'pciseize status' then.";
+fn about_all(syntax: Syntax) -> [&'static str; 2] {
     let permissive = match syntax {
         Syntax::Xl => {
             "If a driver in the guest complains about configuration space: write ',permissive=1' \
@@ -217,7 +267,7 @@ fn about_all(syntax: Syntax) -> [&'static str; 3] {
         }
     };
     let limits = "With a device a guest cannot be migrated or saved, and it cannot be a PVH guest.";
-    [addresses, permissive, limits]
+    [permissive, limits]
 }
 
 /// Adds the element of a device. libvirt leaves to pciseize which driver it has: `managed='no'`.
