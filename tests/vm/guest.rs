@@ -2,6 +2,7 @@
 //! is the script for dom0, `guest/guest-init` the one for the guest.
 
 use anyhow::{Context, Error, Result};
+use serde_json::Value;
 
 use crate::lab::board::{self, NETWORK, PAIRS};
 use crate::lab::image::{Generator, Image};
@@ -237,27 +238,32 @@ extra = 'console=hvc0'
 memory = 256
 ";
 
-/// Checks that xl understood what `pciseize guest-config` printed, and what its comments offer.
-fn assert_understood(parsed: &str, with_options: &str) -> Result<()> {
-    let read = |text: &str| -> Result<(serde_json::Value, serde_json::Value)> {
-        let all: serde_json::Value = serde_json::from_str(text).context(text.to_owned())?;
-        let devices = all["pcidevs"].as_array().context(text.to_owned())?;
-        assert_eq!(devices.len(), 1, "{text}");
-        let mut device = devices[0].clone();
+/// Checks that xl understood what `pciseize guest-config` printed, what its comments offer, and a
+/// name in place of the address.
+fn assert_understood(parsed: &str, with_options: &str, with_name: &str) -> Result<()> {
+    let read = |text: &str| -> Result<Value> {
+        let all: Value = serde_json::from_str(text).context(text.to_owned())?;
+        let devices = all["pcidevs"].as_array().map(Vec::len);
+        assert_eq!(devices, Some(1), "{text}");
+        Ok(all)
+    };
+    let address = |all: &Value| {
         // What is 0 may be left out.
-        let number = |field: &str| device[field].as_u64().unwrap_or_default();
+        let number = |field: &str| all["pcidevs"][0][field].as_u64().unwrap_or_default();
         let (domain, bus) = (number("domain"), number("bus"));
         let (slot, function) = (number("dev"), number("func"));
-        let address = format!("{domain:04x}:{bus:02x}:{slot:02x}.{function:x}");
-        assert_eq!(address, NETWORK.listed, "{text}");
-        Ok((all.clone(), device.take()))
+        format!("{domain:04x}:{bus:02x}:{slot:02x}.{function:x}")
     };
-    read(parsed)?;
-    let (all, device) = read(with_options)?;
+    assert_eq!(address(&read(parsed)?), NETWORK.listed, "{parsed}");
+    let all = read(with_options)?;
+    assert_eq!(address(&all), NETWORK.listed, "{with_options}");
+    let device = &all["pcidevs"][0];
     assert_eq!(device["permissive"], true, "{with_options}");
     assert_eq!(device["rdm_policy"], "relaxed", "{with_options}");
-    let kind = all["b_info"]["type.hvm"]["gfx_passthru_kind"].as_str();
-    assert_eq!(kind, Some("igd"), "{with_options}");
+    let kind = &all["b_info"]["type.hvm"]["gfx_passthru_kind"];
+    assert_eq!(kind, "igd", "{with_options}");
+    let all = read(with_name)?;
+    assert_eq!(all["pcidevs"][0]["name"], "gpu-1", "{with_name}");
     Ok(())
 }
 
@@ -362,7 +368,11 @@ fn a_guest_uses_a_seized_device_and_gives_it_back() -> Result<()> {
             .filter(|&address| is_assignable || address != NETWORK.listed);
         assert_eq!(assignable, others.collect::<Vec<_>>(), "{context}");
     }
-    assert_understood(file("parsed.json")?, file("parsed-with-options.json")?)?;
+    assert_understood(
+        file("parsed.json")?,
+        file("parsed-with-options.json")?,
+        file("parsed-with-name.json")?,
+    )?;
     let guest = file("guest-guest.log")?;
     let functions: Vec<&str> = guest
         .lines()
