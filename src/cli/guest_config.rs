@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     device::{Action, Device, Devices},
-    facts::{dom0, guests, usage::Uses},
+    facts::{dom0, guests, reserved, usage::Uses},
     host::{Console, Host, Iommu, Level},
     plan::{self, Extent},
     put,
@@ -78,7 +78,8 @@ pub fn run<H: Host>(
         Form::Libvirt => Syntax::Libvirt,
         _ => Syntax::Xl,
     };
-    let printed = print(&report, syntax, &mut |bytes| host.print(bytes));
+    let reserved = reserved::look(host);
+    let printed = print(&report, &reserved, syntax, &mut |bytes| host.print(bytes));
     Exit::of(printed.is_ok() && is_as_asked)
 }
 

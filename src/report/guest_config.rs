@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     device::{Device, Guest},
+    facts::reserved::Reserved,
     host::Errno,
     pci::{Address, Identity},
     put,
@@ -30,6 +31,10 @@ pub enum Syntax {
 /// Most columns of a comment.
 const WIDTH: usize = 80;
 
+/// What reserved memory may need. libvirt has no such setting.
+const ABOUT_RESERVED_MEMORY: &[u8] = b"The firmware has reserved memory for it. If xl says \
+    'RDM conflict': write ',rdm_policy=relaxed' behind it.";
+
 /// Where a comment begins that is about all devices, or about one below its title.
 const ABOUT_ALL: usize = 2;
 const ABOUT_ONE: usize = 4;
@@ -39,11 +44,17 @@ const INTEGRATED_GRAPHICS: Address = Address::from_bits(2 << 3);
 const INTEL: u16 = 0x8086;
 
 /// Prints what a guest's configuration says of every device that is due; nothing, if none is.
-/// `devices` of the report are all that the machine has, in order.
+/// `devices` of the report are all that the machine has, in order; for those in `reserved` the
+/// firmware has reserved memory.
 ///
 /// # Errors
 /// The first of `out`.
-pub fn print<'o>(report: &Report, syntax: Syntax, out: &'o mut Out<'o>) -> Result<(), Errno> {
+pub fn print<'o>(
+    report: &Report,
+    reserved: &Reserved,
+    syntax: Syntax,
+    out: &'o mut Out<'o>,
+) -> Result<(), Errno> {
     let due = || report.devices.iter().filter(|device| device.work.is_due);
     if due().next().is_none() {
         return Ok(());
@@ -55,6 +66,9 @@ pub fn print<'o>(report: &Report, syntax: Syntax, out: &'o mut Out<'o>) -> Resul
     for device in report.devices {
         if device.work.is_due {
             add_remarks(report, device, &mut page);
+            if syntax == Syntax::Xl && reserved.contains(&device.address()) {
+                page.remark(ABOUT_ONE, ABOUT_RESERVED_MEMORY);
+            }
         } else if is_left_of_card(report, device) {
             add_left(device, &mut page);
         }
@@ -168,11 +182,6 @@ fn add_remarks(report: &Report, device: &Device, page: &mut Page) {
     if device.function.identity.is_some_and(Identity::is_display) {
         page.remark(ABOUT_ONE, about_display(device, page.syntax).as_bytes());
     }
-    if page.syntax == Syntax::Xl && may_have_reserved_memory(device) {
-        let text = "If xl says 'RDM conflict': write ',rdm_policy=relaxed' behind it. The firmware \
-                    has reserved memory for it.";
-        page.remark(ABOUT_ONE, text.as_bytes());
-    }
 }
 
 /// What a display needs. A PV guest has neither a ROM nor the memory of VGA. Of all displays only
@@ -201,13 +210,6 @@ fn about_display(device: &Device, syntax: Syntax) -> &'static str {
 fn is_integrated_graphics(device: &Device) -> bool {
     let is_intel = |identity: Identity| identity.vendor().0 == INTEL && identity.is_display();
     device.address() == INTEGRATED_GRAPHICS && device.function.identity.is_some_and(is_intel)
-}
-
-/// Whether a device is of a kind for which the firmware reserves memory: integrated graphics, and
-/// USB, for a keyboard before there is a driver (VT-d specification, 8.4, RMRR). Which devices
-/// really have some, Xen alone knows.
-fn may_have_reserved_memory(device: &Device) -> bool {
-    is_integrated_graphics(device) || device.function.identity.is_some_and(Identity::is_usb)
 }
 
 /// Whether a function stays with dom0 though the guest gets others of its card.
@@ -321,36 +323,27 @@ mod tests {
         add(&mut memory, "03:00.0", Some(0), Action::Seize);
         for syntax in [Syntax::Xl, Syntax::Libvirt] {
             let report = memory.report(Kind::List, true);
-            assert!(written(|out| print(&report, syntax, out)).is_empty());
+            assert!(written(|out| print(&report, &Reserved::new(), syntax, out)).is_empty());
         }
     }
 
     #[test]
-    fn knows_what_needs_more_than_others() {
-        let (vga, xhci, nic) = (0x03_0000, 0x0c_0330, 0x02_0000);
-        for (at, vendor, class, is_integrated, has_memory) in [
-            ("00:02.0", 0x8086, vga, true, true),
-            ("00:02.0", 0x8086, 0x03_8000, true, true),
-            ("00:02.1", 0x8086, 0x03_8000, false, false),
-            ("03:00.0", 0x8086, vga, false, false),
-            ("00:02.0", 0x1234, vga, false, false),
-            ("00:02.0", 0x8086, nic, false, false),
-            ("00:14.0", 0x8086, xhci, false, true),
-            ("03:00.0", 0x1b21, xhci, false, true),
+    fn knows_integrated_graphics() {
+        let vga = 0x03_0000;
+        for (at, vendor, class, expected) in [
+            ("00:02.0", 0x8086, vga, true),
+            ("00:02.0", 0x8086, 0x03_8000, true),
+            ("00:02.1", 0x8086, 0x03_8000, false),
+            ("03:00.0", 0x8086, vga, false),
+            ("00:02.0", 0x1234, vga, false),
+            ("00:02.0", 0x8086, 0x02_0000, false),
         ] {
             let mut memory = memory("");
             let device = add(&mut memory, at, None, Action::Unasked);
             let ids = vendor << 48;
             device.function.identity = Some(Identity { ids, class });
-            let found = (
-                is_integrated_graphics(device),
-                may_have_reserved_memory(device),
-            );
-            assert_eq!(
-                found,
-                (is_integrated, has_memory),
-                "{at} {vendor:x} {class:x}"
-            );
+            let found = is_integrated_graphics(device);
+            assert_eq!(found, expected, "{at} {vendor:x} {class:x}");
         }
     }
 }
