@@ -326,25 +326,15 @@ mod tests {
                         "address": "0000:03:00.0", "path": "0000:00:1c.0/00.0",
                         "vendor": "8086", "device": "10d3",
                         "subvendor": "1af4", "subdevice": "1100", "class": "020000",
-<<<<<<< HEAD
-                        "driver": "pciback", "action": "seize", "group": null,
+                        "driver": "pciback", "reset": "flr bus", "action": "seize", "group": null,
                         "selector": "8086:10d3", "source": "conf", "guest_name": null,
                         "warnings": [],
-=======
-                        "driver": "pciback", "reset": "flr bus", "action": "seize",
-                        "selector": "8086:10d3", "source": "conf", "warnings": [],
->>>>>>> e1429f2 (facts: say what stands in the way of a guest)
                     },
                     {
                         "address": null, "path": null, "vendor": null, "device": null,
                         "subvendor": null, "subdevice": null, "class": null,
-<<<<<<< HEAD
-                        "driver": null, "action": "absent", "group": null,
+                        "driver": null, "reset": null, "action": "absent", "group": null,
                         "selector": "class:usb", "source": "conf", "guest_name": null,
-=======
-                        "driver": null, "reset": null, "action": "absent",
-                        "selector": "class:usb", "source": "conf",
->>>>>>> e1429f2 (facts: say what stands in the way of a guest)
                         "warnings": NO_SUCH_DEVICE,
                     },
                 ],
