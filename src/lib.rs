@@ -6,10 +6,11 @@
 //!
 //! | room | what it is for | imports |
 //! | --- | --- | --- |
-//! | [`cli`] | one file per command; `cli/seize.rs` is the story of the boot | `report`, `seize`, `release`, `naming`, `plan`, `facts`, `request`, `device`, `pciback`, `pci` |
+//! | [`cli`] | one file per command; `cli/seize.rs` is the story of the boot | `report`, `seize`, `release`, `naming`, `edit`, `plan`, `facts`, `request`, `device`, `pciback`, `pci` |
 //! | [`report`] | what became of it, as text: data in, text out; `store.rs` alone keeps it | `plan`, `facts`, `request`, `device`, `pciback`, `pci` |
 //! | [`release`] | the way back: devices are given to dom0 again | `device`, `pciback`, `pci` |
 //! | [`naming`] | names for guests, given to Xen | `device`, `request`, `pci` |
+//! | [`edit`] | the one drop-in that commands write, line by line | `request` |
 //! | [`seize`] | the seizure: hold, module, bind, proof | `plan`, `facts`, `request`, `device`, `pciback`, `pci` |
 //! | [`plan`] | request and bus together: what is to be done with each function | `facts`, `request`, `device`, `pci` |
 //! | [`facts`] | the state of this host: dom0, guests, names, what dom0 uses | `device`, `pciback`, `pci` |
@@ -31,6 +32,7 @@
 
 pub mod cli;
 pub mod device;
+pub mod edit;
 pub mod facts;
 pub mod host;
 pub mod naming;

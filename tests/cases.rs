@@ -262,7 +262,10 @@ impl Done<'_> {
         if self.has("seize") {
             *mirror = None;
             report_agrees(&root.join("run/pciseize/report"), self.output)?;
-        } else if self.has("release") || self.has("name-guests") {
+        } else if ["release", "name-guests", "add", "remove"]
+            .iter()
+            .any(|own| self.has(own))
+        {
             *mirror = None;
         } else if self.has_changed {
             return Err("something was changed".into());

@@ -1,14 +1,458 @@
 //! `pciseize add`: asks for devices for good.
+//!
+//! All or nothing: where one of the devices is not to be had, no line is written for any.
 
-use super::{Exit, Invocation, Memory};
-use crate::host::Host;
+use core::ffi::CStr;
 
-/// To be built.
+use super::{Along, Exit, Force, Invocation, Memory, Naming, OPERANDS, Since, drop_in, seize};
+use crate::{
+    device::{Action, Device, Devices},
+    edit::{self, Seen},
+    facts::{groups::Groups, usage::Usage},
+    host::{Console, Files, Host, Level},
+    pci::{Address, bus},
+    plan::{self, warnings},
+    put,
+    report::{
+        Kind, Report, Stage, explain,
+        list::{add_class, add_model, add_names, add_path},
+        log::tell_problems,
+    },
+    request::{ItemId, Request, Selector, problem::At},
+    say,
+    text::{Escaped, Line},
+};
+
+/// Most columns of a line of the drop-in, its comment included.
+const COLUMNS: usize = 100;
+
+/// Devices that are seized at once.
+type Addresses = heapless::Vec<Address, OPERANDS>;
+
+/// Asks for the functions that the words mean, from the next boot on or from now on.
 pub fn run<H: Host>(
-    _host: &mut H,
-    _memory: &mut Memory,
-    _embedded: &[u8],
-    _invocation: &Invocation,
+    host: &mut H,
+    memory: &mut Memory,
+    stage: Stage,
+    embedded: &[u8],
+    invocation: &Invocation,
 ) -> Exit {
-    Exit::Usage
+    if let Err(wrong) = drop_in::check_selectors(&invocation.operands) {
+        wrong.tell(host);
+        return Exit::Usage;
+    }
+    let Some(seen) = drop_in::begin(host) else {
+        return Exit::NotAsAsked;
+    };
+    drop_in::survey(host, memory, embedded);
+    tell_problems(&memory.request, 0, &mut |level, line| host.say(level, line));
+    let mut now = Addresses::new();
+    let is_good = choose(host, memory, invocation)
+        && collect(host, &memory.devices, invocation.since, &mut now)
+        && propose_all(host, memory, invocation)
+        && tell_all(host, memory, invocation.force);
+    if !is_good {
+        say!(host, Level::Error, "nothing is written");
+        return Exit::NotAsAsked;
+    }
+    let written = write(host, memory, seen);
+    if written == Exit::AsAsked && invocation.since == Since::Now {
+        memory.clear();
+        let run = seize::Run {
+            stage,
+            force: invocation.force,
+            only: &now,
+        };
+        return seize::run(host, memory, embedded, run);
+    }
+    written
+}
+
+/// Marks the functions that the words mean, and what goes along with them.
+fn choose<H: Host>(host: &mut H, memory: &mut Memory, invocation: &Invocation) -> bool {
+    let Memory {
+        devices, groups, ..
+    } = memory;
+    let mut are_all_there = true;
+    for word in &invocation.operands {
+        are_all_there &= choose_by(host, devices, word);
+    }
+    match invocation.along {
+        Along::Nothing => are_all_there,
+        Along::Slot => {
+            add_slots(host, devices);
+            are_all_there
+        }
+        Along::Group => {
+            groups.look(host);
+            add_groups(host, devices, groups) && are_all_there
+        }
+    }
+}
+
+/// Marks the functions that a word means. Without any, that is said.
+fn choose_by<H: Console>(host: &mut H, devices: &mut Devices, word: &CStr) -> bool {
+    let (mut is_any, mut has_passed_over) = (false, false);
+    if let Ok(selector) = Selector::parse(word.to_bytes()) {
+        for device in devices.iter_mut() {
+            if drop_in::means(&selector, device) {
+                is_any = true;
+                device.work.is_due = true;
+            }
+            has_passed_over |= drop_in::passes_over(&selector, device);
+        }
+    }
+    if !is_any {
+        let word = Escaped(word.to_bytes());
+        let why = match has_passed_over {
+            true => "only bridges, which stay with dom0",
+            false => "no such device; see 'pciseize list'",
+        };
+        say!(host, Level::Error, "{}: {}", word, why);
+    }
+    is_any
+}
+
+/// Marks the other functions of each slot. Virtual ones come and go with their own.
+fn add_slots<H: Files>(host: &mut H, devices: &mut Devices) {
+    add_rest_of_slots(host, &mut devices.iter_mut());
+    add_rest_of_slots(host, &mut devices.iter_mut().rev());
+}
+
+/// Marks what follows a marked function in its slot.
+fn add_rest_of_slots<H: Files>(host: &mut H, devices: &mut dyn Iterator<Item = &mut Device>) {
+    let mut last = None;
+    for device in devices {
+        let slot = device.address().slot();
+        if device.work.is_due {
+            last = Some(slot);
+        } else if last == Some(slot) && may_go_along(host, device) {
+            device.work.is_due = true;
+        }
+    }
+}
+
+/// Marks what an IOMMU cannot tell from a marked function. Where nobody knows, that is said.
+fn add_groups<H: Host>(host: &mut H, devices: &mut Devices, groups: &Groups) -> bool {
+    let mut are_known = true;
+    for at in 0..devices.len() {
+        let Some(chosen) = devices.get(at).filter(|device| device.work.is_due) else {
+            continue;
+        };
+        let address = chosen.address();
+        if !groups.is_known(address) {
+            are_known = false;
+            let why = if groups.has_unread() {
+                "; root can read it"
+            } else {
+                ""
+            };
+            say!(
+                host,
+                Level::Error,
+                "{}: IOMMU group not known{}",
+                address,
+                why
+            );
+            continue;
+        }
+        for other in groups.of(address) {
+            let place = devices.binary_search_by_key(&other.bits(), |own| own.address().bits());
+            if let Some(device) = place.ok().and_then(|place| devices.get_mut(place))
+                && may_go_along(host, device)
+            {
+                device.work.is_due = true;
+            }
+        }
+    }
+    are_known
+}
+
+/// Whether a function may be asked for along with another: bridges are never taken, and virtual
+/// functions come and go with their own.
+fn may_go_along<H: Files>(host: &mut H, device: &Device) -> bool {
+    device.function.is_there && !device.is_bridge() && !bus::is_virtual(host, device.address())
+}
+
+/// Notes the addresses of what is to be seized at once.
+fn collect<H: Console>(
+    host: &mut H,
+    devices: &Devices,
+    since: Since,
+    addresses: &mut Addresses,
+) -> bool {
+    let chosen = devices.iter().filter(|device| device.work.is_due);
+    let is_room = since == Since::NextBoot
+        || chosen
+            .map(Device::address)
+            .all(|at| addresses.push(at).is_ok());
+    if !is_room {
+        say!(
+            host,
+            Level::Error,
+            "--now takes at most {} devices: leave it out, and type 'pciseize seize' then",
+            OPERANDS as u32
+        );
+    }
+    is_room
+}
+
+/// Adds an item to the request for each function that needs one, and decides anew. Says what is
+/// asked for already.
+fn propose_all<H: Host>(host: &mut H, memory: &mut Memory, invocation: &Invocation) -> bool {
+    let Memory {
+        request,
+        devices,
+        usage,
+        behind,
+        ..
+    } = memory;
+    let told = request.problems.iter().len();
+    let first = request.items.len() as ItemId;
+    for device in devices.iter_mut().filter(|device| device.work.is_due) {
+        if device.is_bridge() {
+            device.action = Action::RefuseBridge;
+        } else if needs_item(device.action) {
+            propose(host, request, usage, device, invocation.naming);
+        } else if !matches!(device.action, Action::Keep(_))
+            && let Some(item) = device.item(request)
+        {
+            let at = At(request, item.origin);
+            say!(
+                host,
+                Level::Notice,
+                "{}: asked for already, by {} at {}",
+                device.address(),
+                item,
+                at
+            );
+        }
+    }
+    if invocation.naming == Naming::Identity {
+        for device in devices.iter_mut().filter(|device| !device.work.is_due) {
+            tell_if_meant_too(host, request, usage, device, first);
+        }
+    }
+    behind.look(host, devices);
+    tell_problems(request, told, &mut |level, line| host.say(level, line));
+    request.problems.iter().len() == told
+}
+
+/// Whether another item changes what becomes of a function.
+const fn needs_item(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Unasked
+            | Action::Mismatch
+            | Action::Leave
+            | Action::LeaveUnread
+            | Action::LeaveNeeded
+    )
+}
+
+/// Adds an item for a function to the request, unless one before it means the function too.
+fn propose<H: Files>(
+    host: &mut H,
+    request: &mut Request,
+    usage: &mut Usage,
+    device: &mut Device,
+    naming: Naming,
+) {
+    plan::decide_anew(host, request, usage, device);
+    if !needs_item(device.action) {
+        return;
+    }
+    let mut item = Line::new();
+    add_item(device, naming, &mut item);
+    let id = request.items.len() as ItemId;
+    request.propose(edit::FILE, item.bytes());
+    device.work.added = Some(id);
+    plan::decide_anew(host, request, usage, device);
+}
+
+/// Says that a function is asked for which no word means.
+fn tell_if_meant_too<H: Host>(
+    host: &mut H,
+    request: &mut Request,
+    usage: &mut Usage,
+    device: &mut Device,
+    first: ItemId,
+) {
+    if device.action != Action::Unasked {
+        return;
+    }
+    plan::decide_anew(host, request, usage, device);
+    if device.wish.item.is_some_and(|item| item >= first)
+        && let Some(item) = device.item(request)
+    {
+        say!(
+            host,
+            Level::Notice,
+            "{}: {} means it too; in a boot: {}",
+            device.address(),
+            item,
+            device.action
+        );
+    }
+}
+
+/// Adds the item that asks for a function.
+fn add_item(device: &Device, naming: Naming, line: &mut Line) {
+    match (naming, device.function.identity) {
+        (Naming::Identity, Some(identity)) => put!(line, "{}", identity.model()),
+        (Naming::Address, _) => put!(line, "{}", device.address()),
+        // A virtual function has its address for a path.
+        (Naming::IdentityAtPath | Naming::Identity, _) => {
+            add_model(device, line);
+            add_path(device, line);
+        }
+    }
+}
+
+/// Says what is to be known before the devices are taken, and what of them is refused. Gives back
+/// whether nothing is.
+fn tell_all<H: Host>(host: &mut H, memory: &mut Memory, force: Force) -> bool {
+    let Memory {
+        devices,
+        groups,
+        warnings,
+        names,
+        ..
+    } = memory;
+    groups.look(host);
+    warnings::look(host, devices, groups, warnings);
+    names.find(host, devices);
+    let report = memory.report(Kind::Plan, true);
+    let mut is_good = true;
+    for device in report.devices.iter().filter(|device| device.work.is_due) {
+        let mut why = Line::new();
+        add_why(&report, device, &mut why);
+        let (level, before) = match fate(&report, device, force) {
+            Fate::Taken if why.bytes().is_empty() => continue,
+            Fate::Taken => (Level::Notice, ""),
+            Fate::Forced => {
+                let way_past = "; a boot takes it only while 'force = yes' is set";
+                put!(&mut why, "{}", way_past);
+                (Level::Notice, "; CAUTION: not taken as it stands")
+            }
+            Fate::Refused { way_past } => {
+                put!(&mut why, "{}", way_past);
+                (Level::Error, "; not added")
+            }
+        };
+        is_good &= level == Level::Notice;
+        let mut text = Line::new();
+        put!(&mut text, "{}", before);
+        text.push(why.bytes());
+        let mut line = Line::new();
+        put!(&mut line, "{}: ", device.address());
+        line.push(text.bytes().strip_prefix(b"; ").unwrap_or_default());
+        host.say(level, &line);
+    }
+    is_good
+}
+
+/// Adds why a device is not taken, or what to know before that, with `; ` in front of each.
+fn add_why(report: &Report, device: &Device, line: &mut Line) {
+    if device.action == Action::RefuseInUse {
+        explain::add_uses(report, device.address(), ["; it "; 2], line);
+    } else {
+        explain::explain(report, device, line);
+    }
+}
+
+/// What becomes of a device that is to be asked for.
+enum Fate {
+    /// A boot takes it.
+    Taken,
+    /// No boot takes it as it is, and the user wants the line all the same.
+    Forced,
+    /// It is not asked for. This is how to ask for it all the same, where there is a way.
+    Refused { way_past: &'static str },
+}
+
+/// Decides what becomes of a device.
+fn fate(report: &Report, device: &Device, force: Force) -> Fate {
+    let usage = report.usage;
+    let is_new = device.work.added.is_some();
+    let holds_system = usage.uses(device.address()).meets(usage.to_boot());
+    match (device.action, force) {
+        (Action::Seize, Force::No) if holds_system && is_new => Fate::Refused {
+            way_past: "; 'add --force' adds it",
+        },
+        (Action::Seize, _) => Fate::Taken,
+        (Action::Keep(_), _) => Fate::Refused {
+            way_past: "; take that line out first",
+        },
+        (Action::RefuseBridge | Action::RefuseDomain | Action::Unasked, _) => {
+            Fate::Refused { way_past: "" }
+        }
+        (_, Force::No) if is_new => Fate::Refused {
+            way_past: "; 'add --force' adds it all the same",
+        },
+        (_, Force::No) => Fate::Refused { way_past: "" },
+        (_, Force::Yes) => Fate::Forced,
+    }
+}
+
+/// Writes the lines, prints them, and says what is to be done next.
+fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen) -> Exit {
+    let report = memory.report(Kind::Plan, true);
+    let is_added = |device: &&Device| device.work.added.is_some();
+    let added = || report.devices.iter().filter(is_added);
+    if added().next().is_none() {
+        return Exit::AsAsked;
+    }
+    let written = edit::replace(host, seen, &[], &mut |host, draft| {
+        for device in added() {
+            draft.add(host, row(&report, device).bytes())?;
+        }
+        Ok(())
+    });
+    if let Err(fault) = written {
+        drop_in::tell(host, &fault);
+        return Exit::NotAsAsked;
+    }
+    let mut is_printed = true;
+    for device in added() {
+        is_printed &= host.print(row(&report, device).bytes()).is_ok();
+    }
+    say!(host, Level::Notice, "written into {}", edit::FILE);
+    if report.request.switches.off {
+        say!(
+            host,
+            Level::Notice,
+            "switched off: while 'off' is set, a boot takes nothing"
+        );
+    }
+    drop_in::tell_command(host);
+    Exit::of(is_printed)
+}
+
+/// The line of the drop-in that asks for a device: its item, and what it is.
+fn row(report: &Report, device: &Device) -> Line {
+    let mut line = Line::new();
+    let item = device.work.added.map(usize::from);
+    if let Some(item) = item.and_then(|item| report.request.items.get(item)) {
+        put!(&mut line, "{}", item);
+    }
+    let mut comment = Line::new();
+    add_names(report, device, &mut comment);
+    if let Some(identity) = device.function.identity
+        && comment.bytes().is_empty()
+    {
+        add_class(identity, &mut comment);
+    }
+    let left = COLUMNS.saturating_sub(line.bytes().len() + "  # ".len());
+    let comment = comment.bytes();
+    if let Some(comment) = comment
+        .get(..left.min(comment.len()))
+        .filter(|text| !text.is_empty())
+    {
+        put!(&mut line, "  # ");
+        line.push(comment);
+        line.trim_end();
+    }
+    put!(&mut line, "\n");
+    line
 }

@@ -26,12 +26,20 @@ pub enum Alone {
 /// Waits until no other run is at work, at most so many seconds. Says nothing: a console may be
 /// slow.
 pub fn wait<H: Files + Workers>(host: &mut H, seconds: u32) -> Alone {
-    let locked = store::make_folder(host).and_then(|()| host.lock(FILE.as_bytes(), seconds));
-    match locked {
+    match lock(host, FILE, seconds) {
         Ok(()) => Alone::Yes,
         Err(Errno::EAGAIN) => Alone::No(seconds),
         Err(errno) => Alone::Unknown(errno),
     }
+}
+
+/// Locks a file in the folder of the report.
+///
+/// # Errors
+/// `EAGAIN`: another run has had the lock for so many seconds. Otherwise why it cannot be had.
+pub fn lock<H: Files + Workers>(host: &mut H, file: &str, seconds: u32) -> Result<(), Errno> {
+    store::make_folder(host)?;
+    host.lock(file.as_bytes(), seconds)
 }
 
 impl Alone {

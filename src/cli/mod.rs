@@ -5,8 +5,10 @@
 pub mod add;
 pub mod alone;
 pub mod check;
+pub mod drop_in;
 pub mod first;
 pub mod guest_config;
+pub mod images;
 pub mod list;
 pub mod name_guests;
 pub mod options;
@@ -42,6 +44,7 @@ pub use options::{Along, Command, Form, Naming, Since};
 use options::{
     CommandSpec, OPTIONS, Operands, OptionSpec, Setting, find_command, find_option, print_help,
 };
+use remove::Removal;
 
 /// What `--version` prints.
 pub const VERSION: &str = concat!("pciseize ", env!("CARGO_PKG_VERSION"), "\n");
@@ -128,6 +131,8 @@ pub struct Memory {
     pub rivals: Rivals,
     /// What is behind refused bridges.
     pub behind: BehindList,
+    /// What `remove` takes out.
+    pub removal: Removal,
 }
 
 impl Memory {
@@ -142,7 +147,16 @@ impl Memory {
             warnings: WarningList::new(),
             rivals: Rivals::new(),
             behind: BehindList::new(),
+            removal: Removal::new(),
         }
+    }
+
+    /// Forgets everything, for another command.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.devices.clear();
+        self.usage.clear();
+        self.names.clear();
     }
 
     /// The report of what is known, where nothing was done.
@@ -314,19 +328,25 @@ impl<'a> Invocation<'a> {
         embedded: &[u8],
     ) -> Exit {
         match self.command {
-            Command::Seize => {
-                let boot = seize::Run {
-                    stage,
-                    force: self.force,
-                    only: &self.operands,
-                };
-                seize::run(host, memory, embedded, boot)
-            }
+            Command::Seize => match read_addresses(&self.operands) {
+                Ok(only) => {
+                    let boot = seize::Run {
+                        stage,
+                        force: self.force,
+                        only: &only,
+                    };
+                    seize::run(host, memory, embedded, boot)
+                }
+                Err(wrong) => {
+                    wrong.tell(host);
+                    Exit::Usage
+                }
+            },
             Command::Plan => plan::run(host, memory, embedded, self),
             Command::List => list::run(host, memory, embedded, self.form),
             Command::Status => status::run(host, memory, embedded, self.form),
             Command::Show => show::run(host, memory, embedded, self),
-            Command::Add => add::run(host, memory, embedded, self),
+            Command::Add => add::run(host, memory, stage, embedded, self),
             Command::Remove => remove::run(host, memory, embedded, &self.operands),
             Command::GuestConfig => guest_config::run(host, memory, embedded, self),
             Command::NameGuests => name_guests::run(host, memory, embedded),

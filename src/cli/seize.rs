@@ -1,8 +1,6 @@
 //! `pciseize seize`: the boot action, and right on a running host too.
 
-use core::ffi::CStr;
-
-use super::{Exit, Force, Memory, alone, alone::Alone, forbidden, is_idle, read_addresses};
+use super::{Exit, Force, Memory, alone, alone::Alone, forbidden, is_idle};
 use crate::{
     device::{Device, Devices, Outcome},
     facts::{
@@ -38,18 +36,12 @@ pub struct Run<'a> {
     /// Whether it takes what is in use.
     pub force: Force,
     /// The only addresses that it takes devices at. Empty: it takes all that is asked for.
-    pub only: &'a [&'a CStr],
+    pub only: &'a [Address],
 }
 
 /// The story of the boot: is this dom0, what is asked for, take it, tell it.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run) -> Exit {
-    let only = match read_addresses(run.only) {
-        Ok(addresses) => addresses,
-        Err(wrong) => {
-            wrong.tell(host);
-            return Exit::Usage;
-        }
-    };
+    let only = run.only;
     let is_dom0 = dom0::is_here(host);
     if is_dom0 {
         memory.request.gather(host, embedded, None);
@@ -88,7 +80,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         Stage::Initramfs | Stage::Host => alone::wait(host, timeout(request)),
     };
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
-    hold_requested(host, request, usage, devices, &only);
+    hold_requested(host, request, usage, devices, only);
     alone.tell(host);
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
     let told = request.problems.iter().len();
@@ -110,7 +102,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         }
     }
 
-    tell_unasked(host, devices, &only);
+    tell_unasked(host, devices, only);
     plan::locate(host, devices, &|_| true);
     behind.look(host, devices);
     let mut report = memory.report(Kind::Seizure, is_dom0);

@@ -1,6 +1,6 @@
 //! `pciseize status`: what was asked for, and how that is now.
 
-use super::{Exit, Form, Memory, first, forbidden, is_idle};
+use super::{Exit, Form, Memory, first, forbidden, images, is_idle};
 use crate::{
     device::{Action, Device, Outcome},
     facts::{
@@ -20,28 +20,6 @@ use crate::{
     seize::prove::prove_all,
     text::{Escaped, Line, split},
 };
-
-/// A program that makes images, and how it makes one anew.
-struct Generator {
-    program: &'static str,
-    command: &'static str,
-}
-
-/// The generators, in the order in which they are looked for.
-const GENERATORS: [Generator; 3] = [
-    Generator {
-        program: "/usr/sbin/update-initramfs",
-        command: "/usr/sbin/update-initramfs -u -k all",
-    },
-    Generator {
-        program: "/usr/bin/dracut",
-        command: "/usr/bin/dracut --force --regenerate-all",
-    },
-    Generator {
-        program: "/usr/bin/mkinitcpio",
-        command: "/usr/bin/mkinitcpio --allpresets",
-    },
-];
 
 /// Most bytes of Xen's own command line (`XENVER_commandline`, `xen/include/public/version.h`).
 const XEN_CMDLINE_SIZE: usize = 1024;
@@ -182,13 +160,7 @@ fn tell_of_image<H: Files + Console>(host: &mut H, report: &Report) {
     let Some(what) = untimely_image(report) else {
         return;
     };
-    let is_there =
-        |generator: &&Generator| host.read(generator.program.as_bytes(), 0, &mut [0]).is_ok();
-    let command = GENERATORS
-        .iter()
-        .find(is_there)
-        .map(|generator| generator.command);
-    let command = command.unwrap_or("see pciseize(8)");
+    let command = images::command(host);
     let mut buffer = [0; 80];
     // Whoever boots another kernel boots another image.
     let release = host.read_value(b"/proc/sys/kernel/osrelease", &mut buffer);

@@ -146,6 +146,8 @@ pub struct Work {
     pub is_bound: bool,
     /// Whether its override is known to be one of ours.
     pub is_held: bool,
+    /// The item that is to ask for it in the drop-in from now on.
+    pub added: Option<ItemId>,
     /// How its release has ended, if it came to its end.
     pub released: Released,
     /// The step that has not come back when nobody waited any longer.
@@ -189,6 +191,7 @@ impl Device {
                 was_unready: false,
                 is_bound: false,
                 is_held: false,
+                added: None,
                 released: Released::GivenBack,
                 stuck_in: None,
                 failure: None,

@@ -39,6 +39,11 @@ impl Names {
         Names { text: Vec::new() }
     }
 
+    /// Forgets all names.
+    pub fn clear(&mut self) {
+        self.text.clear();
+    }
+
     /// Looks for the names of all functions. A model for whose name there is no room has none.
     pub fn find<H: Files>(&mut self, host: &mut H, devices: &mut Devices) {
         if devices.is_empty() {

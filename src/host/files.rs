@@ -67,4 +67,16 @@ pub trait Files {
 
     /// Removes the file at `path` (`unlink(2)`).
     fn remove(&mut self, path: Path) -> Result<(), Errno>;
+
+    /// Makes an empty file at `path`, with mode and owner of the file `like`, or mode 0644 where
+    /// that is not there (`open(2)` with O_EXCL, `fchown(2)`, `fchmod(2)`).
+    ///
+    /// # Errors
+    /// `EEXIST` where something is at `path`; `ELOOP` where `like` is a link, `EINVAL` where it is
+    /// no plain file. A file that was made may then be left.
+    fn create(&mut self, path: Path, like: Path) -> Result<(), Errno>;
+
+    /// Has the kernel write all that it keeps of the file or folder at `path` to the disk
+    /// (`fsync(2)`).
+    fn sync(&mut self, path: Path) -> Result<(), Errno>;
 }

@@ -319,6 +319,20 @@ impl Files for Machine {
         self.nodes.remove(&text(path)).ok_or(Errno::ENOENT)?;
         Ok(())
     }
+
+    fn create(&mut self, path: Path, like: Path) -> Result<(), Errno> {
+        let path = text(path);
+        self.record(format!("create {path} {}", text(like)))?;
+        if self.nodes.contains_key(&path) {
+            return Err(Errno::EEXIST);
+        }
+        self.file(&path, "");
+        Ok(())
+    }
+
+    fn sync(&mut self, path: Path) -> Result<(), Errno> {
+        self.record(format!("sync {}", text(path)))
+    }
 }
 
 impl Xen for Machine {

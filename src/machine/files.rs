@@ -7,10 +7,10 @@ use nix::{
     errno::Errno as Number,
     fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat},
     sys::{
-        stat::{Mode, mkdirat},
+        stat::{Mode, SFlag, fchmod, fstat, mkdirat},
         uio::pread,
     },
-    unistd::{self, UnlinkatFlags, unlinkat},
+    unistd::{self, Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat},
 };
 use pciseize::{
     host::{Errno, Files, Path, VisitPiece},
@@ -208,6 +208,37 @@ impl Files for Machine {
         self.in_folder(path, &mut |folder, name| {
             unlinkat(folder, name, UnlinkatFlags::NoRemoveDir).map_err(own)
         })
+    }
+
+    fn create(&mut self, path: Path, like: Path) -> Result<(), Errno> {
+        let like = match self.open(like, OFlag::O_RDONLY | OFlag::O_NOFOLLOW) {
+            Ok(file) => Some(fstat(&file).map_err(own)?),
+            Err(Errno::ENOENT) => None,
+            Err(errno) => return Err(errno),
+        };
+        let kind = like.map(|like| SFlag::from_bits_truncate(like.st_mode) & SFlag::S_IFMT);
+        if kind.is_some_and(|kind| kind != SFlag::S_IFREG) {
+            return Err(Errno::EINVAL);
+        }
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+        let file = self.open(path, flags)?;
+        let mut mode = Mode::from_bits_retain(0o644);
+        if let Some(like) = like {
+            let (user, group) = (Uid::from_raw(like.st_uid), Gid::from_raw(like.st_gid));
+            // The mode comes behind it: another owner takes bits of it away.
+            fchown(&file, Some(user), Some(group)).map_err(own)?;
+            mode = Mode::from_bits_truncate(like.st_mode);
+        }
+        fchmod(&file, mode).map_err(own)
+    }
+
+    fn sync(&mut self, path: Path) -> Result<(), Errno> {
+        let file = self.open(path, OFlag::O_RDONLY)?;
+        match fsync(&file) {
+            // What knows no such call, as some network file systems for a folder, answers so.
+            Err(Number::EINVAL) => Ok(()),
+            synced => synced.map_err(own),
+        }
     }
 }
 

@@ -134,6 +134,26 @@ pub fn note_untraced(request: &mut Request, usage: &Usage) {
     }
 }
 
+/// Decides anew on a device, once the request has more items.
+pub fn decide_anew<H: Files>(
+    host: &mut H,
+    request: &mut Request,
+    usage: &mut Usage,
+    device: &mut Device,
+) {
+    let address = device.address();
+    let place = bus::place(host, address);
+    let candidate = Candidate {
+        address,
+        identity: device.function.identity,
+        place: place.as_ref(),
+        is_virtual: bus::is_virtual(host, address),
+    };
+    let decision = decide(request, usage, &candidate).unwrap_or(Decision::UNASKED);
+    device.action = decision.action;
+    device.wish = decision.wish;
+}
+
 /// Looks for the way to every device that is wanted and whose way is not known yet. The place of a
 /// virtual function is its address.
 pub fn locate<H: Files>(host: &mut H, devices: &mut Devices, is_wanted: &dyn Fn(&Device) -> bool) {

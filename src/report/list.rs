@@ -112,14 +112,14 @@ fn add_selector(device: &Device, line: &mut Line) {
 }
 
 /// Adds the ids of a function, to be followed by its place.
-fn add_model(device: &Device, line: &mut Line) {
+pub fn add_model(device: &Device, line: &mut Line) {
     if let Some(identity) = device.function.identity {
         put!(line, "{}@", identity.model());
     }
 }
 
 /// Adds the path of a function, or its address where the path cannot be told.
-fn add_path(device: &Device, line: &mut Line) {
+pub fn add_path(device: &Device, line: &mut Line) {
     match &device.function.place {
         Some(place) => put!(line, "{}", place),
         None => put!(line, "{}", device.address()),

@@ -63,6 +63,13 @@ impl Index {
         }
     }
 
+    /// Forgets all items.
+    pub(super) fn clear(&mut self) {
+        self.shapes.clear();
+        self.last.fill(Link::NONE);
+        self.before.fill(Link::NONE);
+    }
+
     /// Adds an item. Its number is greater than that of every item before.
     pub(super) fn add(&mut self, id: ItemId, shape: Shape, key: u64) {
         if !self.shapes.contains(&shape) {

@@ -121,6 +121,35 @@ impl Request {
         }
     }
 
+    /// Forgets everything, for another reading.
+    pub fn clear(&mut self) {
+        self.items.clear();
+        self.switches = Switches::new();
+        self.problems.clear();
+        self.lacks_keep = false;
+        self.lacks_guard = false;
+        self.needs.clear();
+        self.lacks_need = false;
+        self.guards = 0;
+        self.keeps = Kinds::new();
+        self.module_parameters.clear();
+        self.module_parameters_at = Origin::whole(SourceId(0));
+        self.digest = Digest::new();
+        self.index.clear();
+        self.sources.clear();
+    }
+
+    /// Adds an item that is to stand in a source. Where that has not been read yet, it is added
+    /// too.
+    pub fn propose(&mut self, source: &str, text: &[u8]) {
+        if let Some(source) = self
+            .source_of(source)
+            .or_else(|| self.add_source(source.as_bytes()))
+        {
+            self.add_item(Origin::whole(source), text);
+        }
+    }
+
     /// Adds a source. `None`, and a problem with the last source that fits, if there are more than
     /// [`SOURCES`] or the name has more than [`PATH_SIZE`] bytes.
     pub(crate) fn add_source(&mut self, name: &[u8]) -> Option<SourceId> {
@@ -328,6 +357,13 @@ impl Request {
     pub fn name_of(&self, item: ItemId) -> Option<&Name> {
         let item = self.items.get(usize::from(item))?;
         self.names.get(item.name?).map(|own| &own.name)
+    }
+
+    /// The source of that name, where one was read.
+    pub fn source_of(&self, name: &str) -> Option<SourceId> {
+        let mut names = self.sources.iter();
+        let place = names.position(|own| own == name.as_bytes())?;
+        Some(SourceId(place as u8))
     }
 
     /// The next item that means the function, or would mean it if another device were there

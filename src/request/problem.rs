@@ -358,6 +358,13 @@ impl Problems {
         }
     }
 
+    /// Forgets all problems.
+    pub fn clear(&mut self) {
+        self.kept.clear();
+        self.beyond = 0;
+        self.notices = 0;
+    }
+
     /// Keeps one more problem, or counts it.
     pub fn add(&mut self, problem: Problem) {
         self.notices += u32::from(problem.is_notice());

@@ -158,6 +158,14 @@ impl Files for Tree {
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
         self.touch("remove", path)
     }
+
+    fn create(&mut self, path: Path, _: Path) -> Result<(), Errno> {
+        self.touch("create", path)
+    }
+
+    fn sync(&mut self, path: Path) -> Result<(), Errno> {
+        self.touch("sync", path)
+    }
 }
 
 impl Programs for Tree {

@@ -757,6 +757,15 @@ impl Files for Dom0 {
             },
         )
     }
+
+    /// Nothing that runs on this machine edits a file of the administrator's.
+    fn create(&mut self, _: Path, _: Path) -> Result<(), Errno> {
+        Err(Errno::EROFS)
+    }
+
+    fn sync(&mut self, _: Path) -> Result<(), Errno> {
+        Err(Errno::EROFS)
+    }
 }
 
 impl Programs for Dom0 {

@@ -350,6 +350,14 @@ impl Files for Mistaken {
     fn remove(&mut self, path: Path) -> Result<(), Errno> {
         self.dom0.remove(path)
     }
+
+    fn create(&mut self, path: Path, like: Path) -> Result<(), Errno> {
+        self.dom0.create(path, like)
+    }
+
+    fn sync(&mut self, path: Path) -> Result<(), Errno> {
+        self.dom0.sync(path)
+    }
 }
 
 impl Programs for Mistaken {

@@ -224,6 +224,18 @@ impl Usage {
         }
     }
 
+    /// Forgets everything, for another look.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.untraced.clear();
+        self.keyboards = 0;
+        self.keyboard_names.clear();
+        self.is_elsewhere = false;
+        self.is_known = false;
+        self.lost = Uses::NONE;
+        self.forbidden = Uses::NONE;
+    }
+
     /// Looks for all that is in use on the running host. What cannot be followed to a function is
     /// in [`Usage::untraced`]. A function that is used for one of `forbidden` is not given away.
     pub fn gather<H: Files>(&mut self, host: &mut H, forbidden: Uses) {

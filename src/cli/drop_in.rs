@@ -1,0 +1,116 @@
+//! What `add` and `remove` have in common: the lock, the words, and what is said of the file.
+
+use core::ffi::CStr;
+
+use super::{Memory, WrongUsage, alone, forbidden, images};
+use crate::{
+    device::{Device, order},
+    edit::{self, Fault, Seen},
+    facts::usage::Uses,
+    host::{Console, Files, Host, Level, Workers},
+    plan::{self, Extent},
+    request::{Candidate, Selector},
+    say,
+};
+
+/// Whoever has locked this file edits the drop-in.
+const LOCK: &str = "/run/pciseize/edit.lock";
+
+/// How many seconds another edit is waited for.
+const PATIENCE: u32 = 30;
+
+/// Waits until nobody else edits the drop-in, and looks at it. `None`: nothing can be done, and
+/// that was said.
+pub fn begin<H: Files + Workers + Console>(host: &mut H) -> Option<Seen> {
+    if let Err(errno) = alone::lock(host, LOCK, PATIENCE) {
+        say!(
+            host,
+            Level::Error,
+            "{}: {}: nothing is written, as another pciseize may be at it{}",
+            LOCK,
+            errno,
+            hint(errno)
+        );
+        return None;
+    }
+    match edit::look(host) {
+        Ok(seen) => Some(seen),
+        Err(fault) => {
+            tell(host, &fault);
+            None
+        }
+    }
+}
+
+/// What to do about an error that has to do with who somebody is.
+fn hint(errno: crate::host::Errno) -> &'static str {
+    match errno {
+        crate::host::Errno::EACCES | crate::host::Errno::EPERM => "; run as root",
+        _ => "",
+    }
+}
+
+/// Says why the file is as it was before.
+pub fn tell<H: Console>(host: &mut H, fault: &Fault) {
+    say!(host, Level::Error, "{}; nothing is written", fault);
+}
+
+/// Says how the images are made anew, which have a copy of the file.
+pub fn tell_command<H: Files + Console>(host: &mut H) {
+    let command = images::command(host);
+    say!(
+        host,
+        Level::Notice,
+        "to make the images of all kernels anew: {}",
+        command
+    );
+}
+
+/// Reads words that have to be selectors.
+pub fn check_selectors<'a>(words: &[&'a CStr]) -> Result<(), WrongUsage<'a>> {
+    let is_wrong = |word: &&&CStr| Selector::parse(word.to_bytes()).is_err();
+    match words.iter().find(is_wrong) {
+        Some(word) => Err(WrongUsage {
+            message: "not a device",
+            word: Some(word),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Reads what is asked for, looks at every function, and decides on each as a boot would.
+pub fn survey<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) {
+    let Memory {
+        request,
+        devices,
+        usage,
+        ..
+    } = memory;
+    request.gather(host, embedded, None);
+    usage.gather(host, forbidden(request, Uses::TO_BOOT));
+    plan::note_untraced(request, usage);
+    plan::survey(host, request, usage, devices, Extent::Whole);
+    plan::locate(host, devices, &|_| true);
+    order::find_twins(devices);
+}
+
+/// Whether a selector means a function that is there.
+pub fn means(selector: &Selector, device: &Device) -> bool {
+    is_there(selector, device) && !(device.is_bridge() && selector.passes_over_bridges())
+}
+
+/// Whether a selector passes over a function that is there, a bridge.
+pub fn passes_over(selector: &Selector, device: &Device) -> bool {
+    device.is_bridge() && selector.passes_over_bridges() && is_there(selector, device)
+}
+
+fn is_there(selector: &Selector, device: &Device) -> bool {
+    let candidate = Candidate {
+        address: device.address(),
+        identity: device.function.identity,
+        place: device.function.place.as_ref(),
+        is_virtual: false,
+    };
+    let is_it = selector.is_at(&candidate) && selector.is_expected(&candidate);
+    device.function.is_there && is_it
+}
