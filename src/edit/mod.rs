@@ -288,3 +288,183 @@ fn take_the_name<H: Files>(host: &mut H, seen: Seen, written: Sum) -> Result<(),
     let _ = host.sync(DROP_INS.as_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{format, string::String, vec::Vec};
+
+    use super::*;
+    use crate::host::testing::{Machine, shown};
+
+    const OLD: &str = "# mine\r\n03:00.0\n\x01 bad\n04:00.0 # no end";
+
+    /// A machine with that drop-in, if there is one.
+    fn machine(text: Option<&str>) -> Machine {
+        let mut host = Machine::new();
+        if let Some(text) = text {
+            host.file(FILE, text);
+        }
+        host
+    }
+
+    /// Takes lines out, and adds one.
+    fn edit(host: &mut Machine, without: &[u32], line: Option<&str>) -> Result<(), Fault> {
+        let seen = look(host)?;
+        replace(host, seen, without, &mut |host, draft| match line {
+            Some(line) => draft.add(host, line.as_bytes()),
+            None => Ok(()),
+        })
+    }
+
+    #[test]
+    fn changes_what_is_asked_for_and_nothing_else() {
+        let long = "x".repeat(3000) + "\n";
+        let with_header = String::from(HEADER) + "05:00.0\n";
+        for (old, without, line, expected) in [
+            (None, &[][..], Some("05:00.0\n"), Some(with_header.clone())),
+            (Some(""), &[], Some("05:00.0\n"), Some("05:00.0\n".into())),
+            (
+                Some(OLD),
+                &[],
+                Some("05:00.0\n"),
+                Some(format!("{OLD}\n05:00.0\n")),
+            ),
+            (Some(OLD), &[2], None, Some(OLD.replace("03:00.0\n", ""))),
+            (
+                Some(OLD),
+                &[4],
+                None,
+                Some(OLD.replace("04:00.0 # no end", "")),
+            ),
+            (
+                Some(OLD),
+                &[4],
+                Some("a\n"),
+                Some(OLD.replace("04:00.0 # no end", "a\n")),
+            ),
+            (Some(&long), &[], Some("a\n"), Some(long.clone() + "a\n")),
+            // Nothing is left that somebody wrote.
+            (Some(&with_header), &[2], None, None),
+            (Some("05:00.0\n"), &[1], None, None),
+            (Some("#\n05:00.0\n"), &[2], None, Some("#\n".into())),
+        ] {
+            let mut host = machine(old);
+            assert_eq!(edit(&mut host, without, line), Ok(()));
+            assert_eq!(host.content(FILE), expected, "{old:?} {without:?} {line:?}");
+            assert_eq!(host.content(UNFINISHED), None);
+        }
+    }
+
+    /// The new text is on the disk before it takes the name, and the name before that is told.
+    #[test]
+    fn replaces_the_file_in_one_step() {
+        let mut host = machine(Some(OLD));
+        assert_eq!(edit(&mut host, &[], Some("a\n")), Ok(()));
+        let is_step = |call: &&String| !call.starts_with("read") && !call.starts_with("link");
+        let steps: Vec<_> = host.calls.iter().filter(is_step).collect();
+        let begins = [
+            format!("remove {UNFINISHED}"),
+            format!("create {UNFINISHED} {FILE}"),
+            format!("append {UNFINISHED} "),
+            format!("append {UNFINISHED} "),
+            format!("append {UNFINISHED} "),
+            format!("sync {UNFINISHED}"),
+            format!("rename {UNFINISHED} {FILE}"),
+            format!("sync {DROP_INS}"),
+        ];
+        let steps = steps.get(FOLDERS.len()..).expect("the folders come first");
+        assert_eq!(steps.len(), begins.len(), "{steps:#?}");
+        for (step, begin) in steps.iter().zip(begins) {
+            assert!(step.starts_with(&begin), "{step} {begin}");
+        }
+    }
+
+    #[test]
+    fn leaves_the_old_file_whatever_fails() {
+        for (call, errno) in [
+            ("make_folder /etc/xen", Errno::EACCES),
+            ("remove", Errno::EROFS),
+            ("create", Errno::EACCES),
+            ("append", Errno::ENOSPC),
+            ("sync /etc/xen/pciback.conf.d/.50", Errno::EIO),
+            ("rename", Errno::EIO),
+            ("read", Errno::EIO),
+            ("link", Errno::EACCES),
+        ] {
+            let mut host = machine(Some(OLD));
+            host.refuse(call, errno);
+            let result = edit(&mut host, &[], Some("a\n"));
+            assert!(
+                matches!(result, Err(Fault::Failed { errno: own, .. }) if own == errno),
+                "{call}: {result:?}"
+            );
+            assert_eq!(host.content(FILE).as_deref(), Some(OLD), "{call}");
+            assert_eq!(
+                host.content(UNFINISHED).filter(|_| call != "remove"),
+                None,
+                "{call}"
+            );
+        }
+    }
+
+    #[test]
+    fn goes_on_where_a_crash_has_left_something() {
+        let mut host = machine(Some(OLD));
+        host.file(UNFINISHED, "half a li");
+        assert_eq!(edit(&mut host, &[2], None), Ok(()));
+        assert_eq!(host.content(FILE), Some(OLD.replace("03:00.0\n", "")));
+    }
+
+    #[test]
+    fn loses_nothing_that_an_editor_writes_meanwhile() {
+        for (old, at) in [
+            (Some(OLD), "before"),
+            (Some(OLD), "within"),
+            (None, "within"),
+        ] {
+            let mut host = machine(old);
+            let seen = look(&mut host).expect("a file, or none");
+            let new = "# another text\n";
+            if at == "before" {
+                host.file(FILE, new);
+            }
+            let result = replace(&mut host, seen, &[1], &mut |host, draft| {
+                host.file(FILE, new);
+                draft.add(host, b"a\n")
+            });
+            assert_eq!(result, Err(Fault::Changed), "{old:?} {at}");
+            assert_eq!(host.content(FILE).as_deref(), Some(new));
+            assert_eq!(host.content(UNFINISHED), None);
+        }
+    }
+
+    #[test]
+    fn replaces_no_link() {
+        let mut host = Machine::new();
+        host.link(FILE, "/srv/managed.conf");
+        let result = edit(&mut host, &[], Some("a\n"));
+        let why = shown(result.expect_err("a link"));
+        assert!(why.contains("is a link to /srv/managed.conf"), "{why}");
+        assert!(host.calls_of("create").is_empty());
+    }
+
+    #[test]
+    fn writes_no_more_than_is_read() {
+        let size = FILE_SIZE as usize;
+        for (length, without, line, is_fine) in [
+            (size - 2, &[][..], Some("a\n"), true),
+            (size - 1, &[], Some("a\n"), false),
+            // It becomes no longer.
+            (size + 10, &[1], None, true),
+            (size + 10, &[], Some("a\n"), false),
+        ] {
+            let old = String::from("#\n") + &"x\n".repeat(length).split_at(length - 2).0;
+            let mut host = machine(Some(&old));
+            let result = edit(&mut host, without, line);
+            let expected = if is_fine { Ok(()) } else { Err(Fault::TooLong) };
+            assert_eq!(result, expected, "{length}");
+            assert_eq!(host.content(FILE).as_deref() == Some(&old), !is_fine);
+        }
+    }
+}
