@@ -5,7 +5,7 @@ function __pciseize_command
     set -l words (commandline -opc)
     while set -e words[1]; and set -q words[1]
         switch $words[1]
-            case --root --cmdline
+            case --root --cmdline --name
                 # The next word is its value.
                 set -e words[1]
             case '-*'
@@ -33,10 +33,22 @@ function __pciseize_addresses
     end
 end
 
+# All functions.
+function __pciseize_devices
+    set -l sysfs /sys
+    set -q PCISEIZE_SYSFS; and set sysfs $PCISEIZE_SYSFS
+    for folder in $sysfs/bus/pci/devices/*
+        basename $folder
+    end
+end
+
 complete -c pciseize -f
 complete -c pciseize -n 'not __pciseize_command' -a list \
     -d 'show every device, and what dom0 uses it for'
 complete -c pciseize -n 'not __pciseize_command' -a plan -d 'show what a boot would do'
+complete -c pciseize -n 'not __pciseize_command' -a add -d 'ask for devices for good'
+complete -c pciseize -n 'not __pciseize_command' -a remove \
+    -d 'ask no longer for what add has asked for'
 complete -c pciseize -n 'not __pciseize_command' -a seize -d 'take the devices that are asked for'
 complete -c pciseize -n 'not __pciseize_command' -a status -d 'show what became of them'
 complete -c pciseize -n 'not __pciseize_command' -a name-guests \
@@ -59,6 +71,15 @@ complete -c pciseize -n '__pciseize_takes plan' -l warnings -d 'print only devic
 complete -c pciseize -n '__pciseize_takes plan' -l cmdline -x \
     -d 'read this in place of /proc/cmdline'
 complete -c pciseize -n '__pciseize_takes seize' -l force -d 'take what is in use, too'
+complete -c pciseize -n '__pciseize_takes add' -l address -d 'write the address alone'
+complete -c pciseize -n '__pciseize_takes add' -l identity -d 'write the ids alone'
+complete -c pciseize -n '__pciseize_takes add' -l slot -d 'the other functions of its slot, too'
+complete -c pciseize -n '__pciseize_takes add' -l group \
+    -d 'what an IOMMU cannot tell from it, too'
+complete -c pciseize -n '__pciseize_takes add' -l name -x -d 'give it this name for guests'
+complete -c pciseize -n '__pciseize_takes add' -l now -d 'take it at once'
+complete -c pciseize -n '__pciseize_takes add' -l force -d 'also what a boot refuses'
+complete -c pciseize -n '__pciseize_takes add remove' -a '(__pciseize_devices)'
 complete -c pciseize -n '__pciseize_takes check' -F
 complete -c pciseize -n '__pciseize_takes guest-config' -l libvirt -d 'print XML for libvirt'
 complete -c pciseize -n '__pciseize_takes guest-config' -a '(__pciseize_addresses)'

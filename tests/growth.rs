@@ -85,6 +85,26 @@ fn no_function_costs_more_in_a_large_group() {
 }
 
 #[test]
+fn no_line_costs_more_to_add_or_remove_among_many() {
+    const FUNCTIONS: [usize; 3] = [64, 128, 512];
+    let (_folder, program) = program();
+    let machines = FUNCTIONS.map(|functions| {
+        let bench = Bench::new(&program, functions);
+        bench.ask_nothing();
+        bench
+    });
+    for command in ["add", "remove"] {
+        let instructions = machines
+            .each_ref()
+            .map(|bench| bench.instructions(&[command, "class:network"]));
+        assert!(
+            growth(FUNCTIONS, instructions) <= MOST_GROWTH,
+            "{command}: {instructions:?}"
+        );
+    }
+}
+
+#[test]
 fn a_list_with_names_takes_few_instructions() {
     const FUNCTIONS: [usize; 3] = [64, 512, LISTED];
     let (_folder, program) = program();
