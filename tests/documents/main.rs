@@ -59,7 +59,7 @@ use pciseize::{
     host::{self, lines},
     pci, request, text,
 };
-use regex::Regex;
+use regex::{Captures, Regex};
 use schema::Kind;
 use serde_json::Value;
 
@@ -797,16 +797,29 @@ fn limits_are_those_that_there_are() {
 
 /// The commands with their words, as the SYNOPSIS has them: `plan [--json] [--cmdline TEXT]`.
 fn synopsis(page: &Page) -> BTreeSet<String> {
-    let lines = page
-        .chapter("SYNOPSIS")
-        .filter(|line| !line.is_empty())
-        .map(|line| cell(line.trim_end_matches("++")).text);
-    lines
-        .filter_map(|line| {
-            line.strip_prefix("pciseize [--root DIR] ")
-                .map(str::to_owned)
-        })
-        .collect()
+    let own = |line: String| {
+        line.strip_prefix("pciseize [--root DIR] ")
+            .map(str::to_owned)
+    };
+    starred(page, "SYNOPSIS").filter_map(own).collect()
+}
+
+/// The lines of a chapter that begin with a command, each with the line in which it goes on.
+fn starred<'p>(page: &'p Page, chapter: &str) -> impl Iterator<Item = String> + use<'p> {
+    let lines: Vec<&str> = page.chapter(chapter).collect();
+    let starts = (0..lines.len()).filter({
+        let lines = lines.clone();
+        move |&at| lines[at].starts_with('*')
+    });
+    starts.map(move |at| {
+        let goes_on = |line: &&&str| !line.is_empty() && !line.starts_with(['*', '\t']);
+        let next = lines.get(at + 1).filter(goes_on);
+        let whole = match next {
+            Some(next) => format!("{} {next}", lines[at]),
+            None => lines[at].to_owned(),
+        };
+        cell(whole.trim_end_matches("++")).text
+    })
 }
 
 #[test]
@@ -822,11 +835,7 @@ fn commands_are_those_that_there_are() {
     let (readme, program_page) = (Page::markdown(README), Page::manual(PROGRAM_PAGE));
 
     let synopsis = self::synopsis(&program_page);
-    let chapter: BTreeSet<String> = program_page
-        .chapter("COMMANDS")
-        .filter(|line| line.starts_with('*'))
-        .map(|line| cell(line).text)
-        .collect();
+    let chapter: BTreeSet<String> = starred(&program_page, "COMMANDS").collect();
     assert_eq!(chapter, synopsis, "COMMANDS and SYNOPSIS of {PROGRAM_PAGE}");
 
     let table = readme
@@ -884,6 +893,11 @@ fn commands_are_those_that_there_are() {
             .map_or(String::new(), |found| found[1].to_owned());
         for form in forms.split(" | ") {
             let line = group.replace(line, form);
+            // Of a further choice the first.
+            let line = group.replace_all(&line, |found: &Captures| {
+                found[1].split(" | ").next().unwrap_or_default().to_owned()
+            });
+            let line = line.replace("NAME", "gpu");
             let line = line.replace("ADDRESS...", "06:00.0");
             let line = line.replace("DEVICE...", "06:00.0");
             let words: Vec<&str> = line
