@@ -90,7 +90,7 @@ fn no_line_costs_more_to_add_or_remove_among_many() {
     let (_folder, program) = program();
     let machines = FUNCTIONS.map(|functions| {
         let bench = Bench::new(&program, functions);
-        bench.ask_nothing();
+        bench.name(0);
         bench
     });
     for command in ["add", "remove"] {

@@ -459,7 +459,7 @@ mod tests {
             (size + 10, &[1], None, true),
             (size + 10, &[], Some("a\n"), false),
         ] {
-            let old = String::from("#\n") + &"x\n".repeat(length).split_at(length - 2).0;
+            let old = format!("#\n{}", &"x\n".repeat(length)[..length - 2]);
             let mut host = machine(Some(&old));
             let result = edit(&mut host, without, line);
             let expected = if is_fine { Ok(()) } else { Err(Fault::TooLong) };

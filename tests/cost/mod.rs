@@ -294,11 +294,6 @@ impl Bench {
         self.file("proc/cmdline", "quiet pciseize.hide=class:network\n");
     }
 
-    /// Has nobody ask for anything.
-    pub fn ask_nothing(&self) {
-        self.file("proc/cmdline", "quiet\n");
-    }
-
     /// Prepares the machine for a seizure, as early in a boot: no driver has a device, and every
     /// file that is written to exists. pciback is there too, since no module can be loaded here.
     pub fn make_seizable(&self) {
