@@ -18,7 +18,7 @@ use crate::{
         list::{add_class, add_model, add_names, add_path},
         log::tell_problems,
     },
-    request::{ItemId, Request, Selector, problem::At},
+    request::{Item, ItemId, NAMES, Request, Selector, problem::At, syntax::name::Name},
     say,
     text::{Escaped, Line},
 };
@@ -41,6 +41,15 @@ pub fn run<H: Host>(
         wrong.tell(host);
         return Exit::Usage;
     }
+    let name = match invocation.name.map(|name| Name::parse(name.to_bytes())) {
+        None => None,
+        Some(Ok(name)) => Some(name),
+        Some(Err(fault)) => {
+            let name = Escaped(invocation.name.unwrap_or_default().to_bytes());
+            say!(host, Level::Error, "--name {}: {}", name, fault);
+            return Exit::Usage;
+        }
+    };
     let Some(seen) = drop_in::begin(host) else {
         return Exit::NotAsAsked;
     };
@@ -49,13 +58,14 @@ pub fn run<H: Host>(
     let mut now = Addresses::new();
     let is_good = choose(host, memory, invocation)
         && collect(host, &memory.devices, invocation.since, &mut now)
-        && propose_all(host, memory, invocation)
+        && is_name_free(host, memory, name.as_ref())
+        && propose_all(host, memory, invocation.naming, name.as_ref())
         && tell_all(host, memory, invocation.force);
     if !is_good {
         say!(host, Level::Error, "nothing is written");
         return Exit::NotAsAsked;
     }
-    let written = write(host, memory, seen);
+    let written = write(host, memory, seen, name.as_ref());
     if written == Exit::AsAsked && invocation.since == Since::Now {
         memory.clear();
         let run = seize::Run {
@@ -197,9 +207,84 @@ fn collect<H: Console>(
     is_room
 }
 
+/// Whether a name can be given to what is to be asked for. If not, that is said.
+fn is_name_free<H: Console>(host: &mut H, memory: &Memory, name: Option<&Name>) -> bool {
+    let Some(name) = name else {
+        return true;
+    };
+    let (request, devices) = (&memory.request, &memory.devices);
+    let mut chosen = devices.iter().filter(|device| device.work.is_due);
+    let (first, more) = (chosen.next(), chosen.count());
+    if more > 0 {
+        let count = more as u32 + 1;
+        say!(
+            host,
+            Level::Error,
+            "--name {}: a name is for one device, and {} are meant",
+            name,
+            count
+        );
+        return false;
+    }
+    let own = first.and_then(|device| device.guest_name(request));
+    if own == Some(name) {
+        return true;
+    }
+    let known = request
+        .names
+        .find(name)
+        .and_then(|id| request.names.get(id));
+    let holder = known.and_then(|known| request.items.get(usize::from(known.item)));
+    if let Some(item) = holder {
+        let at = At(request, item.origin);
+        say!(
+            host,
+            Level::Error,
+            "--name {}: {} has this name, at {}",
+            name,
+            item,
+            at
+        );
+        return false;
+    }
+    if request.names.len() >= NAMES {
+        let most = NAMES as u32;
+        say!(
+            host,
+            Level::Error,
+            "--name {}: there are {} names already, and no more are read",
+            name,
+            most
+        );
+        return false;
+    }
+    let asking = first.filter(|device| !needs_item(device.action) && !device.is_bridge());
+    let asking = asking.and_then(|device| device.item(request));
+    if let Some(item) = asking.filter(|item| !item.is_broad()) {
+        let at = At(request, item.origin);
+        say!(
+            host,
+            Level::Error,
+            "--name {}: {} asks already, at {}: write '{} = {}' there",
+            name,
+            item,
+            at,
+            name,
+            item
+        );
+        return false;
+    }
+    true
+}
+
 /// Adds an item to the request for each function that needs one, and decides anew. Says what is
 /// asked for already.
-fn propose_all<H: Host>(host: &mut H, memory: &mut Memory, invocation: &Invocation) -> bool {
+fn propose_all<H: Host>(
+    host: &mut H,
+    memory: &mut Memory,
+    naming: Naming,
+    name: Option<&Name>,
+) -> bool {
     let Memory {
         request,
         devices,
@@ -212,8 +297,10 @@ fn propose_all<H: Host>(host: &mut H, memory: &mut Memory, invocation: &Invocati
     for device in devices.iter_mut().filter(|device| device.work.is_due) {
         if device.is_bridge() {
             device.action = Action::RefuseBridge;
+        } else if is_to_be_named(request, device, name) {
+            add_to_request(host, request, usage, device, naming);
         } else if needs_item(device.action) {
-            propose(host, request, usage, device, invocation.naming);
+            propose(host, request, usage, device, naming);
         } else if !matches!(device.action, Action::Keep(_))
             && let Some(item) = device.item(request)
         {
@@ -228,14 +315,45 @@ fn propose_all<H: Host>(host: &mut H, memory: &mut Memory, invocation: &Invocati
             );
         }
     }
-    if invocation.naming == Naming::Identity {
+    if naming == Naming::Identity && !are_identities_known(host, devices) {
+        return false;
+    }
+    let mut is_one = true;
+    if naming == Naming::Identity {
         for device in devices.iter_mut().filter(|device| !device.work.is_due) {
-            tell_if_meant_too(host, request, usage, device, first);
+            is_one &= !tell_if_meant_too(host, request, usage, device, first);
         }
+    }
+    if let Some(name) = name.filter(|_| !is_one) {
+        say!(
+            host,
+            Level::Error,
+            "--name {}: a name is for one device, and --identity means more",
+            name
+        );
+        return false;
     }
     behind.look(host, devices);
     tell_problems(request, told, &mut |level, line| host.say(level, line));
     request.problems.iter().len() == told
+}
+
+/// Whether the identity of each device is known that an item by identity is to ask for. If not,
+/// that is said.
+fn are_identities_known<H: Console>(host: &mut H, devices: &Devices) -> bool {
+    let added = devices.iter().filter(|device| device.work.added.is_some());
+    let mut unknown = added.filter(|device| device.function.identity.is_none());
+    let first = unknown.next();
+    if let Some(device) = first {
+        let address = device.address();
+        say!(
+            host,
+            Level::Error,
+            "{}: its identity cannot be read",
+            address
+        );
+    }
+    first.is_none()
 }
 
 /// Whether another item changes what becomes of a function.
@@ -250,6 +368,13 @@ const fn needs_item(action: Action) -> bool {
     )
 }
 
+/// Whether a function needs an item for its name: what asks for it may mean others too.
+fn is_to_be_named(request: &Request, device: &Device, name: Option<&Name>) -> bool {
+    let is_named = device.guest_name(request) == name;
+    let is_broad = device.item(request).is_some_and(Item::is_broad);
+    name.is_some() && device.action == Action::Seize && !is_named && is_broad
+}
+
 /// Adds an item for a function to the request, unless one before it means the function too.
 fn propose<H: Files>(
     host: &mut H,
@@ -259,9 +384,19 @@ fn propose<H: Files>(
     naming: Naming,
 ) {
     plan::decide_anew(host, request, usage, device);
-    if !needs_item(device.action) {
-        return;
+    if needs_item(device.action) {
+        add_to_request(host, request, usage, device, naming);
     }
+}
+
+/// Adds an item for a function to the request, and decides anew.
+fn add_to_request<H: Files>(
+    host: &mut H,
+    request: &mut Request,
+    usage: &mut Usage,
+    device: &mut Device,
+    naming: Naming,
+) {
     let mut item = Line::new();
     add_item(device, naming, &mut item);
     let id = request.items.len() as ItemId;
@@ -270,21 +405,20 @@ fn propose<H: Files>(
     plan::decide_anew(host, request, usage, device);
 }
 
-/// Says that a function is asked for which no word means.
+/// Says that a function is asked for which no word means. Gives back whether one is.
 fn tell_if_meant_too<H: Host>(
     host: &mut H,
     request: &mut Request,
     usage: &mut Usage,
     device: &mut Device,
     first: ItemId,
-) {
+) -> bool {
     if device.action != Action::Unasked {
-        return;
+        return false;
     }
     plan::decide_anew(host, request, usage, device);
-    if device.wish.item.is_some_and(|item| item >= first)
-        && let Some(item) = device.item(request)
-    {
+    let is_meant = device.wish.item.is_some_and(|item| item >= first);
+    if let Some(item) = device.item(request).filter(|_| is_meant) {
         say!(
             host,
             Level::Notice,
@@ -294,6 +428,7 @@ fn tell_if_meant_too<H: Host>(
             device.action
         );
     }
+    is_meant
 }
 
 /// Adds the item that asks for a function.
@@ -396,7 +531,7 @@ fn fate(report: &Report, device: &Device, force: Force) -> Fate {
 }
 
 /// Writes the lines, prints them, and says what is to be done next.
-fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen) -> Exit {
+fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen, name: Option<&Name>) -> Exit {
     let report = memory.report(Kind::Plan, true);
     let is_added = |device: &&Device| device.work.added.is_some();
     let added = || report.devices.iter().filter(is_added);
@@ -405,7 +540,7 @@ fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen) -> Exit {
     }
     let written = edit::replace(host, seen, &[], &mut |host, draft| {
         for device in added() {
-            draft.add(host, row(&report, device).bytes())?;
+            draft.add(host, row(&report, device, name).bytes())?;
         }
         Ok(())
     });
@@ -415,7 +550,7 @@ fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen) -> Exit {
     }
     let mut is_printed = true;
     for device in added() {
-        is_printed &= host.print(row(&report, device).bytes()).is_ok();
+        is_printed &= host.print(row(&report, device, name).bytes()).is_ok();
     }
     say!(host, Level::Notice, "written into {}", edit::FILE);
     if report.request.switches.off {
@@ -430,8 +565,11 @@ fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen) -> Exit {
 }
 
 /// The line of the drop-in that asks for a device: its item, and what it is.
-fn row(report: &Report, device: &Device) -> Line {
+fn row(report: &Report, device: &Device, name: Option<&Name>) -> Line {
     let mut line = Line::new();
+    if let Some(name) = name {
+        put!(&mut line, "{} = ", name);
+    }
     let item = device.work.added.map(usize::from);
     if let Some(item) = item.and_then(|item| report.request.items.get(item)) {
         put!(&mut line, "{}", item);

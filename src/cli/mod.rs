@@ -463,7 +463,14 @@ fn is_idle<H: Console>(host: &mut H, is_dom0: bool, request: &Request) -> bool {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::format;
+
     use super::*;
+    use crate::{
+        host::testing::{Machine, boxed},
+        request::source::embedded::section,
+    };
 
     /// What a command line means: root, command, number of operands.
     fn read<'a>(words: &[&'a CStr]) -> Result<(Option<&'a CStr>, Command, usize), &'static str> {
@@ -476,6 +483,37 @@ mod tests {
             invocation.command,
             invocation.operands.len(),
         ))
+    }
+
+    /// What a command finds after another is what it would find alone.
+    #[test]
+    fn forgets_everything() {
+        let mut host = Machine::new();
+        host.function("pci0000:00/0000:00:04.0", "8086:10d3", "020000");
+        host.file(
+            "/etc/xen/pciback.boot",
+            "8086:10d3@00:05.0\nroute = 00:06.0\n",
+        );
+        let text = "nic = 00:04.0\n!class:usb\nnonsense\nstrict = yes\nclass:network\n!!\n";
+        host.file("/etc/xen/pciback.conf", text);
+        host.file(
+            "/etc/modprobe.d/a.conf",
+            "options xen-pciback passthrough=1\n",
+        );
+        host.file("/usr/share/pci.ids", "8086  Intel\n\t10d3  82574L\n");
+        let embedded = section(b"").expect("room");
+        let mut memory = boxed(Memory::new);
+        let shown = |memory: &Memory| format!("{memory:?}");
+        let new = shown(&memory);
+        let mut look = |memory: &mut Memory| {
+            drop_in::survey(&mut host, memory, &embedded);
+            memory.names.find(&mut host, &mut memory.devices);
+            shown(memory)
+        };
+        let first = look(&mut memory);
+        memory.clear();
+        assert!(shown(&memory) == new, "something is left");
+        assert!(look(&mut memory) == first, "another look finds the same");
     }
 
     #[test]

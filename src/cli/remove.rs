@@ -17,8 +17,9 @@ use crate::{
     },
     pciback, put,
     request::{
-        Candidate, Cursor, ITEMS, Item, ItemId, Request, Selector, SourceId, problem::At,
-        syntax::entry::Entry,
+        Candidate, Cursor, ITEMS, Item, ItemId, Request, Selector, SourceId,
+        problem::At,
+        syntax::entry::{Content, Entry},
     },
     say,
     text::{Escaped, Line, has_byte},
@@ -104,6 +105,21 @@ impl<'w> Words<'w> {
         is_any
     }
 
+    /// Notes which word is the name of an item for guests: it means what the item means. Gives back
+    /// whether any is.
+    fn note_name(&mut self, name: &[u8], item: &Item) -> bool {
+        let mut is_any = false;
+        let words = self.words.iter().zip(&mut self.selectors);
+        for ((word, selector), has_met) in words.zip(&mut self.have_met) {
+            if word.to_bytes() == name {
+                *selector = Some(item.selector.clone());
+                *has_met = true;
+                is_any = true;
+            }
+        }
+        is_any
+    }
+
     /// The words that have met nothing.
     fn unmet(&self) -> impl Iterator<Item = &'w CStr> {
         let words = self.words.iter().zip(&self.have_met);
@@ -167,7 +183,7 @@ fn find_lines<H: Host>(host: &mut H, memory: &mut Memory, words: &mut Words) -> 
             return;
         };
         let item = item_at(request, source, line.number, &mut next);
-        match judge(words, removal, item, entry.text) {
+        match judge(words, removal, item, &entry) {
             Fate::Stays => {}
             Fate::Shared => {
                 is_whole = false;
@@ -294,14 +310,24 @@ enum Fate {
     Shared,
 }
 
-/// Decides on a line with this text, and with this item where it could be read.
-fn judge(words: &mut Words, removal: &Removal, item: Option<(ItemId, &Item)>, text: &[u8]) -> Fate {
-    if words.note(&mut |word, _| word == text) {
+/// Decides on a line with this entry, and with this item where it could be read.
+fn judge(
+    words: &mut Words,
+    removal: &Removal,
+    item: Option<(ItemId, &Item)>,
+    entry: &Entry,
+) -> Fate {
+    let is_written = words.note(&mut |word, _| word == entry.text);
+    let Some((id, item)) = item.filter(|(_, item)| !item.is_keep) else {
+        return if is_written { Fate::Goes } else { Fate::Stays };
+    };
+    let is_named = match entry.content {
+        Content::Setting { name, .. } => words.note_name(name, item),
+        Content::Item => false,
+    };
+    if is_written || is_named {
         return Fate::Goes;
     }
-    let Some((id, item)) = item.filter(|(_, item)| !item.is_keep) else {
-        return Fate::Stays;
-    };
     let meant = removal.meant.get(usize::from(id)).copied();
     let meant = meant.unwrap_or_default();
     let is_said = words.note(&mut |_, selector| {
@@ -348,6 +374,9 @@ fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen) -> bool {
     for id in removal.items.iter().flatten() {
         if let Some(item) = memory.request.items.get(usize::from(*id)) {
             let mut line = Line::new();
+            if let Some(name) = memory.request.name_of(*id) {
+                put!(&mut line, "{} = ", name);
+            }
             put!(&mut line, "{}\n", item);
             is_printed &= host.print(line.bytes()).is_ok();
         }

@@ -132,6 +132,7 @@ impl Request {
         self.lacks_need = false;
         self.guards = 0;
         self.keeps = Kinds::new();
+        self.names.clear();
         self.module_parameters.clear();
         self.module_parameters_at = Origin::whole(SourceId(0));
         self.digest = Digest::new();

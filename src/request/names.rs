@@ -56,6 +56,11 @@ impl GuestNames {
         GuestNames(Vec::new())
     }
 
+    /// Forgets all names.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// The place of a name.
     pub fn find(&self, name: &Name) -> Option<GuestNameId> {
         let place = self.0.iter().position(|own| own.name == *name);
