@@ -37,7 +37,9 @@
 //! # Checks after every command
 //!
 //! - All JSON is as `schema.json` says. A report and a plan agree with the exit status.
-//! - Only `seize` and `release` change anything.
+//! - `plan`, `check`, `list`, `show`, `status` and `guest-config` change nothing.
+//! - The pages of `show` say in words what its JSON says, and no line is longer than 80 columns if a
+//!   word does not have to be.
 //! - `seize` does what `plan` says: on a copy of the tree it writes the overrides of the planned
 //!   devices and of no other.
 //! - The table that `plan` prints is a configuration with the same meaning.
@@ -274,6 +276,10 @@ impl Done<'_> {
                 std::str::from_utf8(&self.output.stdout)?,
                 self.has("--libvirt"),
             )?;
+        } else if self.has("show") {
+            if status != Some(2) {
+                page_agrees(folder, self.words, self.output)?;
+            }
         } else if self.has("list") && !self.has("--json") && !self.has("--boot") {
             if status == Some(0) {
                 list_is_configuration(folder, self.words, self.output)?;
@@ -340,6 +346,50 @@ fn pastes_into_guest(printed: &str, is_xml: bool) -> Result<()> {
     let rest = tag.replace_all(&plain, "");
     if !open.is_empty() || !rest.trim().is_empty() {
         return Err(format!("not well-formed: {open:?} {rest}").into());
+    }
+    Ok(())
+}
+
+/// What `show` prints is sound as JSON, and tells as many devices as pages; its item asks for the
+/// device. Each line fits into 80 columns, but for one word alone.
+fn page_agrees(folder: &Path, words: &[OsString], output: &Output) -> Result<()> {
+    let json: Vec<OsString> = words[1..]
+        .iter()
+        .filter(|word| *word != "--json")
+        .cloned()
+        .chain(["--json".into()])
+        .collect();
+    let devices = schema::read(Kind::Show, &run_in(folder, &json)?.stdout)?;
+    let devices = devices.as_array().ok_or("no array")?;
+    if words.iter().any(|word| word == "--json") {
+        return Ok(());
+    }
+    let text = std::str::from_utf8(&output.stdout)?;
+    let pages: Vec<&str> = text.split("\n\n").filter(|page| !page.is_empty()).collect();
+    if pages.len() != devices.len() {
+        return Err("as many pages as devices".into());
+    }
+    for line in text.lines() {
+        let text = line.get(14..).unwrap_or_default();
+        if line.len() > 80 && text.trim().contains(' ') {
+            return Err(format!("too long: {line}").into());
+        }
+    }
+    for (page, device) in pages.iter().zip(devices) {
+        let whole = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let asked = ["asked_by", "kept_by", "other_asked_by"].map(|key| device[key].as_array());
+        for item in asked.into_iter().flatten().flatten() {
+            let selector = item["selector"].as_str().ok_or("no selector")?;
+            let source = item["source"].as_str().ok_or("no source")?;
+            if !whole.contains(&format!("{selector} at {source}")) {
+                return Err(format!("no line for {item}").into());
+            }
+        }
+        if let Some(next) = device["next"].as_str()
+            && !whole.ends_with(&format!(" to do {next}"))
+        {
+            return Err(format!("does not end in: {next}").into());
+        }
     }
     Ok(())
 }

@@ -24,10 +24,15 @@ const GENERATORS: [Generator; 3] = [
     },
 ];
 
-/// The command that makes the images of all kernels anew.
-pub fn command<H: Files>(host: &mut H) -> &'static str {
+/// The command that makes the images of all kernels anew. `None`: no generator is known.
+pub fn find_command<H: Files>(host: &mut H) -> Option<&'static str> {
     let is_there =
         |generator: &&Generator| host.read(generator.program.as_bytes(), 0, &mut [0]).is_ok();
     let found = GENERATORS.iter().find(is_there);
-    found.map_or("see pciseize(8)", |generator| generator.command)
+    found.map(|generator| generator.command)
+}
+
+/// The same, or where to read about it.
+pub fn command<H: Files>(host: &mut H) -> &'static str {
+    find_command(host).unwrap_or("see pciseize(8)")
 }

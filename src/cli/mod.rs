@@ -428,17 +428,23 @@ fn check_selectors<'a>(words: &[&'a CStr]) -> Result<(), WrongUsage<'a>> {
 /// Whether a selector means a device of the machine. One that means more than a slot means only
 /// what pciback has or may have: anything else is none of our business.
 fn means(selector: &CStr, device: &Device, is_ours: bool) -> bool {
+    let means = |selector: Selector| {
+        let is_meant = selector.is_in_one_slot() || is_ours;
+        is_meant && is_meant_by(device, &selector)
+    };
+    Selector::parse(selector.to_bytes()).is_ok_and(means)
+}
+
+/// Whether a function of the machine is meant by a selector.
+fn is_meant_by(device: &Device, selector: &Selector) -> bool {
     let candidate = Candidate {
         address: device.address(),
         identity: device.function.identity,
         place: device.function.place.as_ref(),
         is_virtual: false,
     };
-    let means = |selector: Selector| {
-        let is_meant = selector.is_in_one_slot() || is_ours;
-        is_meant && selector.is_at(&candidate) && selector.is_expected(&candidate)
-    };
-    device.function.is_there && Selector::parse(selector.to_bytes()).is_ok_and(means)
+    let is_there = device.function.is_there;
+    is_there && selector.is_at(&candidate) && selector.is_expected(&candidate)
 }
 
 /// The uses that a device is not given away for: none, where the user forces it.

@@ -89,7 +89,7 @@ pub fn run<H: Host>(
 }
 
 /// Decides anew for a boot in which nothing is done.
-fn switch_off(devices: &mut Devices) {
+pub(super) fn switch_off(devices: &mut Devices) {
     for device in devices.iter_mut() {
         device.action = match device.action {
             Action::Seize => Action::LeaveOff,

@@ -68,7 +68,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
 
 /// Tells by the report of this boot what no look at the machine does: what was asked for since, and
 /// what the last run refused since dom0 uses it.
-fn judge(device: &mut Device, usage: &Usage) {
+pub(super) fn judge(device: &mut Device, usage: &Usage) {
     let is_free = matches!(device.outcome, Outcome::Lost | Outcome::Exposed);
     if device.action != Action::Seize || !is_free || !device.state.is_driver_known {
         return;

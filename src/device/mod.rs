@@ -135,6 +135,8 @@ pub enum Released {
 /// What the seizure, or the release, did with a device.
 #[derive(Debug, Default)]
 pub struct Work {
+    /// Whether a word of the command line means it, where the command tells only of such.
+    pub is_meant: bool,
     /// Whether there is something to do: pciback is to get it and did not have it before, or it is
     /// to be released, or to stand in a guest's configuration.
     pub is_due: bool,
@@ -186,6 +188,7 @@ impl Device {
             action,
             name: None,
             work: Work {
+                is_meant: false,
                 is_due: false,
                 previous_driver: DriverName::new(),
                 was_unready: false,

@@ -109,6 +109,13 @@ pub fn is_virtual<H: Files>(host: &mut H, address: Address) -> bool {
         .is_ok()
 }
 
+/// The function that a virtual one belongs to, if it is a virtual one.
+pub fn physical<H: Files>(host: &mut H, address: Address) -> Option<Address> {
+    let mut buffer = [0; LINK_SIZE];
+    let target = host.read_link(&attribute(address, "/physfn"), &mut buffer);
+    Address::parse(last_part(target.ok()?, b'/')).ok()
+}
+
 /// The function above another: the bridge, or what makes the domain that it is in (Intel VMD).
 /// `None` on a root bus of the machine.
 ///

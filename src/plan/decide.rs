@@ -4,7 +4,7 @@ use crate::{
     device::{Action, Wish},
     facts::usage::{Usage, Uses},
     pci::Identity,
-    request::{By, Candidate, Cursor, ItemId, Request},
+    request::{By, Candidate, Cursor, Item, ItemId, Request},
 };
 
 /// What is to be done with a function, and who asks for it.
@@ -27,6 +27,41 @@ impl Decision {
                 item,
                 is_by_address: false,
             },
+        }
+    }
+}
+
+/// What an item says of a function that is at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// It asks for the function.
+    Asks,
+    /// It keeps the function.
+    Keeps,
+    /// It asks for another device at that place.
+    AsksForOther,
+    /// It keeps another device at that place.
+    KeepsOther,
+    /// Nothing: the function is a bridge, which the item passes over.
+    NothingOfBridge,
+    /// Nothing: the function is a virtual one, which no path means.
+    NothingOfVirtual,
+}
+
+impl Says {
+    /// What an item says that is no guard.
+    pub fn of(item: &Item, candidate: &Candidate<'_>) -> Says {
+        if candidate.is_bridge() && item.selector.passes_over_bridges() && !item.is_keep {
+            return Says::NothingOfBridge;
+        }
+        if candidate.is_virtual && item.selector.by() == By::Path && !item.is_keep {
+            return Says::NothingOfVirtual;
+        }
+        match (item.selector.is_expected(candidate), item.is_keep) {
+            (true, true) => Says::Keeps,
+            (true, false) => Says::Asks,
+            (false, true) => Says::KeepsOther,
+            (false, false) => Says::AsksForOther,
         }
     }
 }
@@ -91,44 +126,38 @@ pub fn is_named(request: &mut Request, candidate: &Candidate<'_>) -> bool {
 
 /// Collects what the items say, and notes in each that it means something.
 fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
-    let (is_bridge, is_unread) = (candidate.is_bridge(), candidate.identity.is_none());
+    let is_unread = candidate.identity.is_none();
     let guards = request.guards();
     let mut matches = Matches::default();
     let mut cursor = Cursor::default();
     while let Some((id, item)) = request.next_match(candidate, &mut cursor) {
-        let is_expected = item.selector.is_expected(candidate);
         if id < guards {
             // What cannot be read at the place of a guard may be what it guards.
-            let may_be_it = is_expected || candidate.identity.is_none();
+            let may_be_it = is_unread || item.selector.is_expected(candidate);
             let first = item.stands_in_for;
             matches.is_booted_from |=
                 may_be_it && first.is_none_or(|first| !request.has_found_guard(first));
             continue;
         }
-        if is_bridge && item.selector.passes_over_bridges() && !item.is_keep {
-            item.has_passed_over = true;
-            continue;
-        }
-        if candidate.is_virtual && item.selector.by() == By::Path && !item.is_keep {
-            item.has_passed_over_virtual = true;
-            continue;
-        }
-        item.has_matched |= is_expected || !item.is_keep;
+        let says = Says::of(item, candidate);
+        item.has_matched |= matches!(says, Says::Asks | Says::Keeps | Says::AsksForOther);
         let mut named = None;
-        match (is_expected, item.is_keep) {
-            (true, true) => note_first(&mut matches.kept, id),
-            (true, false) => {
+        match says {
+            Says::NothingOfBridge => item.has_passed_over = true,
+            Says::NothingOfVirtual => item.has_passed_over_virtual = true,
+            Says::Keeps => note_first(&mut matches.kept, id),
+            Says::Asks => {
                 named = item.name;
                 note_first(&mut matches.asked, id);
                 matches.is_one_place |= !item.is_broad();
                 matches.is_named |= item.takes_what_is_needed();
                 matches.is_by_address |= item.selector.is_plain();
             }
-            (false, true) => {
+            Says::KeepsOther => {
                 item.has_matched |= is_unread;
                 matches.may_be_kept |= is_unread;
             }
-            (false, false) => note_first(&mut matches.expected_other, id),
+            Says::AsksForOther => note_first(&mut matches.expected_other, id),
         }
         if let Some(name) = named {
             request.names.note_meant(name, candidate.address);

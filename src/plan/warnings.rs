@@ -182,7 +182,7 @@ fn find(devices: &Devices, address: Address) -> Option<&Device> {
 }
 
 /// How many virtual functions were asked of a device (`drivers/pci/iov.c`, `sriov_numvfs_show`).
-fn count_virtual_functions<H: Files>(host: &mut H, address: Address) -> u32 {
+pub fn count_virtual_functions<H: Files>(host: &mut H, address: Address) -> u32 {
     let mut buffer = [0; 8];
     let read = bus::read(host, address, "/sriov_numvfs", &mut buffer);
     read.ok()

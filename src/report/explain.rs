@@ -29,6 +29,65 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
             put!(line, ": 'pciseize release {}' gives it back", address);
         }
     }
+    add_guest(device, line);
+    if device.action == Action::RefuseInUse {
+        add_uses_and_way_past(report, device.address(), line);
+    }
+    if report.kind == Kind::Plan && device.action == Action::Seize {
+        add_losses(report, device, line);
+        report.rivals.add_words(device, line);
+        add_left(report, device, Reasons::Told, line);
+        if let Some(warnings) = warnings::of(report.warnings, device.address()) {
+            warnings.fitness.add_words(line);
+            warnings.claims.add_words(device.address(), line);
+        }
+    }
+    if report.kind == Kind::Plan {
+        report
+            .rivals
+            .add_words_of_kept(report.request, device, line);
+    }
+    if report.kind == Kind::Status {
+        add_earlier(device, line);
+    }
+    if device.action == Action::RefuseBridge {
+        add_behind(report, device.address(), line);
+    }
+    add_failure(device, line);
+}
+
+/// Adds all that is to be said of what is to be done with a device, but what has lines of its own
+/// on a page: who keeps it and who claims it, why others have to go with it, what is in the way of
+/// a guest.
+pub(super) fn explain_action(report: &Report, device: &Device, line: &mut Line) {
+    match device.action {
+        Action::Keep(_) => {}
+        Action::Seize => {
+            add_losses(report, device, line);
+            add_left(report, device, Reasons::Untold, line);
+        }
+        _ => add_action(report, device, line),
+    }
+    match device.action {
+        Action::RefuseInUse => add_uses_and_way_past(report, device.address(), line),
+        Action::RefuseBridge => add_behind(report, device.address(), line),
+        _ => {}
+    }
+}
+
+/// Adds all that is to be said of what became of a device, but what is to be done about that.
+pub(super) fn explain_outcome(device: &Device, line: &mut Line) {
+    add_outcome(device, line);
+    if device.is_wrongly_with_pciback() {
+        put!(line, "; pciback has it all the same");
+    }
+    add_guest(device, line);
+    add_earlier(device, line);
+    add_failure(device, line);
+}
+
+/// Adds which guest has a device.
+fn add_guest(device: &Device, line: &mut Line) {
     match device.state.guest {
         Guest::None => {}
         Guest::Domain(domain) => put!(line, "; guest {} has it", domain),
@@ -40,27 +99,20 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
             );
         }
     }
-    if device.action == Action::RefuseInUse {
-        add_uses_and_way_past(report, device.address(), line);
-    }
-    if report.kind == Kind::Plan && device.action == Action::Seize {
-        add_warnings(report, device, line);
-    }
-    if report.kind == Kind::Plan {
-        report
-            .rivals
-            .add_words_of_kept(report.request, device, line);
-    }
-    if report.kind == Kind::Status
-        && let Some(first) = device
-            .first_outcome()
-            .filter(|first| *first != device.outcome)
+}
+
+/// Adds what had become of it earlier in this boot, if that was something else.
+fn add_earlier(device: &Device, line: &mut Line) {
+    if let Some(first) = device
+        .first_outcome()
+        .filter(|first| *first != device.outcome)
     {
         put!(line, "; earlier: {}", first);
     }
-    if device.action == Action::RefuseBridge {
-        add_behind(report, device.address(), line);
-    }
+}
+
+/// Adds the first step that failed.
+fn add_failure(device: &Device, line: &mut Line) {
     if let Some(failure) = device.work.failure {
         put!(line, "; {}", failure);
         if failure.step == Step::Hold {
@@ -237,8 +289,8 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
     put!(line, "; to take it now: pciseize seize --force {}", address);
 }
 
-/// Adds what a plan warns of.
-fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
+/// Adds what dom0 loses with a device.
+fn add_losses(report: &Report, device: &Device, line: &mut Line) {
     add_uses(report, device.address(), ["; CAUTION: it ", "; it "], line);
     let mut before = "; its keyboard goes with it, and dom0 keeps ";
     for name in report.usage.keyboards_left_by(device.address()) {
@@ -249,7 +301,17 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
         before = ", ";
     }
     add_twin(report, device, line);
-    report.rivals.add_words(device, line);
+}
+
+/// Whether it is told why functions are of one group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reasons {
+    Told,
+    Untold,
+}
+
+/// Adds what ends with a device, and what stays of its card and its group.
+fn add_left(report: &Report, device: &Device, reasons: Reasons, line: &mut Line) {
     let Some(warnings) = warnings::of(report.warnings, device.address()) else {
         return;
     };
@@ -266,7 +328,7 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
         "; dom0 keeps others of its IOMMU group:",
         line,
     );
-    if !warnings.of_group.first.is_empty() {
+    if reasons == Reasons::Told && !warnings.of_group.first.is_empty() {
         put!(line, " (");
         add_reasons(report.groups, device.address(), line);
         put!(line, ")");
@@ -277,8 +339,6 @@ fn add_warnings(report: &Report, device: &Device, line: &mut Line) {
         "; dom0 keeps others behind its PCI bridge:",
         line,
     );
-    warnings.fitness.add_words(line);
-    warnings.claims.add_words(device.address(), line);
 }
 
 /// Adds that the address in an item may come to mean a twin of the device. One in the same slot

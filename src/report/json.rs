@@ -103,7 +103,7 @@ fn write_devices(sink: &mut Sink, report: &Report) {
 }
 
 /// Writes a device, without the end of its object.
-fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
+pub(super) fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
     let line = &mut sink.line;
     put!(line, "{{\"address\":");
     add_value(line, device.known_address(report.request));
@@ -146,15 +146,10 @@ fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
             add_member(line, "latest", device.outcome);
         }
     }
-    if report.kind != Kind::List
-        && let Some(item) = item
-    {
-        add_member(line, "selector", item);
-        add_member(
-            line,
-            "source",
-            Escaped(report.request.source(item.origin.source)),
-        );
+    if report.kind != Kind::List {
+        let source = item.map(|item| Escaped(report.request.source(item.origin.source)));
+        add_optional(line, "selector", item);
+        add_optional(line, "source", source);
     }
     add_optional(line, "guest_name", device.guest_name(report.request));
     if report.kind != Kind::Seizure {
@@ -202,7 +197,7 @@ fn add_names(line: &mut Line, report: &Report, device: &Device) {
 }
 
 /// Adds the parts of a sentence as strings: each has `; ` in front.
-fn add_parts(line: &mut Line, sentence: &Line) {
+pub(super) fn add_parts(line: &mut Line, sentence: &Line) {
     let mut separator = "";
     let mut rest = sentence.bytes().strip_prefix(b"; ");
     while let Some(text) = rest {
@@ -235,28 +230,28 @@ fn add_problem(line: &mut Line, report: &Report, problem: &Problem) {
 }
 
 /// Adds the name of a driver, `null` for none.
-fn add_driver(line: &mut Line, name: &str, driver: &DriverName) {
+pub(super) fn add_driver(line: &mut Line, name: &str, driver: &DriverName) {
     add_optional(line, name, (!driver.is_empty()).then_some(Escaped(driver)));
 }
 
 /// Adds a member of an object, a string.
-fn add_member(line: &mut Line, name: &str, text: impl uDisplay) {
+pub(super) fn add_member(line: &mut Line, name: &str, text: impl uDisplay) {
     add_optional(line, name, Some(text));
 }
 
 /// Adds a member of an object, a string or `null`.
-fn add_optional(line: &mut Line, name: &str, text: Option<impl uDisplay>) {
+pub(super) fn add_optional(line: &mut Line, name: &str, text: Option<impl uDisplay>) {
     add_name(line, name);
     add_value(line, text);
 }
 
 /// Adds the name of a further member.
-fn add_name(line: &mut Line, name: &str) {
+pub(super) fn add_name(line: &mut Line, name: &str) {
     put!(line, ",\"{}\":", name);
 }
 
 /// Adds a string, or `null` where there is nothing.
-fn add_value(line: &mut Line, text: Option<impl uDisplay>) {
+pub(super) fn add_value(line: &mut Line, text: Option<impl uDisplay>) {
     match text {
         Some(text) => line.quote(text),
         None => put!(line, "null"),

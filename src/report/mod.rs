@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`log`] | lines for the kernel log or the terminal |
 //! | [`table`] | what is asked for, as a table whose lines paste into the configuration |
+//! | [`show`] | a page about one device |
 //! | [`list`] | every function, in a line that pastes as well |
 //! | [`json`] | all of these for programs |
 //! | [`explain`] | why a device is not as asked, what to know before it is taken |
@@ -23,6 +24,7 @@ pub mod json;
 pub mod layout;
 pub mod list;
 pub mod log;
+pub mod show;
 pub mod sink;
 pub mod store;
 pub mod table;

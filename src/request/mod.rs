@@ -9,6 +9,7 @@
 //! | [`source`] | a reader for each source: it cuts the text, reads the entries, applies them |
 //! | [`sources`] | all readers, in order |
 //! | `item`, `switches`, [`names`] | what a request holds |
+//! | `set` | some of the items |
 //! | [`index`] | the items that may mean a function, without looking at all of them |
 //! | [`problem`] | what is wrong, and the messages about it |
 //! | [`digest`] | tells whether the configuration has changed |
@@ -21,6 +22,7 @@ mod item;
 mod kinds;
 pub mod names;
 pub mod problem;
+mod set;
 pub mod source;
 pub mod sources;
 mod switches;
@@ -44,6 +46,7 @@ pub use index::Cursor;
 pub use item::{GuestNameId, Intent, Item, ItemId, Origin, SourceId};
 pub use names::NAMES;
 pub use problem::{Found, Problem, Problems};
+pub use set::ItemSet;
 pub use source::guard::{NEEDS, Need, Needed};
 pub use switches::Switches;
 pub use syntax::{
@@ -381,6 +384,16 @@ impl Request {
                 return Some((id, self.items.get_mut(usize::from(id))?));
             }
         }
+    }
+
+    /// Every item that [`Request::next_match`] finds, in no particular order.
+    pub fn matches(&self, candidate: &Candidate) -> impl Iterator<Item = (ItemId, &Item)> {
+        let mut cursor = Cursor::default();
+        let found = core::iter::from_fn(move || {
+            let id = self.index.next(candidate, &mut cursor)?;
+            Some((id, self.items.get(usize::from(id))?))
+        });
+        found.filter(|(_, item)| item.selector.is_at(candidate))
     }
 
     /// How many items are guards, the first ones: they ask for nothing, but say what is needed to

@@ -14,7 +14,8 @@ pub fn prove_all<H: Files>(host: &mut H, devices: &mut Devices) {
     }
 }
 
-fn prove<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
+/// Finds out what became of a device.
+pub fn prove<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
     if !device.function.is_there {
         return match device.action {
             Action::RefuseDomain => Outcome::Refused,

@@ -17,10 +17,18 @@ pub enum Kind {
     Status,
     /// The file `/run/pciseize/report`.
     Report,
+    /// What `show --json` prints.
+    Show,
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::List, Kind::Plan, Kind::Status, Kind::Report];
+    const ALL: [Kind; 5] = [
+        Kind::List,
+        Kind::Plan,
+        Kind::Status,
+        Kind::Report,
+        Kind::Show,
+    ];
 
     /// Where the schema has it.
     fn place(self) -> &'static str {
@@ -29,6 +37,7 @@ impl Kind {
             Kind::Plan => "#/$defs/plan",
             Kind::Status => "#/$defs/status",
             Kind::Report => "#/$defs/report",
+            Kind::Show => "#/$defs/pages",
         }
     }
 }
