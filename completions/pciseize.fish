@@ -45,6 +45,8 @@ end
 complete -c pciseize -f
 complete -c pciseize -n 'not __pciseize_command' -a list \
     -d 'show every device, and what dom0 uses it for'
+complete -c pciseize -n 'not __pciseize_command' -a show \
+    -d 'show all that is known of a device, and what to type'
 complete -c pciseize -n 'not __pciseize_command' -a plan -d 'show what a boot would do'
 complete -c pciseize -n 'not __pciseize_command' -a add -d 'ask for devices for good'
 complete -c pciseize -n 'not __pciseize_command' -a remove \
@@ -65,7 +67,7 @@ complete -c pciseize -n 'not __pciseize_command' -l version -d 'print the versio
 complete -c pciseize -n '__pciseize_takes list' -l all -d 'on a terminal, show bridges too'
 complete -c pciseize -n '__pciseize_takes list' -l names \
     -d 'print what pci.ids has of these devices'
-complete -c pciseize -n '__pciseize_takes list plan status' -l json -d 'print JSON'
+complete -c pciseize -n '__pciseize_takes list show plan status' -l json -d 'print JSON'
 complete -c pciseize -n '__pciseize_takes list' -l boot -d 'print what this host boots from'
 complete -c pciseize -n '__pciseize_takes plan' -l warnings -d 'print only devices with a warning'
 complete -c pciseize -n '__pciseize_takes plan' -l cmdline -x \
@@ -84,3 +86,4 @@ complete -c pciseize -n '__pciseize_takes check' -F
 complete -c pciseize -n '__pciseize_takes guest-config' -l libvirt -d 'print XML for libvirt'
 complete -c pciseize -n '__pciseize_takes guest-config' -a '(__pciseize_addresses)'
 complete -c pciseize -n '__pciseize_takes release' -a '(__pciseize_addresses)'
+complete -c pciseize -n '__pciseize_takes show' -a '(__pciseize_devices)'

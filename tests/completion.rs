@@ -53,7 +53,7 @@ fn offered(line: &str) -> Vec<String> {
 #[test]
 fn completes_what_can_follow() {
     for (line, expected) in [
-        ("pciseize s", "seize status"),
+        ("pciseize s", "seize show status"),
         (
             "pciseize ",
             "list show plan add remove seize status release guest-config name-guests check \
@@ -61,6 +61,7 @@ fn completes_what_can_follow() {
         ),
         ("pciseize --root /tmp l", "list"),
         ("pciseize list --", "--all --json --boot --names"),
+        ("pciseize show -", "--json"),
         (
             "pciseize add --",
             "--address --identity --slot --group --name --now --force",
@@ -128,6 +129,13 @@ fn completes_addresses_that_can_be_released() {
         ["00.1"]
     );
     assert!(offered("pciseize release 0000:04:").is_empty());
+}
+
+#[test]
+fn completes_all_addresses_that_can_be_shown() {
+    let all = ["0000:03:00.0", "0000:03:00.1", "0000:04:00.0"];
+    assert_eq!(offered("pciseize show "), all);
+    assert_eq!(offered("pciseize show 0000:04:"), ["00.0"]);
 }
 
 /// Offers every option that the program has for a command, and no other.
@@ -215,7 +223,9 @@ fn set<T: ToString>(words: impl IntoIterator<Item = T>) -> BTreeSet<String> {
 #[test]
 fn zsh_and_fish_complete_what_can_follow() {
     let lines = [
-        ("pciseize s", "seize status"),
+        ("pciseize s", "seize show status"),
+        ("pciseize show 0000:04:", "0000:04:00.0"),
+        ("pciseize show -", "--json"),
         ("pciseize --root /tmp l", "list"),
         ("pciseize --root=/tmp l", "list"),
         ("pciseize --root /tmp plan --w", "--warnings"),

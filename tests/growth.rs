@@ -9,8 +9,8 @@ mod schema;
 use std::path::{Path, PathBuf};
 
 use cost::{
-    Bench, LISTED, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_OF_A_LIST, MOST_OF_A_PAGE,
-    MOST_PER_PAIR, Seizure, Shape, calls_per_device, growth, instructions_per_pair,
+    Bench, LISTED, MOST_CALLS_PER_DEVICE, MOST_GROWTH, MOST_MEMORY, MOST_OF_A_LIST, MOST_PER_PAIR,
+    Seizure, Shape, calls_per_device, growth, instructions_per_pair,
 };
 use schema::Kind;
 use tempfile::TempDir;
@@ -119,6 +119,7 @@ fn a_list_with_names_takes_few_instructions() {
 /// A page is about one device, but what goes with it is found among all.
 #[test]
 fn a_page_takes_little_more_than_a_plan() {
+    const MOST: f64 = 1.5;
     let (_folder, program) = program();
     let bench = Bench::new(&program, LISTED);
     bench.ask(16);
@@ -129,7 +130,7 @@ fn a_page_takes_little_more_than_a_plan() {
     ] {
         let page = bench.instructions(words);
         assert!(
-            page as f64 <= plan as f64 * MOST_OF_A_PAGE,
+            page as f64 <= plan as f64 * MOST,
             "{words:?}: {page} instructions; a plan: {plan}"
         );
     }

@@ -665,9 +665,6 @@ pub fn instructions_per_pair(
 pub const LISTED: usize = 4096;
 pub const MOST_OF_A_LIST: u64 = 280_000_000;
 
-/// The most instructions that a page about a device may take on such a machine, in those of a plan.
-pub const MOST_OF_A_PAGE: f64 = 1.5;
-
 /// The most system calls that a further device may cost, if the devices are named by address. It is
 /// measured with `--root`, where a link takes three calls to be read, and not one.
 pub const MOST_CALLS_PER_DEVICE: f64 = 26.0;

@@ -731,6 +731,12 @@ fn keys_are_those_that_there_are() {
         &device | &own("Key of a device in the status"),
         keys(&status["devices"][0])
     );
+    let shown = machine.run(&["show", "--json", "class:network"]).stdout;
+    let shown = schema::read(Kind::Show, &shown).expect("as the schema says");
+    assert_eq!(
+        &own("Key of a device") | &own("Key of a device that is shown"),
+        keys(&shown[0])
+    );
     assert!(device.remove("selector") && device.remove("source"));
     assert_eq!(
         &device | &own("Key of a device in the list"),
