@@ -38,8 +38,8 @@
 //!
 //! - All JSON is as `schema.json` says. A report and a plan agree with the exit status.
 //! - `plan`, `check`, `list`, `show`, `status` and `guest-config` change nothing.
-//! - The pages of `show` say in words what its JSON says, and no line is longer than 80 columns if a
-//!   word does not have to be.
+//! - The pages of `show` say in words what its JSON says, and no line is longer than 80 columns but
+//!   for one word alone.
 //! - `seize` does what `plan` says: on a copy of the tree it writes the overrides of the planned
 //!   devices and of no other.
 //! - The table that `plan` prints is a configuration with the same meaning.
