@@ -128,6 +128,8 @@ impl Rivals {
     }
 
     /// Looks who else asks for devices. `cmdline`: what is to be read in place of the kernel's.
+    // 12 KiB less memory of a seizure, with `reserved::look`: all commands would have the buffer.
+    #[inline(never)]
     pub fn gather<H: Files>(&mut self, host: &mut H, cmdline: Option<&[u8]>) {
         self.list.clear();
         self.sources.clear();
