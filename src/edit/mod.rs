@@ -40,8 +40,10 @@ const UNFINISHED: &str = "/etc/xen/pciback.conf.d/.50-added.conf.new";
 const FOLDERS: [&str; 3] = ["/etc", "/etc/xen", DROP_INS];
 
 /// What a new file begins with. A file that has nothing else is as good as none, and is removed.
-pub const HEADER: &str = "\
-# What 'pciseize add' asks for, until 'pciseize remove'. You may edit this file: pciback.conf(5).\n";
+pub const HEADER: &str = concat!(
+    "# What 'pciseize add' asks for, until 'pciseize remove'. ",
+    "You may edit this file: pciback.conf(5).\n",
+);
 
 /// The length of a text, and its digest (FNV-1a).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
