@@ -342,20 +342,31 @@ impl<'a> Invocation<'a> {
                     Exit::Usage
                 }
             },
-            Command::Plan => plan::run(host, memory, embedded, self),
-            Command::List => list::run(host, memory, embedded, self.form),
-            Command::Status => status::run(host, memory, embedded, self.form),
-            Command::Show => show::run(host, memory, embedded, self),
-            Command::Add => add::run(host, memory, stage, embedded, self),
-            Command::Remove => remove::run(host, memory, embedded, &self.operands),
-            Command::GuestConfig => guest_config::run(host, memory, embedded, self),
-            Command::NameGuests => name_guests::run(host, memory, embedded),
-            Command::Release => release::run(host, memory, embedded, &self.operands),
+            Command::Plan => in_own_frame(|| plan::run(host, memory, embedded, self)),
+            Command::List => in_own_frame(|| list::run(host, memory, embedded, self.form)),
+            Command::Status => in_own_frame(|| status::run(host, memory, embedded, self.form)),
+            Command::Show => in_own_frame(|| show::run(host, memory, embedded, self)),
+            Command::Add => in_own_frame(|| add::run(host, memory, stage, embedded, self)),
+            Command::Remove => in_own_frame(|| remove::run(host, memory, embedded, &self.operands)),
+            Command::GuestConfig => {
+                in_own_frame(|| guest_config::run(host, memory, embedded, self))
+            }
+            Command::NameGuests => in_own_frame(|| name_guests::run(host, memory, embedded)),
+            Command::Release => {
+                in_own_frame(|| release::run(host, memory, embedded, &self.operands))
+            }
             Command::Check => check::run(host, &mut memory.request, embedded, &self.operands),
             Command::Help => Exit::of(print_help(&mut |bytes| host.print(bytes)).is_ok()),
             Command::Version => Exit::of(host.print(VERSION.as_bytes()).is_ok()),
         }
     }
+}
+
+/// Runs a command in a frame of its own on the stack.
+// 40 KiB less memory of a seizure, which would have the buffers of all commands on its stack.
+#[inline(never)]
+fn in_own_frame(command: impl FnOnce() -> Exit) -> Exit {
+    command()
 }
 
 impl Default for Invocation<'_> {
