@@ -238,8 +238,8 @@ fn runs_what_the_kernel_would_run() {
     assert_eq!(boot.status, Some(1));
 }
 
-/// A host that stays in memory for good is no initramfs: `/` is a tmpfs in its table of mounts. Where
-/// nobody can read the table, it is taken for one: messages go to the kernel log.
+/// A host that stays in memory for good is no initramfs: `/` is a tmpfs in its table of mounts.
+/// Where nobody can read the table, it is taken for one: messages go to the kernel log.
 #[test]
 fn a_host_in_memory_is_no_initramfs() {
     let image = || Image::new().file("/dev/kmsg", "");
