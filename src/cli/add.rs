@@ -4,11 +4,18 @@
 
 use core::ffi::CStr;
 
-use super::{Along, Exit, Force, Invocation, Memory, Naming, OPERANDS, Since, drop_in, seize};
+use super::{
+    Along, Exit, Force, Invocation, Memory, Naming, OPERANDS, Since, check_selectors, drop_in,
+    images, seize,
+};
 use crate::{
     device::{Action, Device, Devices},
     edit::{self, Seen},
-    facts::{groups::Groups, usage::Usage},
+    facts::{
+        fitness,
+        groups::Groups,
+        usage::{Usage, Uses},
+    },
     host::{Console, Files, Host, Level},
     pci::{Address, bus},
     plan::{self, warnings},
@@ -37,7 +44,7 @@ pub fn run<H: Host>(
     embedded: &[u8],
     invocation: &Invocation,
 ) -> Exit {
-    if let Err(wrong) = drop_in::check_selectors(&invocation.operands) {
+    if let Err(wrong) = check_selectors(&invocation.operands) {
         wrong.tell(host);
         return Exit::Usage;
     }
@@ -59,7 +66,7 @@ pub fn run<H: Host>(
     let is_good = choose(host, memory, invocation)
         && collect(host, &memory.devices, invocation.since, &mut now)
         && is_name_free(host, memory, name.as_ref())
-        && propose_all(host, memory, invocation.naming, name.as_ref())
+        && propose_all(host, memory, invocation, name.as_ref())
         && tell_all(host, memory, invocation.force);
     if !is_good {
         say!(host, Level::Error, "nothing is written");
@@ -68,9 +75,11 @@ pub fn run<H: Host>(
     let written = write(host, memory, seen, name.as_ref());
     if written == Exit::AsAsked && invocation.since == Since::Now {
         memory.clear();
+        // What dom0 uses at the moment is not taken from under it: for that `seize --force` has to be
+        // typed.
         let run = seize::Run {
             stage,
-            force: invocation.force,
+            force: Force::No,
             only: &now,
         };
         return seize::run(host, memory, embedded, run);
@@ -108,6 +117,7 @@ fn choose_by<H: Console>(host: &mut H, devices: &mut Devices, word: &CStr) -> bo
             if drop_in::means(&selector, device) {
                 is_any = true;
                 device.work.is_due = true;
+                device.work.is_meant |= selector.is_in_one_slot();
             }
             has_passed_over |= drop_in::passes_over(&selector, device);
         }
@@ -282,9 +292,10 @@ fn is_name_free<H: Console>(host: &mut H, memory: &Memory, name: Option<&Name>) 
 fn propose_all<H: Host>(
     host: &mut H,
     memory: &mut Memory,
-    naming: Naming,
+    invocation: &Invocation,
     name: Option<&Name>,
 ) -> bool {
+    let naming = invocation.naming;
     let Memory {
         request,
         devices,
@@ -299,6 +310,11 @@ fn propose_all<H: Host>(
             device.action = Action::RefuseBridge;
         } else if is_to_be_named(request, device, name) {
             add_to_request(host, request, usage, device, naming);
+        } else if needs_item(device.action)
+            && invocation.force == Force::No
+            && is_needed_and_not_named(usage, device)
+        {
+            device.action = Action::LeaveNeeded;
         } else if needs_item(device.action) {
             propose(host, request, usage, device, naming);
         } else if !matches!(device.action, Action::Keep(_))
@@ -366,6 +382,13 @@ const fn needs_item(action: Action) -> bool {
             | Action::LeaveUnread
             | Action::LeaveNeeded
     )
+}
+
+/// Whether dom0 needs a function, or may need it, that only a word means which means more than a
+/// slot, or that goes along with another: as a broad item, such a word passes over it.
+fn is_needed_and_not_named(usage: &Usage, device: &Device) -> bool {
+    let is_needed = usage.uses(device.address()).meets(Uses::NEEDED);
+    is_needed && !device.work.is_meant
 }
 
 /// Whether a function needs an item for its name: what asks for it may mean others too.
@@ -452,9 +475,12 @@ fn tell_all<H: Host>(host: &mut H, memory: &mut Memory, force: Force) -> bool {
         groups,
         warnings,
         names,
+        rivals,
         ..
     } = memory;
     groups.look(host);
+    fitness::read_resets(host, devices, &|device| device.work.is_due);
+    rivals.gather(host, None);
     warnings::look(host, devices, groups, warnings);
     names.find(host, devices);
     let report = memory.report(Kind::Plan, true);
@@ -519,6 +545,9 @@ fn fate(report: &Report, device: &Device, force: Force) -> Fate {
         (Action::Keep(_), _) => Fate::Refused {
             way_past: "; take that line out first",
         },
+        (Action::LeaveNeeded, _) => Fate::Refused {
+            way_past: "; name it by itself, or 'add --force' adds it",
+        },
         (Action::RefuseBridge | Action::RefuseDomain | Action::Unasked, _) => {
             Fate::Refused { way_past: "" }
         }
@@ -560,7 +589,7 @@ fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen, name: Option<&Name>
             "switched off: while 'off' is set, a boot takes nothing"
         );
     }
-    drop_in::tell_command(host);
+    images::tell_command(host);
     Exit::of(is_printed)
 }
 

@@ -1,15 +1,13 @@
 //! What `add` and `remove` have in common: the lock, the words, and what is said of the file.
 
-use core::ffi::CStr;
-
-use super::{Memory, WrongUsage, alone, forbidden, images};
+use super::{Memory, alone, forbidden, is_meant_by};
 use crate::{
     device::{Device, order},
     edit::{self, Fault, Seen},
     facts::usage::Uses,
-    host::{Console, Files, Host, Level, Workers},
+    host::{Console, Errno, Files, Host, Level, Workers},
     plan::{self, Extent},
-    request::{Candidate, Selector},
+    request::Selector,
     say,
 };
 
@@ -43,9 +41,9 @@ pub fn begin<H: Files + Workers + Console>(host: &mut H) -> Option<Seen> {
 }
 
 /// What to do about an error that has to do with who somebody is.
-fn hint(errno: crate::host::Errno) -> &'static str {
+fn hint(errno: Errno) -> &'static str {
     match errno {
-        crate::host::Errno::EACCES | crate::host::Errno::EPERM => "; run as root",
+        Errno::EACCES | Errno::EPERM => "; run as root",
         _ => "",
     }
 }
@@ -53,29 +51,6 @@ fn hint(errno: crate::host::Errno) -> &'static str {
 /// Says why the file is as it was before.
 pub fn tell<H: Console>(host: &mut H, fault: &Fault) {
     say!(host, Level::Error, "{}; nothing is written", fault);
-}
-
-/// Says how the images are made anew, which have a copy of the file.
-pub fn tell_command<H: Files + Console>(host: &mut H) {
-    let command = images::command(host);
-    say!(
-        host,
-        Level::Notice,
-        "to make the images of all kernels anew: {}",
-        command
-    );
-}
-
-/// Reads words that have to be selectors.
-pub fn check_selectors<'a>(words: &[&'a CStr]) -> Result<(), WrongUsage<'a>> {
-    let is_wrong = |word: &&&CStr| Selector::parse(word.to_bytes()).is_err();
-    match words.iter().find(is_wrong) {
-        Some(word) => Err(WrongUsage {
-            message: "not a device",
-            word: Some(word),
-        }),
-        None => Ok(()),
-    }
 }
 
 /// Reads what is asked for, looks at every function, and decides on each as a boot would.
@@ -96,21 +71,10 @@ pub fn survey<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) {
 
 /// Whether a selector means a function that is there.
 pub fn means(selector: &Selector, device: &Device) -> bool {
-    is_there(selector, device) && !(device.is_bridge() && selector.passes_over_bridges())
+    is_meant_by(device, selector) && !(device.is_bridge() && selector.passes_over_bridges())
 }
 
 /// Whether a selector passes over a function that is there, a bridge.
 pub fn passes_over(selector: &Selector, device: &Device) -> bool {
-    device.is_bridge() && selector.passes_over_bridges() && is_there(selector, device)
-}
-
-fn is_there(selector: &Selector, device: &Device) -> bool {
-    let candidate = Candidate {
-        address: device.address(),
-        identity: device.function.identity,
-        place: device.function.place.as_ref(),
-        is_virtual: false,
-    };
-    let is_it = selector.is_at(&candidate) && selector.is_expected(&candidate);
-    device.function.is_there && is_it
+    device.is_bridge() && selector.passes_over_bridges() && is_meant_by(device, selector)
 }

@@ -1,6 +1,9 @@
 //! How this host makes its images anew.
 
-use crate::host::Files;
+use crate::{
+    host::{Console, Files, Level},
+    say,
+};
 
 /// A program that makes images, and how it makes one anew.
 struct Generator {
@@ -32,7 +35,18 @@ pub fn find_command<H: Files>(host: &mut H) -> Option<&'static str> {
     found.map(|generator| generator.command)
 }
 
-/// The same, or where to read about it.
-pub fn command<H: Files>(host: &mut H) -> &'static str {
-    find_command(host).unwrap_or("see pciseize(8)")
+/// Says how the images are made anew, which have a copy of the configuration. The command stands in
+/// a line by itself, so that nobody copies half of it.
+pub fn tell_command<H: Files + Console>(host: &mut H) {
+    match find_command(host) {
+        Some(command) => {
+            say!(host, Level::Notice, "make the images of all kernels anew:");
+            say!(host, Level::Notice, "{}", command);
+        }
+        None => say!(
+            host,
+            Level::Notice,
+            "make the images of all kernels anew: see pciseize(8)"
+        ),
+    }
 }

@@ -7,7 +7,7 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 
-use super::{Exit, Memory, OPERANDS, drop_in};
+use super::{Exit, Memory, OPERANDS, drop_in, images};
 use crate::{
     device::{Action, Device, Devices},
     edit::{self, Seen},
@@ -153,15 +153,41 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
             edit::FILE
         );
     }
+    if !is_good {
+        tell_gone(host, memory);
+    }
     // What asks now.
     memory.clear();
     drop_in::survey(host, memory, embedded);
     tell_others(host, &mut memory.request, &memory.devices, &words);
     if is_any {
         tell_taken(host, &memory.devices, &words);
-        drop_in::tell_command(host);
+        images::tell_command(host);
     }
     Exit::of(is_good)
+}
+
+/// Names the items of the drop-in that mean no device: a word for a device that is gone may have
+/// meant one of them.
+fn tell_gone<H: Console>(host: &mut H, memory: &Memory) {
+    let request = &memory.request;
+    let Some(source) = request.source_of(edit::FILE) else {
+        return;
+    };
+    let removal = &memory.removal;
+    let items = (0..).zip(request.items.iter().zip(&removal.meant));
+    for (id, (item, meant)) in items {
+        let is_gone = meant.all == 0 && !removal.items.contains(&Some(id));
+        if item.origin.source == source && !item.is_keep && is_gone {
+            say!(
+                host,
+                Level::Notice,
+                "{}: no such device: 'pciseize remove {}' takes that out",
+                At(request, item.origin),
+                item
+            );
+        }
+    }
 }
 
 /// Finds the lines that are to go. Gives back whether none of them has to stay for another device.

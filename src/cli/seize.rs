@@ -136,7 +136,8 @@ fn tell_unasked<H: Console>(host: &mut H, devices: &Devices, only: &[Address]) {
             say!(
                 host,
                 Level::Notice,
-                "{}: nothing asks for it; to have it taken, write it into /etc/xen/pciback.conf",
+                "{}: nothing asks for it; to ask for it: pciseize add {}",
+                address,
                 address
             );
         }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     device::{Action, Device, Devices, order},
+    edit,
     facts::{
         claims::Claims,
         dom0,
@@ -243,6 +244,10 @@ fn look<H: Files>(
         if let Some(item) = device.wish.item {
             details.asked_by.insert(item);
         }
+        let source = device
+            .item(request)
+            .map(|item| request.source(item.origin.source));
+        details.is_added = source == Some(edit::FILE.as_bytes());
         return details;
     }
     let address = device.address();

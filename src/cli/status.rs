@@ -160,7 +160,6 @@ fn tell_of_image<H: Files + Console>(host: &mut H, report: &Report) {
     let Some(what) = untimely_image(report) else {
         return;
     };
-    let command = images::command(host);
     let mut buffer = [0; 80];
     // Whoever boots another kernel boots another image.
     let release = host.read_value(b"/proc/sys/kernel/osrelease", &mut buffer);
@@ -168,11 +167,11 @@ fn tell_of_image<H: Files + Console>(host: &mut H, report: &Report) {
     say!(
         host,
         Level::Notice,
-        "{}; this boot is of Linux {}; to make the images of all kernels anew: {}",
+        "{}; this boot is of Linux {}",
         what,
-        release,
-        command
+        release
     );
+    images::tell_command(host);
 }
 
 /// Says what somebody wrote on Xen's command line that belongs on that of Linux.

@@ -159,15 +159,21 @@ impl Rivals {
     /// wins.
     pub fn add_words(&self, device: &Device, line: &mut Line) {
         let identity = device.function.identity;
+        let is_taken = device.action == Action::Seize;
         for rival in &self.list {
             let (name, what, after) = match &rival.claim {
                 Claim::Ids(stub, ids) if identity.is_some_and(|own| ids.has(own)) => {
-                    (*stub, "asks for it by ids", "pciseize wins")
+                    let who = if is_taken {
+                        "pciseize wins"
+                    } else {
+                        "pciseize would win"
+                    };
+                    (*stub, "asks for it by ids", who)
                 }
                 Claim::Before(stub, driver) if is_same_name(driver, &device.state.driver) => (
                     *stub,
                     "is to be loaded first",
-                    "pciseize does not need that, and wins",
+                    "pciseize does not need that",
                 ),
                 Claim::Guest(address) if *address == device.address() => (
                     "libvirt",
@@ -423,7 +429,7 @@ mod tests {
     fn finds_ids_and_softdeps_of_modprobe() {
         let ids = "; vfio-pci asks for it by ids, at /etc/modprobe.d/x.conf:2: pciseize wins";
         let softdep = "; vfio-pci is to be loaded first, at /etc/modprobe.d/x.conf:2: \
-            pciseize does not need that, and wins";
+            pciseize does not need that";
         for (line, expected) in [
             ("options vfio-pci ids=10de:1b80,10de:10f0", ids),
             ("options vfio_pci disable_vga=1 ids=10de:1b80", ids),

@@ -285,8 +285,8 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
         );
     } else {
         put!(line, "; a boot takes it all the same");
+        put!(line, "; to take it now: pciseize seize --force {}", address);
     }
-    put!(line, "; to take it now: pciseize seize --force {}", address);
 }
 
 /// Adds what dom0 loses with a device.

@@ -42,6 +42,8 @@ pub struct Details {
     pub fitness: Fitness,
     /// Who else lays claim to it.
     pub claims: Claims,
+    /// Whether `add` has asked for it, so that `remove` can take that back.
+    pub is_added: bool,
     /// What makes the images anew, where that is known.
     pub image_command: Option<&'static str>,
 }
@@ -133,7 +135,11 @@ impl Page<'_> {
         let device = self.device;
         let address = device.address();
         if !device.function.is_there {
-            return put!(line, "pciseize list");
+            let item = device.item(self.plan.request);
+            return match item.filter(|_| self.details.is_added) {
+                Some(item) => put!(line, "pciseize remove {}, if it is gone for good", item),
+                None => put!(line, "pciseize list"),
+            };
         }
         if device.is_wrongly_with_pciback() {
             if device.state.guest == Guest::None {
@@ -159,7 +165,9 @@ impl Page<'_> {
                 address
             ),
             (Action::Unasked, _) if uses.meets(Uses::TO_BOOT) => {}
-            (Action::Unasked, _) if uses.is_empty() => put!(line, "pciseize add {}", address),
+            (Action::Unasked, _) if uses.is_empty() => {
+                put!(line, "pciseize add {}{}", self.along(), address);
+            }
             (Action::Unasked | Action::LeaveNeeded, _) => {
                 put!(line, "pciseize add {}, if dom0 can do without it", address);
             }
@@ -181,6 +189,24 @@ impl Page<'_> {
                 put!(line, "pciseize seize {}{}", force, address);
             }
             _ => {}
+        }
+    }
+
+    /// What `add` asks for along with it: what has to go with it.
+    fn along(&self) -> &'static str {
+        let address = self.device.address();
+        let groups = self.plan.groups;
+        let goes_along = |other: Address| {
+            let find = |device: &&Device| device.address() == other;
+            let other = self.plan.devices.iter().find(find);
+            other.is_some_and(|other| {
+                other.action == Action::Unasked && !other.is_bridge() && other.address() != address
+            })
+        };
+        if groups.is_known(address) && groups.of(address).any(goes_along) {
+            "--group "
+        } else {
+            ""
         }
     }
 

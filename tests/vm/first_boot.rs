@@ -42,7 +42,7 @@ one model, of which one is for a guest.
 const KIND: &str = "console not run: recorded by make transcript";
 
 /// Begins the guest's script: `show COMMAND` runs it on a terminal of 80 columns.
-const SHOW: &str = "\
+pub const SHOW: &str = "\
 export SHELL=/bin/sh NO_COLOR=1
 mkdir -p /dev/pts
 [ -e /dev/pts/ptmx ] || mount -t devpts devpts /dev/pts
@@ -150,7 +150,7 @@ fn shown(command: &str, said: &str) -> String {
 }
 
 /// Adds a block to the page, with its lines folded.
-fn add(page: &mut String, words: &str, said: &str) {
+pub fn add(page: &mut String, words: &str, said: &str) {
     let folded: String = said.lines().map(fold).collect();
     let _ = write!(page, "\n{words}\n\n```{KIND}\n{folded}```\n");
 }

@@ -21,6 +21,7 @@ mod quiet;
 mod rdinit;
 mod replay;
 mod running;
+mod second_card;
 mod storm;
 mod strict;
 mod stuck;
