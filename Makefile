@@ -155,11 +155,12 @@ picture:
 	$(CARGO) run --quiet --locked --example demo -- docs/who-has-the-device.log
 	docs/draw-boots <docs/who-has-the-device.log >docs/who-has-the-device.svg
 
-# Records docs/first-boot.md: what a new user types and reads, on Debian 12 and 13.
+# Records docs/first-boot.md, what a new user types and reads on Debian 12 and 13, and
+# docs/second-card.md, a card by name from the list to the guest.
 transcript:
 	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)
-	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm first_boot::transcript -- --ignored \
-		--nocapture
+	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm transcript -- --ignored \
+		--nocapture --test-threads=1
 
 # All tests, and at the end a line for each part. What a fresh machine lacks is installed first.
 check: requirements

@@ -131,9 +131,24 @@ fn becomes(text: &[u8]) -> Becomes {
 fn named(name: &[u8], value: &[u8], before: usize) -> Becomes {
     let name = String::from_utf8_lossy(name);
     let is_of_name = |sign: char| sign.is_ascii_alphanumeric() || sign == '-' || sign == '_';
-    let keeps = ["keep", "except", "exclude", "ignore", "skip", "not"];
+    let keeps = [
+        "keep", "except", "exclude", "ignore", "skip", "not", "leave", "never", "dont", "deny",
+        "protect", "unhide", "release",
+    ];
     let is_keep = |word: &str| keeps.iter().any(|keep| keep.eq_ignore_ascii_case(word));
-    let is_reserved = name.split(['-', '_']).any(is_keep) || name.eq_ignore_ascii_case("hide");
+    let taken = [
+        "hide",
+        "hidden",
+        "dom0",
+        "host",
+        "no",
+        "blacklist",
+        "pciback",
+        "permissive",
+        "passthrough",
+    ];
+    let is_taken = taken.iter().any(|word| word.eq_ignore_ascii_case(&name));
+    let is_reserved = name.split(['-', '_']).any(is_keep) || is_taken;
     if name.is_empty() || !name.chars().all(is_of_name) || is_reserved || value.starts_with(b"!") {
         Becomes::Problem
     } else if name.len() <= 31

@@ -22,6 +22,7 @@ use crate::{
     put,
     report::{
         Kind, Report, Stage, explain,
+        groups::why_unknown,
         list::{add_class, add_model, add_names, add_path},
         log::tell_problems,
     },
@@ -162,17 +163,12 @@ fn add_groups<H: Host>(host: &mut H, devices: &mut Devices, groups: &Groups) -> 
         let address = chosen.address();
         if !groups.is_known(address) {
             are_known = false;
-            let why = if groups.has_unread() {
-                "; root can read it"
-            } else {
-                ""
-            };
             say!(
                 host,
                 Level::Error,
-                "{}: IOMMU group not known{}",
+                "{}: IOMMU group not known: {}; --slot adds its card",
                 address,
-                why
+                why_unknown(groups)
             );
             continue;
         }
@@ -303,7 +299,7 @@ fn propose_all<H: Host>(
         behind,
         ..
     } = memory;
-    let told = request.problems.iter().len();
+    let (told, before) = (request.problems.iter().len(), request.problems.count());
     let first = request.items.len() as ItemId;
     for device in devices.iter_mut().filter(|device| device.work.is_due) {
         if device.is_bridge() {
@@ -351,7 +347,7 @@ fn propose_all<H: Host>(
     }
     behind.look(host, devices);
     tell_problems(request, told, &mut |level, line| host.say(level, line));
-    request.problems.iter().len() == told
+    request.problems.count() == before
 }
 
 /// Whether the identity of each device is known that an item by identity is to ask for. If not,

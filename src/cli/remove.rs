@@ -16,6 +16,7 @@ use crate::{
         lines::{self, TextLine},
     },
     pciback, put,
+    report::log::tell_problems,
     request::{
         Candidate, Cursor, ITEMS, Item, ItemId, Request, Selector, SourceId,
         problem::At,
@@ -136,6 +137,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         return Exit::NotAsAsked;
     };
     drop_in::survey(host, memory, embedded);
+    tell_problems(&memory.request, 0, &mut |level, line| host.say(level, line));
     let is_whole = find_lines(host, memory, &mut words);
     if !memory.removal.lines.is_empty() && !write(host, memory, seen) {
         return Exit::NotAsAsked;

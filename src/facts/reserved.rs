@@ -15,7 +15,7 @@
 use heapless::Vec;
 
 use crate::{
-    host::Files,
+    host::{Errno, Files},
     pci::{Address, bus},
     put,
     text::{Line, number},
@@ -55,12 +55,30 @@ pub fn look<H: Files>(host: &mut H) -> Reserved {
     let mut reserved = Reserved::new();
     let mut buffer = [0; TABLE_SIZE];
     for path in TABLES {
-        if let Ok(table) = host.read(path.as_bytes(), 0, &mut buffer) {
+        if let Ok(length) = read_whole(host, path, &mut buffer) {
+            let table = buffer.get(..length).unwrap_or_default();
             read_table(host, table, &mut reserved);
             break;
         }
     }
     reserved
+}
+
+/// Reads a table, as far as there is room. One read gives at most a page of it
+/// (`fs/kernfs/file.c`, `kernfs_file_read_iter`).
+fn read_whole<H: Files>(
+    host: &mut H,
+    path: &str,
+    buffer: &mut [u8; TABLE_SIZE],
+) -> Result<usize, Errno> {
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match host.read(path.as_bytes(), length as u64, rest)?.len() {
+            0 => break,
+            read => length += read,
+        }
+    }
+    Ok(length)
 }
 
 /// Reads a table, as far as it is sound.

@@ -36,7 +36,7 @@ use crate::{
     pciback::Answer,
     plan::{behind::BehindList, rivals::Rivals, warnings::WarningList},
     put,
-    request::Request,
+    request::{Problem, Request},
     text::Line,
 };
 pub use store::Image;
@@ -148,12 +148,16 @@ impl Report<'_> {
     }
 
     /// Whether `strict` stops the boot. What dom0 needs and a broad item asks for is not as asked,
-    /// but no reason to stop: that would lock out whoever the hold protects.
+    /// but no reason to stop: that would lock out whoever the hold protects. Nor is a wrong name.
     pub fn is_to_stop(&self) -> bool {
         let is_reason = |device: &Device| {
             device.action != Action::LeaveNeeded && !self.is_device_as_asked(device)
         };
-        let has_reason = !self.request.problems.is_empty() || self.devices.iter().any(is_reason);
+        let problems = &self.request.problems;
+        let is_grave = |problem: &Problem| !problem.is_notice() && !problem.is_of_name();
+        let has_reason = problems.iter().any(is_grave)
+            || problems.beyond > 0
+            || self.devices.iter().any(is_reason);
         self.request.switches.strict && has_reason
     }
 

@@ -3,7 +3,7 @@
 
 use super::{
     Report, explain,
-    groups::add_reasons,
+    groups::{add_reasons, why_unknown},
     json::{self, add_driver, add_member, add_name, add_optional, add_parts},
     layout::{Wrap, add_words, pad},
     list,
@@ -467,7 +467,7 @@ fn add_company(page: &Page, text: &mut Text) {
     } else if page.may_be_taken() {
         put!(&mut line, "not known");
         if groups.has_unread() {
-            put!(&mut line, "; root can read it");
+            put!(&mut line, ": {}", why_unknown(groups));
         }
         text.add("goes with", line.bytes());
     }

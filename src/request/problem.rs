@@ -70,6 +70,22 @@ impl Problem {
             )
         )
     }
+
+    /// Whether only the name of an item for guests is wrong. A boot takes the device all the same,
+    /// and has no use for names.
+    pub fn is_of_name(&self) -> bool {
+        matches!(
+            self.fault,
+            Fault::Is(
+                Mistake::BadName
+                    | Mistake::AmbiguousName
+                    | Mistake::TooManyNames
+                    | Mistake::NameOfMany
+                    | Mistake::SecondName
+                    | Mistake::NameOfUntaken
+            )
+        )
+    }
 }
 
 impl Mistake {

@@ -101,7 +101,7 @@ fn transcript() -> Result<()> {
     ensure!(said.contains(RIGHT), "{said}");
     add(
         &mut page,
-        "The image is made anew, and the host rebooted. `pciseize-names.service` runs `name-guests` \
+        "The image is made anew, and the host rebooted. `pciseize-names.service` runs `name-guests`\n\
          at each boot; here there is no systemd, so it is typed:",
         said,
     );
@@ -128,7 +128,7 @@ fn transcript() -> Result<()> {
     ensure!(with_one_more.driver("0000:03:00.0") == Some("pciback"));
     add(
         &mut page,
-        "One more card is put in, in front of the two. Neither the image nor the guest's file is \
+        "One more card is put in, in front of the two. Neither the image nor the guest's file is\n\
          touched:",
         said,
     );

@@ -21,7 +21,10 @@ use crate::{
 };
 
 /// Words with which people ask for a device to be kept.
-const KEEP_WORDS: [&str; 6] = ["keep", "except", "exclude", "ignore", "skip", "not"];
+const KEEP_WORDS: [&str; 13] = [
+    "keep", "except", "exclude", "ignore", "skip", "not", "leave", "never", "dont", "deny",
+    "protect", "unhide", "release",
+];
 
 /// Whether a text that cannot be read may be a keep: a `!` stands in it, or a word or another sign
 /// that says so.

@@ -4,8 +4,8 @@
 //! name  = LETTER { LETTER | DIGIT | "-" | "_" }      at most 31; letters in lower case
 //! ```
 //!
-//! A setting's name is none, nor is `hide`, nor one in which a word asks for a keep: `keep`,
-//! `not-this`. Whoever writes those before a device does not name it.
+//! A setting's name is none, nor is one of [`RESERVED`], nor one in which a word asks for a keep:
+//! `keep`, `not-this`. Whoever writes those before a device does not name it.
 
 use heapless::Vec;
 use ufmt::{Formatter, uDisplay, uWrite};
@@ -23,6 +23,19 @@ use crate::{
 
 /// Most bytes of a name.
 pub const NAME_SIZE: usize = 31;
+
+/// Words that nobody calls a device: they say who is to have it, or belong to the module.
+pub const RESERVED: [&str; 9] = [
+    "hide",
+    "hidden",
+    "dom0",
+    "host",
+    "no",
+    "blacklist",
+    "pciback",
+    "permissive",
+    "passthrough",
+];
 
 /// A name for guests.
 ///
@@ -43,7 +56,8 @@ impl Name {
     /// another form.
     pub fn parse(text: &[u8]) -> Result<Name, Fault> {
         let is_setting = Setting::parse(text, None) != Err(Fault::Is(Mistake::UnknownName));
-        if is_setting || is_word(text, b"hide") || has_keep_word(text) {
+        let is_reserved = RESERVED.iter().any(|word| is_word(text, word.as_bytes()));
+        if is_setting || is_reserved || has_keep_word(text) {
             return Err(Fault::Is(Mistake::ReservedName));
         }
         let is_fine = text.first().is_some_and(u8::is_ascii_lowercase)
