@@ -76,8 +76,8 @@ pub fn run<H: Host>(
     let written = write(host, memory, seen, name.as_ref());
     if written == Exit::AsAsked && invocation.since == Since::Now {
         memory.clear();
-        // What dom0 uses at the moment is not taken from under it: for that `seize --force` has to be
-        // typed.
+        // What dom0 uses at the moment is not taken from under it: for that somebody has to type
+        // `seize --force`.
         let run = seize::Run {
             stage,
             force: Force::No,

@@ -1,5 +1,5 @@
-//! `make transcript`: asks for the second of two cards by `add`, hands it to a guest by a name, puts
-//! one more card in front, and writes what was typed and what came out of that into
+//! `make transcript`: asks for the second of two cards by `add`, hands it to a guest by a name,
+//! puts one more card in front, and writes what was typed and what came out of that into
 //! `docs/second-card.md`.
 
 use std::fs;
@@ -101,8 +101,8 @@ fn transcript() -> Result<()> {
     ensure!(said.contains(RIGHT), "{said}");
     add(
         &mut page,
-        "The image is made anew, and the host rebooted. `pciseize-names.service` runs `name-guests`\n\
-         at each boot; here there is no systemd, so it is typed:",
+        "The image is made anew, and the host rebooted. `pciseize-names.service` runs\n\
+         `name-guests` at each boot; here there is no systemd, so it is typed:",
         said,
     );
     let guest = with_card.file("guest").context("no configuration")?;
@@ -139,7 +139,7 @@ fn transcript() -> Result<()> {
     Ok(())
 }
 
-/// Boots a host with this drop-in, in its image too, and with this guest, and has it run the script.
+/// Boots a host with this drop-in, in its image too, and with this guest, and runs the script.
 fn boot(
     added: Option<&str>,
     guest: &str,
