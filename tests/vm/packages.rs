@@ -325,7 +325,7 @@ fn lives_with_two_kernels(suite: Suite, maker: Maker) -> Result<()> {
     assert_eq!(install.contents_older, life.step("before")?.contents);
 
     let told = life.step("status")?.log;
-    let name = format!("this boot is of Linux {OLDER}; ");
+    let name = format!("this boot is of Linux {OLDER}\n");
     assert!(told.contains(&name), "{told}");
     let all = life.step("all")?;
     let mut images = all.images;
