@@ -24,6 +24,7 @@ fn run(arguments: &Arguments) -> Exit {
         }
         return Exit::NotAsAsked;
     }
+    machine.open_streams();
     machine.ignore_broken_pipes();
     let mut invocation = Invocation::new();
     if let Err(usage) = invocation.read(arguments.words()) {

@@ -203,3 +203,22 @@ fn mode_and_owner_stay() {
         "whoever reads the other files reads this one"
     );
 }
+
+/// Where standard output is closed, nothing that is printed gets into a file of pciseize's own.
+#[test]
+fn a_closed_stream_is_no_file() {
+    let machine = Machine::new(1);
+    machine.run("exec >&- 2>&-", &["add", &address(0)]);
+    assert!(machine.text().contains(&address(0)), "{}", machine.text());
+    let lock = fs::read_to_string(machine.path("run/pciseize/edit.lock")).expect("the lock");
+    assert_eq!(lock, "");
+}
+
+/// A folder that is made is for all to read, whatever the umask.
+#[test]
+fn a_new_folder_is_for_all() {
+    let machine = Machine::new(1);
+    machine.run("umask 077", &["add", &address(0)]);
+    let folder = fs::metadata(machine.path("etc/xen/pciback.conf.d")).expect("the folder");
+    assert_eq!(folder.permissions().mode() & 0o777, 0o755);
+}

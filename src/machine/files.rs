@@ -7,7 +7,7 @@ use nix::{
     errno::Errno as Number,
     fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat},
     sys::{
-        stat::{Mode, SFlag, fchmod, fstat, mkdirat},
+        stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, fstat, mkdirat},
         uio::pread,
     },
     unistd::{self, Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat},
@@ -181,14 +181,16 @@ impl Files for Machine {
     }
 
     fn make_folder(&mut self, path: Path) -> Result<(), Errno> {
-        self.in_folder(path, &mut |folder, name| match mkdirat(
-            folder,
-            name,
-            Mode::from_bits_retain(0o755),
-        ) {
-            Ok(()) | Err(Number::EEXIST) => Ok(()),
-            Err(errno) => Err(own(errno)),
-        })
+        let mode = Mode::from_bits_retain(0o755);
+        self.in_folder(
+            path,
+            &mut |folder, name| match mkdirat(folder, name, mode) {
+                // Whatever the umask of whoever calls: others read what is in it.
+                Ok(()) => fchmodat(folder, name, mode, FchmodatFlags::FollowSymlink).map_err(own),
+                Err(Number::EEXIST) => Ok(()),
+                Err(errno) => Err(own(errno)),
+            },
+        )
     }
 
     fn append(&mut self, path: Path, bytes: &[u8]) -> Result<(), Errno> {

@@ -31,10 +31,14 @@ pub use section::embedded;
 pub use start::Arguments;
 
 use core::ffi::CStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use console::{Colours, Log};
-use nix::{fcntl::OFlag, sys::stat::Mode, unistd};
+use nix::{
+    fcntl::{AT_FDCWD, OFlag, openat},
+    sys::stat::Mode,
+    unistd,
+};
 use path::Base;
 use pciseize::{
     facts::usage::mount::is_root_tmpfs,
@@ -76,6 +80,20 @@ impl Machine {
     /// program that takes the place of this one would inherit that.
     pub fn ignore_broken_pipes(&self) {
         syscall::ignore_broken_pipes();
+    }
+
+    /// Has the standard streams be open, so that no file that is opened later takes the place of one
+    /// and gets what is printed. Where whoever started this has closed one, nothing can be written
+    /// to it.
+    pub fn open_streams(&self) {
+        const LAST: RawFd = 2;
+        while let Ok(file) = openat(AT_FDCWD, c"/dev/null", OFlag::O_RDONLY, Mode::empty()) {
+            if file.as_raw_fd() > LAST {
+                return;
+            }
+            // It stays open as long as the process lives.
+            let _ = file.into_raw_fd();
+        }
     }
 
     /// Whether this is process 1. In an initramfs that is the first program: the image's `/init`,

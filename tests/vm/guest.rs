@@ -16,7 +16,7 @@ use crate::{FILE, assert_claimed};
 const STEPS: [(&str, i32, &str, &str, &str, bool); 29] = [
     // Xen uses the IOMMU, as xl says too.
     (
-        "! pciseize plan 2>&1 | grep IOMMU && xl info",
+        "pciseize plan >plan 2>&1; grep 'to seize' plan && ! grep IOMMU plan && xl info",
         0,
         "hvm_directio",
         "pciback",
