@@ -83,7 +83,15 @@ pub fn run<H: Host>(
             force: Force::No,
             only: &now,
         };
-        return seize::run(host, memory, embedded, run);
+        let seized = seize::run(host, memory, embedded, run);
+        if name.is_some() {
+            say!(
+                host,
+                Level::Notice,
+                "to tell Xen its name now: pciseize name-guests"
+            );
+        }
+        return seized;
     }
     written
 }
@@ -268,16 +276,20 @@ fn is_name_free<H: Console>(host: &mut H, memory: &Memory, name: Option<&Name>) 
     let asking = asking.and_then(|device| device.item(request));
     if let Some(item) = asking.filter(|item| !item.is_broad()) {
         let at = At(request, item.origin);
-        say!(
-            host,
-            Level::Error,
-            "--name {}: {} asks already, at {}: write '{} = {}' there",
+        let mut line = Line::new();
+        put!(
+            &mut line,
+            "--name {}: {} asks already, at {}",
             name,
             item,
-            at,
-            name,
-            item
+            at
         );
+        if request.source(item.origin.source) == edit::FILE.as_bytes() {
+            put!(&mut line, ": first 'pciseize remove {}'", item);
+        } else {
+            put!(&mut line, ": write '{} = {}' there", name, item);
+        }
+        host.say(Level::Error, &line);
         return false;
     }
     true

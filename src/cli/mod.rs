@@ -430,7 +430,8 @@ fn check_selectors<'a>(words: &[&'a CStr]) -> Result<(), WrongUsage<'a>> {
     let is_wrong = |word: &&&CStr| Selector::parse(word.to_bytes()).is_err();
     words.iter().find(is_wrong).map_or(Ok(()), |word| {
         Err(WrongUsage {
-            message: "not a device",
+            message: "expected an address (03:00.0), a path, ids (10de:1b80) or a class \
+                      (class:usb), not",
             word: Some(word),
         })
     })

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::{
-    Exit, Form, Invocation, Memory, WrongUsage, forbidden, images, is_idle, is_meant_by,
+    Exit, Form, Invocation, Memory, check_selectors, forbidden, images, is_idle, is_meant_by,
     plan::{switch_off, tell_of_iommu},
     status,
 };
@@ -44,15 +44,9 @@ pub fn run<H: Host>(
     invocation: &Invocation,
 ) -> Exit {
     let words = &invocation.operands;
-    for word in words {
-        if Selector::parse(word.to_bytes()).is_err() {
-            let wrong = WrongUsage {
-                message: "not a device",
-                word: Some(word),
-            };
-            wrong.tell(host);
-            return Exit::Usage;
-        }
+    if let Err(wrong) = check_selectors(words) {
+        wrong.tell(host);
+        return Exit::Usage;
     }
     let Memory {
         request,

@@ -1,6 +1,7 @@
 //! Who else lays claim to a device.
 
 use crate::{
+    device::{Action, Device},
     host::Files,
     pci::{
         Address,
@@ -31,13 +32,25 @@ impl Claims {
     }
 
     /// Adds them in words, each piece with `; ` in front: file and line, and who wins.
-    pub fn add_words(&self, address: Address, line: &mut Line) {
-        if !self.of_driverctl.is_empty() {
+    pub fn add_words(&self, device: &Device, line: &mut Line) {
+        if self.is_empty() {
+            return;
+        }
+        let (driver, address) = (Escaped(&self.of_driverctl), device.address());
+        if device.action == Action::Seize {
             put!(
                 line,
                 "; driverctl takes it from pciback once the system runs, for driver {}: \
                  remove {}{}",
-                Escaped(&self.of_driverctl),
+                driver,
+                OVERRIDES,
+                address
+            );
+        } else {
+            put!(
+                line,
+                "; driverctl gives it to driver {}, at {}{}",
+                driver,
                 OVERRIDES,
                 address
             );
@@ -68,7 +81,10 @@ fn read_override<H: Files>(host: &mut H, address: Address) -> DriverName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::testing::{Machine, text};
+    use crate::{
+        device::Wish,
+        host::testing::{Machine, text},
+    };
 
     #[test]
     fn knows_what_driverctl_has_saved() {
@@ -93,8 +109,13 @@ mod tests {
             }
             let address = Address::parse(b"03:00.0").expect("an address");
             let claims = Claims::look(&mut host, address);
+            let wish = Wish {
+                item: None,
+                is_by_address: false,
+            };
+            let device = Device::new(address, wish, Action::Seize);
             let mut line = Line::new();
-            claims.add_words(address, &mut line);
+            claims.add_words(&device, &mut line);
             let words = text(line.bytes());
             assert_eq!(claims.is_empty(), expected.is_empty(), "{saved:?}");
             assert!(words.contains(expected), "{saved:?}: {words}");

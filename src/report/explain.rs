@@ -39,7 +39,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
         add_left(report, device, Reasons::Told, line);
         if let Some(warnings) = warnings::of(report.warnings, device.address()) {
             warnings.fitness.add_words(line);
-            warnings.claims.add_words(device.address(), line);
+            warnings.claims.add_words(device, line);
         }
     }
     if report.kind == Kind::Plan {

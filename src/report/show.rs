@@ -126,7 +126,7 @@ impl Page<'_> {
         let Page { plan, device, .. } = *self;
         plan.rivals.add_words(device, line);
         plan.rivals.add_words_of_kept(plan.request, device, line);
-        self.details.claims.add_words(device.address(), line);
+        self.details.claims.add_words(device, line);
     }
 
     /// Adds what to type next. Nothing where nothing is to be done, or where what a boot does says
