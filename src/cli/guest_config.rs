@@ -6,18 +6,30 @@ use super::{
     Exit, Form, Invocation, Memory, check_selectors, forbidden, means, plan::tell_of_iommu,
 };
 use crate::{
-    device::{Action, Device, Devices},
-    facts::{dom0, guests, reserved, usage::Uses},
-    host::{Console, Host, Iommu, Level},
-    plan::{self, Extent},
+    device::{Action, Device, Devices, Outcome},
+    edit,
+    facts::{
+        dom0,
+        fitness::{self, Basis, Fitness},
+        guests,
+        usage::Uses,
+    },
+    host::{Console, Files, Host, Iommu, Level},
+    plan::{
+        self, Extent,
+        warnings::{WarningList, Warnings},
+    },
     put,
     report::{
         Kind, Report,
-        explain::explain,
+        explain::{add_uses, explain},
         guest_config::{Syntax, print},
+        log::tell_problems,
+        store,
     },
-    request::Selector,
+    request::{Fault, Mistake, Request, Selector},
     say,
+    seize::prove::is_unready,
     text::{Escaped, Line},
 };
 
@@ -33,7 +45,9 @@ pub fn run<H: Host>(
         request,
         devices,
         usage,
+        warnings,
         names,
+        groups,
         ..
     } = memory;
     let words = &invocation.operands;
@@ -47,15 +61,20 @@ pub fn run<H: Host>(
     plan::survey(host, request, usage, devices, Extent::Whole);
     plan::locate(host, devices, &|_| true);
     guests::look(host, devices);
+    store::remember(host, devices);
+    note_unready(host, devices);
     names.find(host, devices);
     let is_named = |device: &Device| words.iter().any(|word| is_meant(word, device));
     for device in devices.iter_mut() {
         device.work.is_due = is_for_guests(device) && is_named(device);
     }
     add_rest_of_cards(devices);
+    groups.look(host);
+    look_for_fitness(host, devices, warnings);
 
+    tell_problems(request, 0, &mut |level, line| host.say(level, line));
+    let mut is_as_asked = !has_unread_source(request);
     let report = memory.report(Kind::List, is_dom0);
-    let mut is_as_asked = true;
     for word in words {
         if !report.devices.iter().any(|device| is_meant(word, device)) {
             tell_meaningless(host, word);
@@ -63,9 +82,12 @@ pub fn run<H: Host>(
         }
     }
     for device in report.devices {
-        let is_lent = device.work.is_due && device.is_with_pciback();
-        if (device.work.is_due || is_named(device)) && !is_lent {
+        let is_ready = device.is_with_pciback() && device.outcome != Outcome::Unready;
+        if device.work.is_due && !is_ready {
             tell_obstacle(host, &report, device);
+            is_as_asked = false;
+        } else if !device.work.is_due && is_named(device) {
+            tell_impossible(host, device);
             is_as_asked = false;
         }
     }
@@ -78,9 +100,44 @@ pub fn run<H: Host>(
         Form::Libvirt => Syntax::Libvirt,
         _ => Syntax::Xl,
     };
-    let reserved = reserved::look(host);
-    let printed = print(&report, &reserved, syntax, &mut |bytes| host.print(bytes));
+    let out = &mut |bytes: &[u8]| host.print(bytes);
+    let printed = print(&report, syntax, edit::FILE.as_bytes(), out);
     Exit::of(printed.is_ok() && is_as_asked)
+}
+
+/// Notes which devices pciback has, but is not known to have initialised.
+fn note_unready<H: Files>(host: &mut H, devices: &mut Devices) {
+    for device in devices.iter_mut() {
+        if is_unready(host, device) {
+            device.outcome = Outcome::Unready;
+        }
+    }
+}
+
+/// Looks for what stands in the way of a guest that is to have the devices.
+fn look_for_fitness<H: Files>(host: &mut H, devices: &mut Devices, warnings: &mut WarningList) {
+    warnings.clear();
+    fitness::read_resets(host, devices, &|device| device.work.is_due);
+    let basis = Basis::look(host, devices);
+    for device in devices.iter().filter(|device| device.work.is_due) {
+        let found = Warnings {
+            fitness: Fitness::look(host, device, &basis),
+            ..Warnings::default()
+        };
+        // There is room for a warning of every device.
+        let _ = warnings.push((device.address(), found));
+    }
+}
+
+/// Whether a part of the configuration could not be read: it may be about these devices.
+fn has_unread_source(request: &Request) -> bool {
+    let mut problems = request.problems.iter();
+    problems.any(|problem| {
+        matches!(
+            problem.fault,
+            Fault::Unreadable(_) | Fault::Is(Mistake::LongFile)
+        )
+    })
 }
 
 /// Whether a word means a device: see [`means`]. *Every function there* does not mean bridges.
@@ -133,36 +190,78 @@ fn tell_meaningless<H: Console>(host: &mut H, word: &CStr) {
     say!(host, Level::Error, "{}: {}", word, told);
 }
 
+/// Says why no guest can ever have a device.
+fn tell_impossible<H: Console>(host: &mut H, device: &Device) {
+    let address = device.address();
+    let why = if device.is_bridge() {
+        "a bridge, and bridges stay with dom0; name what is behind it"
+    } else {
+        "its domain is above ffff, which Xen cannot name"
+    };
+    say!(
+        host,
+        Level::Error,
+        "{}: no guest can have it: {}",
+        address,
+        why
+    );
+}
+
 /// Says why no guest can have a device now, and what to type.
 fn tell_obstacle<H: Console>(host: &mut H, report: &Report, device: &Device) {
     let address = device.address();
-    if !is_for_guests(device) {
-        let why = if device.is_bridge() {
-            "a bridge, and bridges stay with dom0; name what is behind it"
-        } else {
-            "its domain is above ffff, which Xen cannot name"
-        };
-        return say!(
-            host,
-            Level::Error,
-            "{}: no guest can have it: {}",
-            address,
-            why
-        );
-    }
     let mut line = Line::new();
-    put!(
-        &mut line,
-        "{}: no guest can have it yet: not with pciback",
-        address
-    );
-    match device.action {
-        Action::Seize if report.request.switches.off => put!(&mut line, "; switched off"),
-        Action::Seize if !report.is_dom0 => put!(&mut line, "; a boot under Xen takes it"),
-        Action::Seize => put!(&mut line, "; to take it now: pciseize seize {}", address),
-        Action::Unasked => put!(&mut line, "; to ask for it: pciseize add {}", address),
-        _ => {}
+    put!(&mut line, "{}: ", address);
+    if device.outcome == Outcome::Unready {
+        put!(
+            &mut line,
+            "start no guest with it: pciback has it, but is not known to have initialised it"
+        );
+    } else {
+        put!(&mut line, "no guest can have it yet: not with pciback");
+    }
+    if matches!(device.action, Action::Seize | Action::Unasked) {
+        add_uses(report, address, ["; it "; 2], &mut line);
+        add_step(report, device, &mut line);
     }
     explain(report, device, &mut line);
     host.say(Level::Error, &line);
+}
+
+/// Adds what to type so that pciback gets a device that a boot takes, or that nobody asks for.
+fn add_step(report: &Report, device: &Device, line: &mut Line) {
+    let address = device.address();
+    let uses = report.usage.uses(address);
+    let switches = &report.request.switches;
+    match device.action {
+        Action::Seize if switches.off => put!(line, "; switched off"),
+        Action::Seize if !report.is_dom0 => put!(line, "; a boot under Xen takes it"),
+        Action::Seize if device.outcome == Outcome::Unready => {
+            put!(line, "; to try again: pciseize seize {}", address);
+        }
+        // Only a setting gets it so far. Nobody is told to take the disk of a running host away.
+        Action::Seize if uses.meets(Uses::TO_BOOT) => {
+            put!(line, "; the next boot takes it, as 'force' is set");
+        }
+        Action::Seize if uses.meets(Uses::IN_USE) && !switches.force => put!(
+            line,
+            "; to take it now: pciseize seize --force {}, or the next boot takes it",
+            address
+        ),
+        Action::Seize => put!(line, "; to take it now: pciseize seize {}", address),
+        // `add` refuses it.
+        _ if uses.meets(Uses::TO_BOOT) => {}
+        _ if device.outcome == Outcome::Unready => put!(
+            line,
+            "; to try again: pciseize add {}, then pciseize seize {}",
+            address,
+            address
+        ),
+        _ if uses.is_empty() => put!(line, "; to ask for it: pciseize add {}", address),
+        _ => put!(
+            line,
+            "; to ask for it, if dom0 can do without it: pciseize add {}",
+            address
+        ),
+    }
 }

@@ -3,10 +3,7 @@
 use super::{Exit, Force, Memory, alone, alone::Alone, forbidden, is_idle};
 use crate::{
     device::{Device, Devices, Outcome},
-    facts::{
-        dom0,
-        usage::{Use, Uses},
-    },
+    facts::{dom0, usage::Uses},
     host::{Console, Files, Host, Level, Workers},
     pci::Address,
     pciback::Answer,
@@ -67,8 +64,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     request.switches.force |= run.force == Force::Yes;
     // In an initramfs nothing is in use yet: what must not be taken is in the request.
     if run.stage == Stage::Host {
-        let in_use = Uses::ALL.without(Use::PerhapsNeeded);
-        usage.gather(host, forbidden(request, in_use));
+        usage.gather(host, forbidden(request, Uses::IN_USE));
         plan::note_untraced(request, usage);
     }
     let alone = match run.stage {

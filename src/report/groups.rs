@@ -73,13 +73,14 @@ pub fn first_in_company(report: &Report, device: &Device) -> Option<Address> {
 }
 
 fn is_bridge(report: &Report, address: Address) -> bool {
+    find(report, address).is_some_and(Device::is_bridge)
+}
+
+/// The device at an address.
+pub fn find<'r>(report: &Report<'r>, address: Address) -> Option<&'r Device> {
     let bits = |device: &Device| device.address().bits();
-    let place = report
-        .devices
-        .binary_search_by_key(&address.bits(), bits)
-        .ok();
-    let device = place.and_then(|place| report.devices.get(place));
-    device.is_some_and(Device::is_bridge)
+    let place = report.devices.binary_search_by_key(&address.bits(), bits);
+    report.devices.get(place.ok()?)
 }
 
 #[cfg(test)]

@@ -5,17 +5,20 @@
 
 use super::{
     Report,
+    explain::add_uses,
+    groups::{find, why_unknown},
     layout::{Wrap, add_words, pad},
-    list::{add_guest_name, add_title, driver},
+    list::{add_guest_name, add_model, add_path, add_title, driver},
     sink::{Out, Sink},
 };
 use crate::{
-    device::{Device, Guest},
-    facts::reserved::Reserved,
+    device::{Action, Device, Guest},
+    facts::{fitness::Fitness, usage::Uses},
     host::Errno,
     pci::{Address, Identity},
+    plan::warnings,
     put,
-    request::syntax::name::Name,
+    request::{Item, syntax::name::Name},
     text::Line,
 };
 
@@ -43,16 +46,22 @@ const ABOUT_ONE: usize = 4;
 const INTEGRATED_GRAPHICS: Address = Address::from_bits(2 << 3);
 const INTEL: u16 = 0x8086;
 
+/// Most columns of a word.
+const WORD: usize = 72;
+
+/// Most functions of a group that are named.
+const MEMBERS: usize = 7;
+
 /// Prints what a guest's configuration says of every device that is due; nothing, if none is.
-/// `devices` of the report are all that the machine has, in order; for those in `reserved` the
-/// firmware has reserved memory.
+/// `devices` of the report are all that the machine has, in order, and its warnings say what stands
+/// in the way of a guest. `drop_in`: the file whose lines `pciseize remove` takes out.
 ///
 /// # Errors
 /// The first of `out`.
 pub fn print<'o>(
     report: &Report,
-    reserved: &Reserved,
     syntax: Syntax,
+    drop_in: &[u8],
     out: &'o mut Out<'o>,
 ) -> Result<(), Errno> {
     let due = || report.devices.iter().filter(|device| device.work.is_due);
@@ -66,20 +75,12 @@ pub fn print<'o>(
     for device in report.devices {
         if device.work.is_due {
             add_remarks(report, device, &mut page);
-            if syntax == Syntax::Xl && reserved.contains(&device.address()) {
-                page.remark(ABOUT_ONE, ABOUT_RESERVED_MEMORY);
-            }
         } else if is_left_of_card(report, device) {
             add_left(device, &mut page);
         }
     }
-    let has_name = |device: &Device| name(report, device, syntax).is_some();
-    if due().any(has_name) {
-        page.remark(ABOUT_ALL, b"'pciseize name-guests' tells xl the names.");
-    }
-    if let Some(unnamed) = due().find(|device| !has_name(device)) {
-        add_about_addresses(unnamed, &mut page);
-    }
+    add_unknown_groups(report, &mut page);
+    add_about_names(report, drop_in, &mut page);
     for text in about_all(syntax) {
         page.remark(ABOUT_ALL, text.as_bytes());
     }
@@ -147,11 +148,12 @@ fn without_double_hyphen(text: &[u8]) -> Line {
     line
 }
 
-/// The name that a guest's configuration may have for a device. libvirt has none for any.
+/// The name that a guest's configuration may have for a device. libvirt has none for any, and while
+/// all is switched off nothing gives names.
 fn name<'r>(report: &Report<'r>, device: &Device, syntax: Syntax) -> Option<&'r Name> {
     match syntax {
-        Syntax::Xl => device.guest_name(report.request),
-        Syntax::Libvirt => None,
+        Syntax::Xl if !report.request.switches.off => device.guest_name(report.request),
+        Syntax::Xl | Syntax::Libvirt => None,
     }
 }
 
@@ -162,6 +164,7 @@ fn add_remarks(report: &Report, device: &Device, page: &mut Page) {
     add_title(report, device, &mut text);
     add_guest_name(report, device, "; ", &mut text);
     page.remark(ABOUT_ALL, text.bytes());
+    add_cautions(report, device, page);
     text.clear();
     match device.state.guest {
         Guest::None => {}
@@ -182,6 +185,138 @@ fn add_remarks(report: &Report, device: &Device, page: &mut Page) {
     if device.function.identity.is_some_and(Identity::is_display) {
         page.remark(ABOUT_ONE, about_display(device, page.syntax).as_bytes());
     }
+    if let Some(warnings) = warnings::of(report.warnings, device.address()) {
+        add_fitness(warnings.fitness, page);
+    }
+}
+
+/// Adds what dom0 loses with a device, and what an IOMMU cannot tell from it.
+fn add_cautions(report: &Report, device: &Device, page: &mut Page) {
+    let mut text = Line::new();
+    add_uses(
+        report,
+        device.address(),
+        ["CAUTION: it ", "; it "],
+        &mut text,
+    );
+    if !text.bytes().is_empty() {
+        put!(&mut text, ".");
+        page.remark(ABOUT_ONE, text.bytes());
+    }
+    if is_first_of_group(report, device) {
+        add_group(report, device, Fate::StaysWithDom0, page);
+        add_group(report, device, Fate::IsForGuests, page);
+    }
+}
+
+/// Adds what stands in the way of a guest that is to have a device.
+fn add_fitness(fitness: Fitness, page: &mut Page) {
+    let mut words = Line::new();
+    let others = Fitness {
+        has_reserved_memory: false,
+        ..fitness
+    };
+    others.add_words(&mut words);
+    if let Some([first, rest @ ..]) = words.bytes().strip_prefix(b"; ") {
+        let mut text = Line::new();
+        text.push(&[first.to_ascii_uppercase()]);
+        text.push(rest);
+        put!(&mut text, ".");
+        page.remark(ABOUT_ONE, text.bytes());
+    }
+    if fitness.has_reserved_memory && page.syntax == Syntax::Xl {
+        page.remark(ABOUT_ONE, ABOUT_RESERVED_MEMORY);
+    }
+}
+
+/// What becomes of a function of a group that is not in the configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    StaysWithDom0,
+    IsForGuests,
+}
+
+impl Fate {
+    fn of(device: &Device) -> Fate {
+        if device.is_with_pciback() || device.action == Action::Seize {
+            Fate::IsForGuests
+        } else {
+            Fate::StaysWithDom0
+        }
+    }
+}
+
+/// Whether a device is the first in the configuration of a group that is known: for all of them the
+/// same is said.
+fn is_first_of_group(report: &Report, device: &Device) -> bool {
+    let own = device.address();
+    let is_due = |&other: &Address| find(report, other).is_some_and(|other| other.work.is_due);
+    report.groups.is_known(own) && report.groups.of(own).find(is_due) == Some(own)
+}
+
+/// Adds which functions of a device's group are not in the configuration. Bridges stay with dom0
+/// anyway.
+fn add_group(report: &Report, device: &Device, fate: Fate, page: &mut Page) {
+    let own = device.address();
+    let is_told = |&other: &Address| {
+        let other = find(report, other);
+        other.is_some_and(|other| {
+            !other.work.is_due && !other.is_bridge() && Fate::of(other) == fate
+        })
+    };
+    let mut text = Line::new();
+    let mut before = "CAUTION: an IOMMU cannot tell it from ";
+    let mut others = report.groups.of(own).filter(is_told);
+    for other in others.by_ref().take(MEMBERS) {
+        put!(&mut text, "{}{}", before, other);
+        before = ", ";
+    }
+    if text.bytes().is_empty() {
+        return;
+    }
+    let more = others.count();
+    if more > 0 {
+        put!(&mut text, " and {} more", more as u32);
+    }
+    match (fate, page.syntax) {
+        (Fate::StaysWithDom0, Syntax::Xl) => put!(
+            &mut text,
+            ", which dom0 keeps: 'pciseize add --group {}' asks for all.",
+            own
+        ),
+        // A comment of XML cannot name the option.
+        (Fate::StaysWithDom0, Syntax::Libvirt) => {
+            put!(&mut text, ", which dom0 keeps: see GROUPS in pciseize(8).")
+        }
+        (Fate::IsForGuests, _) => put!(
+            &mut text,
+            ", which is for guests too: give all of them to one guest."
+        ),
+    }
+    page.remark(ABOUT_ONE, text.bytes());
+}
+
+/// Adds of which devices nobody knows what an IOMMU cannot tell from them, since registers cannot
+/// be read.
+fn add_unknown_groups(report: &Report, page: &mut Page) {
+    let is_unknown =
+        |device: &&Device| device.work.is_due && !report.groups.is_known(device.address());
+    let mut unknown = report.devices.iter().filter(is_unknown);
+    let Some(first) = unknown.next().filter(|_| report.groups.has_unread()) else {
+        return;
+    };
+    let mut text = Line::new();
+    put!(
+        &mut text,
+        "CAUTION: what an IOMMU cannot tell from {}",
+        first.address()
+    );
+    let more = unknown.count();
+    if more > 0 {
+        put!(&mut text, " and {} more", more as u32);
+    }
+    put!(&mut text, " is not known: {}.", why_unknown(report.groups));
+    page.remark(ABOUT_ALL, text.bytes());
 }
 
 /// What a display needs. A PV guest has neither a ROM nor the memory of VGA. Of all displays only
@@ -212,10 +347,16 @@ fn is_integrated_graphics(device: &Device) -> bool {
     device.address() == INTEGRATED_GRAPHICS && device.function.identity.is_some_and(is_intel)
 }
 
-/// Whether a function stays with dom0 though the guest gets others of its card.
+/// Whether a function stays with dom0 though the guest gets others of its card. What is of their
+/// group is told with that.
 fn is_left_of_card(report: &Report, device: &Device) -> bool {
+    let own = device.address();
+    let is_of_group =
+        |other: Address| report.groups.is_known(other) && report.groups.are_together(own, other);
     let is_of_it = |other: &Device| {
-        other.work.is_due && other.is_of_card() && other.address().slot() == device.address().slot()
+        let address = other.address();
+        let is_of_card = other.is_of_card() && address.slot() == own.slot();
+        other.work.is_due && is_of_card && !is_of_group(address)
     };
     !device.is_bridge() && device.is_of_card() && report.devices.iter().any(is_of_it)
 }
@@ -233,27 +374,78 @@ fn add_left(device: &Device, page: &mut Page) {
     page.remark(ABOUT_ALL, text.bytes());
 }
 
-/// Adds that addresses are not for ever, and what is: for one of the devices that have no name.
-fn add_about_addresses(unnamed: &Device, page: &mut Page) {
+/// Adds what gives the names to Xen, or why there are none, and that addresses are not for ever.
+fn add_about_names(report: &Report, drop_in: &[u8], page: &mut Page) {
+    let syntax = page.syntax;
+    let due = || report.devices.iter().filter(|device| device.work.is_due);
+    let has_name = |device: &Device| name(report, device, syntax).is_some();
+    if due().any(has_name) {
+        page.remark(ABOUT_ALL, b"'pciseize name-guests' tells xl the names.");
+    }
+    if due().all(has_name) {
+        return;
+    }
+    let is_nameless = |device: &&Device| device.guest_name(report.request).is_none();
+    if syntax == Syntax::Xl && report.request.switches.off && !due().all(|one| is_nameless(&one)) {
+        page.remark(
+            ABOUT_ALL,
+            b"Here are addresses, not names: all is switched off, and then 'pciseize name-guests' \
+              gives no names.",
+        );
+    }
     let mut text = Line::new();
     put!(
         &mut text,
         "An address may mean another device after a change of hardware"
     );
-    match (
-        page.syntax,
-        &unnamed.function.place,
-        unnamed.function.identity,
-    ) {
-        (Syntax::Xl, Some(place), Some(identity)) => put!(
-            &mut text,
-            ". A name does not: write 'NAME = {}@{}' into /etc/xen/pciback.conf.",
-            identity.model(),
-            place
-        ),
-        _ => put!(&mut text, ": compare it with 'pciseize status' then."),
+    // What this host boots from is not to be asked for.
+    let may_be_asked_for = |device: &&Device| {
+        let uses = report.usage.uses(device.address());
+        is_nameless(device) && syntax == Syntax::Xl && !uses.meets(Uses::TO_BOOT)
+    };
+    match due().find(may_be_asked_for) {
+        Some(nameless) => add_way_to_name(report, nameless, drop_in, &mut text),
+        None => put!(&mut text, ": compare it with 'pciseize status' then."),
     }
     page.remark(ABOUT_ALL, text.bytes());
+}
+
+/// Adds how a device gets a name.
+fn add_way_to_name(report: &Report, device: &Device, drop_in: &[u8], text: &mut Line) {
+    let address = device.address();
+    let item = device.item(report.request);
+    let is_added = item.is_some_and(|item| report.request.source(item.origin.source) == drop_in);
+    let is_broad = item.is_some_and(Item::is_broad);
+    put!(text, ". A name does not: ");
+    match device.action {
+        Action::Unasked => put!(text, "type 'pciseize add --name NAME {}'.", address),
+        // `add` asks for it alone beside that.
+        Action::Seize if is_broad => put!(text, "type 'pciseize add --name NAME {}'.", address),
+        Action::Seize if is_added => put!(
+            text,
+            "type 'pciseize remove {}', then 'pciseize add --name NAME {}'.",
+            address,
+            address
+        ),
+        _ => {
+            let mut item = Line::new();
+            add_model(device, &mut item);
+            add_path(device, &mut item);
+            // It is one word, which does not fold.
+            if item.bytes().len() < WORD {
+                put!(text, "write 'NAME = ");
+                text.push(item.bytes());
+                put!(text, "' into /etc/xen/pciback.conf.");
+            } else {
+                put!(
+                    text,
+                    "write 'NAME = ITEM' into /etc/xen/pciback.conf, with the item of 'pciseize \
+                     show {}'.",
+                    address
+                );
+            }
+        }
+    }
 }
 
 /// What is to be known of every device.
@@ -323,7 +515,7 @@ mod tests {
         add(&mut memory, "03:00.0", Some(0), Action::Seize);
         for syntax in [Syntax::Xl, Syntax::Libvirt] {
             let report = memory.report(Kind::List, true);
-            assert!(written(|out| print(&report, &Reserved::new(), syntax, out)).is_empty());
+            assert!(written(|out| print(&report, syntax, b"", out)).is_empty());
         }
     }
 

@@ -86,6 +86,12 @@ fn prove_unclaimed<H: Files>(host: &mut H, device: &mut Device) -> Outcome {
     }
 }
 
+/// Whether pciback has a device for a guest to take, but is not known to have initialised it.
+pub fn is_unready<H: Files>(host: &mut H, device: &Device) -> bool {
+    let is_lent = matches!(device.state.guest, Guest::Domain(_));
+    device.is_with_pciback() && !is_lent && !is_initialised(host, device)
+}
+
 /// Whether pciback has initialised a device. Where nobody can tell, an earlier run of this boot may
 /// have bound it, and pciback has had it since.
 fn is_initialised<H: Files>(host: &mut H, device: &Device) -> bool {

@@ -121,6 +121,10 @@ impl Uses {
         .with(Use::Keyboard)
         .with(Use::PerhapsNeeded);
 
+    /// What is not taken from under dom0 while it runs, unless that is forced. What may be needed
+    /// is for a boot to pass over.
+    pub const IN_USE: Uses = Uses::ALL.without(Use::PerhapsNeeded);
+
     const fn bit(one: Use) -> u16 {
         match one {
             Use::Root => 1,
