@@ -25,7 +25,7 @@ pub use files::{Files, PATH_SIZE, Path, VisitPiece};
 pub use first::{End, FileSystem, FirstProcess, Mounted};
 pub use programs::{ARGUMENTS, Compression, NotLoaded, Programs, run_modprobe};
 pub use workers::{Next, TASKS, Task, Time, Turn, Workers};
-pub use xen::{Iommu, Xen};
+pub use xen::{Iommu, Xen, check_answer};
 
 /// All but [`FirstProcess`]: for the entry point of a command, which also reports the result.
 pub trait Host: Files + Programs + Workers + Xen + Console {}

@@ -64,3 +64,58 @@ pub trait Xen {
         Err(Errno::ENOENT)
     }
 }
+
+/// What an answer of xenstore has behind its header (`struct xsd_sockmsg`), where it is one to that
+/// request.
+///
+/// # Errors
+/// `ENAMETOOLONG` where it is cut off, since there was no room for all of it
+/// (`drivers/xen/xenbus/xenbus_dev_frontend.c`, `xenbus_file_read`); the error that it tells.
+pub fn check_answer<'a>(request: u32, header: &[u8], text: &'a [u8]) -> Result<&'a [u8], Errno> {
+    let number = |at| header.get(at..).and_then(|rest| rest.first_chunk());
+    if number(0) == Some(&request.to_ne_bytes()) {
+        let is_complete = number(12) == Some(&(text.len() as u32).to_ne_bytes());
+        return if is_complete {
+            Ok(text)
+        } else {
+            Err(Errno::ENAMETOOLONG)
+        };
+    }
+    // Any other type is an error, whose name follows (`xsd_errors`). Mostly there is no such path.
+    let known = [
+        (b"ENOENT".as_slice(), Errno::ENOENT),
+        (b"EACCES", Errno::EACCES),
+        // A folder has more names than an answer has room for.
+        (b"E2BIG", Errno::E2BIG),
+    ];
+    let named = known.iter().find(|(name, _)| text.starts_with(name));
+    Err(named.map_or(Errno::EIO, |&(_, errno)| errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Line;
+
+    #[test]
+    fn takes_no_answer_that_is_cut_off() {
+        // XS_READ; 16 is XS_ERROR.
+        let read = 2_u32;
+        for (kind, length, text, expected) in [
+            (read, 3_u32, "gpu", Ok("gpu")),
+            (read, 0, "", Ok("")),
+            (read, 4, "gpu", Err(Errno::ENAMETOOLONG)),
+            (16, 7, "ENOENT\0", Err(Errno::ENOENT)),
+            (16, 7, "EACCES\0", Err(Errno::EACCES)),
+            (16, 6, "E2BIG\0", Err(Errno::E2BIG)),
+            (16, 7, "ENOSPC\0", Err(Errno::EIO)),
+        ] {
+            let mut header = Line::new();
+            for number in [kind, 0, 0, length] {
+                header.push(&number.to_ne_bytes());
+            }
+            let answer = check_answer(read, header.bytes(), text.as_bytes());
+            assert_eq!(answer, expected.map(str::as_bytes), "{text}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use nix::{
     unistd,
 };
 use pciseize::{
-    host::{Errno, Files, Iommu, Path, Xen},
+    host::{Errno, Files, Iommu, Path, Xen, check_answer},
     text::{Line, first_part, split},
 };
 
@@ -53,8 +53,14 @@ impl Machine {
         value: &[u8],
         answer: &'a mut [u8],
     ) -> Result<&'a [u8], Errno> {
-        // Opened without waiting, so that a read comes back at once where nobody answers.
-        let file = self.open(b"/dev/xen/xenbus", OFlag::O_RDWR)?;
+        // Opened without waiting, so that a read comes back at once where nobody answers. A machine
+        // without xenstore has no path that could be missing.
+        let file = self
+            .open(b"/dev/xen/xenbus", OFlag::O_RDWR)
+            .map_err(|errno| match errno {
+                Errno::ENOENT => Errno::ENXIO,
+                errno => errno,
+            })?;
         let (mut name, mut message) = (Buffer::new(), Line::new());
         let name = name.spell(path)?.to_bytes_with_nul();
         let request = request as u32;
@@ -74,15 +80,7 @@ impl Machine {
             .get(..length)
             .and_then(|answer| answer.split_at_checked(HEADER_SIZE));
         let (header, text) = answer.ok_or(Errno::EIO)?;
-        if header.first_chunk() == Some(&request.to_ne_bytes()) {
-            return Ok(text);
-        }
-        // Any other type is an error, whose name follows. Mostly the path does not exist.
-        Err(if text.starts_with(b"ENOENT") {
-            Errno::ENOENT
-        } else {
-            Errno::EIO
-        })
+        check_answer(request, header, text)
     }
 
     /// Asks xenstore for a change, whose answer is no more than that it is done.
@@ -126,12 +124,6 @@ impl Xen for Machine {
             let names = buffer.get(..length).filter(|_| !is_full);
             return names.ok_or(Errno::ENAMETOOLONG);
         }
-        // A machine without xenstore has no path that could be missing.
-        self.open(b"/dev/xen/xenbus", OFlag::O_RDWR)
-            .map_err(|errno| match errno {
-                Errno::ENOENT => Errno::ENXIO,
-                errno => errno,
-            })?;
         let mut answer = [0; HEADER_SIZE + PAYLOAD_SIZE];
         copy(
             self.ask_xenstore(Request::List, path, b"", &mut answer)?,
