@@ -44,6 +44,9 @@ pub enum Extent {
 /// `found` is called with each function of the plan for which there is room, as soon as it is
 /// known: for one that is to be taken this is the moment of the hold. In the end the devices are in
 /// order, and those items are among them that mean no function.
+///
+/// # Errors
+/// Why the bus cannot be listed. Each item tells of that too.
 pub fn make<H: Files>(
     host: &mut H,
     request: &mut Request,
@@ -51,7 +54,7 @@ pub fn make<H: Files>(
     devices: &mut Devices,
     extent: Extent,
     found: &mut dyn FnMut(&mut H, &mut Device),
-) {
+) -> Result<(), Errno> {
     guards::find(host, request, usage);
     let wants_place = request.asks_by(By::Path);
     // Whether a function came by whose identity cannot be read.
@@ -98,9 +101,11 @@ pub fn make<H: Files>(
     if walked.is_ok() {
         name::give_names(request, devices);
     }
+    walked
 }
 
-/// Decides on every function, and reads which driver has it. Nothing is touched.
+/// Decides on every function, and reads which driver has it. Nothing is touched. Where the bus
+/// cannot be listed, each item tells of that.
 pub fn survey<H: Files>(
     host: &mut H,
     request: &mut Request,
@@ -108,6 +113,20 @@ pub fn survey<H: Files>(
     devices: &mut Devices,
     extent: Extent,
 ) {
+    let _ = try_survey(host, request, usage, devices, extent);
+}
+
+/// The same, for whoever has to know also without any item that the bus cannot be listed.
+///
+/// # Errors
+/// Why the bus cannot be listed.
+pub fn try_survey<H: Files>(
+    host: &mut H,
+    request: &mut Request,
+    usage: &mut Usage,
+    devices: &mut Devices,
+    extent: Extent,
+) -> Result<(), Errno> {
     make(
         host,
         request,
@@ -117,7 +136,7 @@ pub fn survey<H: Files>(
         &mut |host, device| {
             device.note_driver(bus::driver(host, device.address()));
         },
-    );
+    )
 }
 
 /// Notes what this host needs and is on functions that were not found.

@@ -37,7 +37,8 @@ pub fn hold_requested<H: Files>(
         true => Pciback::IsThere,
         false => Pciback::IsNotThere,
     };
-    plan::make(
+    // Where the bus cannot be listed, each item tells of that.
+    let _ = plan::make(
         host,
         request,
         usage,
