@@ -9,9 +9,13 @@ use crate::{
     plan::{self, Extent},
     put,
     report::log::tell_problems,
+    request::Request,
     say,
     text::{Escaped, Line},
 };
+
+/// The first Xen that knows names for devices: `name2bdf` of libxl came with it.
+const FIRST_XEN: [u32; 2] = [4, 15];
 
 /// Gives the names, takes back those that nobody asks for any more, and prints a line for each.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) -> Exit {
@@ -35,7 +39,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) -> Exit 
     usage.gather(host, forbidden(request, Uses::TO_BOOT));
     let walked = plan::try_survey(host, request, usage, devices, Extent::Requested);
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
-    if tell_obstacle(host, walked) {
+    if tell_obstacle(host, request, walked) {
         return Exit::of(false);
     }
     let mut is_as_asked = request.problems.is_empty();
@@ -60,7 +64,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) -> Exit 
 }
 
 /// Says why names cannot be given at all, if so.
-fn tell_obstacle<H: Host>(host: &mut H, walked: Result<(), Errno>) -> bool {
+fn tell_obstacle<H: Host>(host: &mut H, request: &Request, walked: Result<(), Errno>) -> bool {
     if let Err(errno) = walked {
         say!(
             host,
@@ -70,7 +74,20 @@ fn tell_obstacle<H: Host>(host: &mut H, walked: Result<(), Errno>) -> bool {
         );
         return true;
     }
-    false
+    if request.names.is_empty() {
+        return false;
+    }
+    let version = dom0::xen_version(host).filter(|own| *own < FIRST_XEN);
+    if let Some([major, minor]) = version {
+        say!(
+            host,
+            Level::Error,
+            "Xen {}.{} knows no names of devices, only Xen 4.15 and later do; no name is given",
+            major,
+            minor
+        );
+    }
+    version.is_some()
 }
 
 /// Why no more names were changed.

@@ -17,6 +17,17 @@ pub fn is_here<H: Files>(host: &mut H) -> bool {
     number(text, 16).is_some_and(|features| features & XENFEAT_DOM0 != 0)
 }
 
+/// The version of Xen: `[4, 17]`. `None`: nobody can tell. `major` and `minor` are in the same file
+/// of the kernel (`major_show`, `minor_show`).
+pub fn xen_version<H: Files>(host: &mut H) -> Option<[u32; 2]> {
+    let mut read = |path| {
+        let mut buffer = [0; 16];
+        number(host.read_value(path, &mut buffer).ok()?, 10)
+    };
+    let major = read(b"/sys/hypervisor/version/major".as_slice())?;
+    Some([major, read(b"/sys/hypervisor/version/minor")?])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +51,16 @@ mod tests {
             assert!(!is_here(&mut host), "nobody can tell");
         }
         assert!(!is_here(&mut Machine::new()), "no Xen");
+    }
+    #[test]
+    fn tells_the_version_of_xen() {
+        let mut host = Machine::new();
+        assert_eq!(xen_version(&mut host), None);
+        host.file("/sys/hypervisor/version/major", "4\n");
+        assert_eq!(xen_version(&mut host), None);
+        host.file("/sys/hypervisor/version/minor", "17\n");
+        assert_eq!(xen_version(&mut host), Some([4, 17]));
+        host.file("/sys/hypervisor/version/minor", "nonsense\n");
+        assert_eq!(xen_version(&mut host), None);
     }
 }
