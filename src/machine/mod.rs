@@ -82,9 +82,9 @@ impl Machine {
         syscall::ignore_broken_pipes();
     }
 
-    /// Has the standard streams be open, so that no file that is opened later takes the place of one
-    /// and gets what is printed. Where whoever started this has closed one, nothing can be written
-    /// to it.
+    /// Has the standard streams be open, so that no file that is opened later takes the place of
+    /// one and gets what is printed. Where whoever started this has closed one, nothing can be
+    /// written to it.
     pub fn open_streams(&self) {
         const LAST: RawFd = 2;
         while let Ok(file) = openat(AT_FDCWD, c"/dev/null", OFlag::O_RDONLY, Mode::empty()) {
