@@ -15,7 +15,8 @@
 //!
 //! Stricter than Linux are also devices that it trusts though they have no ACS. Those that it knows
 //! to use the address of another one (`drivers/pci/quirks.c`, `pci_add_dma_alias`) use that of
-//! their own slot, and have no ACS: they are together anyway.
+//! their own slot, and have no ACS, or one of their own link where no device is: they are together
+//! anyway.
 
 use heapless::Vec;
 
