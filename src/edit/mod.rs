@@ -24,7 +24,7 @@ use ufmt::{Formatter, uDisplay, uWrite};
 
 use crate::{
     host::{Errno, Files, lines::FILE_SIZE},
-    request::source::file::DROP_INS,
+    request::{digest::Digest, source::file::DROP_INS},
     show,
     text::{Escaped, Excerpt},
 };
@@ -45,26 +45,24 @@ pub const HEADER: &str = concat!(
     "You may edit this file: pciback.conf(5).\n",
 );
 
-/// The length of a text, and its digest (FNV-1a).
+/// The length of a text, and its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sum {
     length: u64,
-    digest: u64,
+    digest: Digest,
 }
 
 impl Sum {
     const fn new() -> Sum {
         Sum {
             length: 0,
-            digest: 0xcbf2_9ce4_8422_2325,
+            digest: Digest::new(),
         }
     }
 
     fn add(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
-        for &byte in bytes {
-            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        }
+        self.digest.add_bytes(bytes);
     }
 
     fn of(text: &str) -> Sum {

@@ -40,8 +40,13 @@ impl Digest {
 
     /// Adds a line and its end.
     pub fn add(&mut self, line: &[u8]) {
-        let bytes = line.iter().chain(b"\n");
-        let value = bytes.fold(self.value(), |sum, &byte| {
+        self.add_bytes(line);
+        self.add_bytes(b"\n");
+    }
+
+    /// Adds a part of a text.
+    pub fn add_bytes(&mut self, bytes: &[u8]) {
+        let value = bytes.iter().fold(self.value(), |sum, &byte| {
             (sum ^ u64::from(byte)).wrapping_mul(PRIME)
         });
         self.difference = value ^ BASIS;
