@@ -36,7 +36,7 @@ use crate::{
     plan::{behind::BehindList, rivals::Rivals, warnings::WarningList},
     put,
     report::{Kind, Report, Stage},
-    request::{Candidate, Request, Selector},
+    request::{Request, Selector},
     say,
     text::{Escaped, Line, split_once},
 };
@@ -449,12 +449,7 @@ fn means(selector: &CStr, device: &Device, is_ours: bool) -> bool {
 
 /// Whether a function of the machine is meant by a selector.
 fn is_meant_by(device: &Device, selector: &Selector) -> bool {
-    let candidate = Candidate {
-        address: device.address(),
-        identity: device.function.identity,
-        place: device.function.place.as_ref(),
-        is_virtual: false,
-    };
+    let candidate = device.candidate();
     let is_there = device.function.is_there;
     is_there && selector.is_at(&candidate) && selector.is_expected(&candidate)
 }

@@ -313,12 +313,7 @@ fn count_meant(
 
 /// Calls `visit` with each item that asks for a device, with some more than once.
 fn each_item(request: &mut Request, device: &Device, visit: &mut dyn FnMut(ItemId, &Item)) {
-    let candidate = Candidate {
-        address: device.address(),
-        identity: device.function.identity,
-        place: device.function.place.as_ref(),
-        is_virtual: false,
-    };
+    let candidate = device.candidate();
     let guards = request.guards();
     let mut cursor = Cursor::default();
     while let Some((id, item)) = request.next_match(&candidate, &mut cursor) {

@@ -29,7 +29,7 @@ pub use step::{Failure, Step};
 use crate::{
     host::Errno,
     pci::{Address, Identity, Place, bus::DriverName},
-    request::{GuestNameId, Item, ItemId, Request, syntax::name::Name},
+    request::{Candidate, GuestNameId, Item, ItemId, Request, syntax::name::Name},
 };
 
 /// Most devices: functions that a request is about, and items that mean none.
@@ -257,6 +257,17 @@ impl Device {
     /// Its address.
     pub const fn address(&self) -> Address {
         self.function.address
+    }
+
+    /// What a word of the command line is compared with. By its place it may mean a virtual
+    /// function too, which no path of the configuration does.
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            address: self.function.address,
+            identity: self.function.identity,
+            place: self.function.place.as_ref(),
+            is_virtual: false,
+        }
     }
 
     /// Whether it is known to be a bridge.

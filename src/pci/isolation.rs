@@ -103,9 +103,9 @@ impl<H: Files> Registers<'_, H> {
         };
         let isolates = match kind {
             // Ports: of the root, and downstream in a switch.
-            Some(4 | 6) => self.has_access_control()?,
+            Some(4 | 6) => self.read_access_control()?,
             // Endpoints, the upper port of a switch, endpoints of the root complex.
-            Some(0 | 1 | 5 | 9) => !is_multifunction || self.has_access_control()?,
+            Some(0 | 1 | 5 | 9) => !is_multifunction || self.read_access_control()?,
             _ => false,
         };
         Ok(Isolation {
@@ -138,7 +138,7 @@ impl<H: Files> Registers<'_, H> {
 
     /// Whether ACS does all that is needed, now. A kernel in a dom0 turns it on
     /// (`arch/x86/xen/enlighten_pv.c` and `drivers/pci/pci.c`, `pci_request_acs`).
-    fn has_access_control(&mut self) -> Result<bool, Errno> {
+    fn read_access_control(&mut self) -> Result<bool, Errno> {
         let mut at = EXTENDED_CAPABILITIES;
         for _ in 0..MOST {
             // Where nobody reaches these registers, the file ends before.

@@ -284,8 +284,11 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
             "; ask for it no longer; pciseize.force takes it in a boot"
         );
     } else {
-        put!(line, "; a boot takes it all the same");
-        put!(line, "; to take it now: pciseize seize --force {}", address);
+        put!(
+            line,
+            "; a boot takes it all the same; to take it now: pciseize seize --force {}",
+            address
+        );
     }
 }
 
