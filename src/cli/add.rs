@@ -61,7 +61,8 @@ pub fn run<H: Host>(
     let Some(seen) = drop_in::begin(host) else {
         return Exit::NotAsAsked;
     };
-    drop_in::survey(host, memory, embedded);
+    let walked = drop_in::survey(host, memory, embedded);
+    memory.groups.look_among(host, &memory.devices, walked);
     tell_problems(&memory.request, 0, &mut |level, line| host.say(level, line));
     let mut now = Addresses::new();
     let is_good = choose(host, memory, invocation)
@@ -111,10 +112,7 @@ fn choose<H: Host>(host: &mut H, memory: &mut Memory, invocation: &Invocation) -
             add_slots(host, devices);
             are_all_there
         }
-        Along::Group => {
-            groups.look(host);
-            add_groups(host, devices, groups) && are_all_there
-        }
+        Along::Group => add_groups(host, devices, groups) && are_all_there,
     }
 }
 
@@ -486,7 +484,6 @@ fn tell_all<H: Host>(host: &mut H, memory: &mut Memory, force: Force) -> bool {
         rivals,
         ..
     } = memory;
-    groups.look(host);
     fitness::read_resets(host, devices, &|device| device.work.is_due);
     rivals.gather(host, None);
     warnings::look(host, devices, groups, warnings);

@@ -1,6 +1,6 @@
 //! What `add` and `remove` have in common: the lock, the words, and what is said of the file.
 
-use super::{Memory, alone, forbidden, is_meant_by};
+use super::{Memory, alone, is_meant_by};
 use crate::{
     device::{Device, order},
     edit::{self, Fault, Seen},
@@ -54,19 +54,21 @@ pub fn tell<H: Console>(host: &mut H, fault: &Fault) {
 }
 
 /// Reads what is asked for, looks at every function, and decides on each as a boot would.
-pub fn survey<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) {
+///
+/// # Errors
+/// Why the bus cannot be listed. Each item tells of that too.
+pub fn survey<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) -> Result<(), Errno> {
+    let walked = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Whole));
     let Memory {
         request,
         devices,
         usage,
         ..
     } = memory;
-    request.gather(host, embedded, None);
-    usage.gather(host, forbidden(request, Uses::TO_BOOT));
     plan::note_untraced(request, usage);
-    plan::survey(host, request, usage, devices, Extent::Whole);
     plan::locate(host, devices, &|_| true);
     order::find_twins(devices);
+    walked
 }
 
 /// Whether a selector means a function that is there.

@@ -2,9 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{
-    Exit, Form, Invocation, Memory, check_selectors, forbidden, means, plan::tell_of_iommu,
-};
+use super::{Exit, Form, Invocation, Memory, check_selectors, means, plan::tell_of_iommu};
 use crate::{
     device::{Action, Device, Devices, Outcome},
     edit,
@@ -41,24 +39,21 @@ pub fn run<H: Host>(
     embedded: &[u8],
     invocation: &Invocation,
 ) -> Exit {
-    let Memory {
-        request,
-        devices,
-        usage,
-        warnings,
-        names,
-        groups,
-        ..
-    } = memory;
     let words = &invocation.operands;
     if let Err(wrong) = check_selectors(words) {
         wrong.tell(host);
         return Exit::Usage;
     }
     let is_dom0 = dom0::is_here(host);
-    request.gather(host, embedded, None);
-    usage.gather(host, forbidden(request, Uses::TO_BOOT));
-    plan::survey(host, request, usage, devices, Extent::Whole);
+    let walked = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Whole));
+    let Memory {
+        request,
+        devices,
+        warnings,
+        names,
+        groups,
+        ..
+    } = memory;
     plan::locate(host, devices, &|_| true);
     guests::look(host, devices);
     store::remember(host, devices);
@@ -69,7 +64,7 @@ pub fn run<H: Host>(
         device.work.is_due = is_for_guests(device) && is_named(device);
     }
     add_rest_of_cards(devices);
-    groups.look(host);
+    groups.look_among(host, devices, walked);
     look_for_fitness(host, devices, warnings);
 
     tell_problems(request, 0, &mut |level, line| host.say(level, line));

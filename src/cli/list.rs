@@ -13,6 +13,7 @@ use crate::{
 
 /// Prints the list.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Form) -> Exit {
+    let walked = memory.survey(host, embedded, None, (Uses::NONE, Extent::Whole));
     let Memory {
         request,
         devices,
@@ -22,9 +23,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         behind,
         ..
     } = memory;
-    request.gather(host, embedded, None);
-    usage.gather(host, Uses::NONE);
-    plan::survey(host, request, usage, devices, Extent::Whole);
     plan::locate(host, devices, &|_| true);
     guests::look(host, devices);
     if form != Form::Boot {
@@ -39,7 +37,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         }
     }
     if !matches!(form, Form::Boot | Form::Names) {
-        groups.look(host);
+        groups.look_among(host, devices, walked);
     }
     if form == Form::Json {
         fitness::read_resets(host, devices, &|_| true);

@@ -30,10 +30,10 @@ use crate::{
         names::Names,
         usage::{Usage, Uses},
     },
-    host::{Console, Host, Level, Terminal},
+    host::{Console, Errno, Host, Level, Terminal},
     pci::Address,
     pciback::Answer,
-    plan::{behind::BehindList, rivals::Rivals, warnings::WarningList},
+    plan::{Extent, behind::BehindList, rivals::Rivals, warnings::WarningList},
     put,
     report::{Kind, Report, Stage},
     request::{Request, Selector},
@@ -157,6 +157,30 @@ impl Memory {
         self.devices.clear();
         self.usage.clear();
         self.names.clear();
+    }
+
+    /// Reads what is asked for and what dom0 uses, and decides on each function as a boot does.
+    /// `cmdline`: what is read in place of the kernel's command line. `uses`: what a device is not
+    /// taken away from, unless the user forces it.
+    ///
+    /// # Errors
+    /// Why the bus cannot be listed. Each item tells of that too.
+    pub fn survey<H: Host>(
+        &mut self,
+        host: &mut H,
+        embedded: &[u8],
+        cmdline: Option<&CStr>,
+        (uses, extent): (Uses, Extent),
+    ) -> Result<(), Errno> {
+        let Memory {
+            request,
+            devices,
+            usage,
+            ..
+        } = self;
+        request.gather(host, embedded, cmdline.map(CStr::to_bytes));
+        usage.gather(host, forbidden(request, uses));
+        crate::plan::survey(host, request, usage, devices, extent)
     }
 
     /// The report of what is known, where nothing was done.
@@ -519,7 +543,8 @@ mod tests {
         let shown = |memory: &Memory| format!("{memory:?}");
         let new = shown(&memory);
         let mut look = |memory: &mut Memory| {
-            drop_in::survey(&mut host, memory, &embedded);
+            let walked = drop_in::survey(&mut host, memory, &embedded);
+            assert_eq!(walked, Ok(()));
             memory.names.find(&mut host, &mut memory.devices);
             shown(memory)
         };

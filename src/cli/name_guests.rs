@@ -1,12 +1,12 @@
 //! `pciseize name-guests`: gives named devices their names in Xen.
 
-use super::{Exit, Memory, forbidden, is_idle};
+use super::{Exit, Memory, is_idle};
 use crate::{
     facts::{dom0, usage::Uses},
     host::{Errno, Host, Level},
     naming::{Change, Known, Stopped, give_names},
     pci::Address,
-    plan::{self, Extent},
+    plan::Extent,
     put,
     report::log::tell_problems,
     request::Request,
@@ -19,14 +19,11 @@ const FIRST_XEN: [u32; 2] = [4, 15];
 
 /// Gives the names, takes back those that nobody asks for any more, and prints a line for each.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) -> Exit {
-    let Memory {
-        request,
-        devices,
-        usage,
-        ..
-    } = memory;
     let is_dom0 = dom0::is_here(host);
-    request.gather(host, embedded, None);
+    let walked = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Requested));
+    let Memory {
+        request, devices, ..
+    } = memory;
     if is_idle(host, is_dom0, request) {
         return Exit::AsAsked;
     }
@@ -36,8 +33,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) -> Exit 
     } else {
         Known::Part
     };
-    usage.gather(host, forbidden(request, Uses::TO_BOOT));
-    let walked = plan::try_survey(host, request, usage, devices, Extent::Requested);
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
     if tell_obstacle(host, request, walked) {
         return Exit::of(false);

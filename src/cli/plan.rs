@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Form, Invocation, Memory, first, forbidden, is_idle};
+use super::{Exit, Form, Invocation, Memory, first, is_idle};
 use crate::{
     device::{Action, Device, Devices, order},
     facts::{dom0, fitness, usage::Uses},
@@ -29,7 +29,10 @@ pub fn run<H: Host>(
     embedded: &[u8],
     invocation: &Invocation,
 ) -> Exit {
-    let form = invocation.form;
+    let (form, cmdline) = (invocation.form, invocation.cmdline);
+    let is_dom0 = dom0::is_here(host);
+    // A boot seizes devices even if the host uses them now; only boot-critical ones are refused.
+    let walked = memory.survey(host, embedded, cmdline, (Uses::TO_BOOT, Extent::Whole));
     let Memory {
         request,
         devices,
@@ -41,12 +44,7 @@ pub fn run<H: Host>(
         groups,
         ..
     } = memory;
-    let is_dom0 = dom0::is_here(host);
-    request.gather(host, embedded, invocation.cmdline.map(CStr::to_bytes));
-    // A boot seizes devices even if the host uses them now; only boot-critical ones are refused.
-    usage.gather(host, forbidden(request, Uses::TO_BOOT));
     plan::note_untraced(request, usage);
-    plan::survey(host, request, usage, devices, Extent::Whole);
     if request.switches.off {
         switch_off(devices);
     }
@@ -60,11 +58,11 @@ pub fn run<H: Host>(
     if request.items.iter().any(may_mean_twin) {
         order::find_twins(devices);
     }
-    groups.look(host);
+    groups.look_among(host, devices, walked);
     warnings::look(host, devices, groups, warnings);
     if form != Form::Warnings {
         // Nobody misses a device because of them, so images are made without a word.
-        rivals.gather(host, invocation.cmdline.map(CStr::to_bytes));
+        rivals.gather(host, cmdline.map(CStr::to_bytes));
     }
     behind.look(host, devices);
     let terminal = host.terminal();

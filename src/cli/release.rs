@@ -42,7 +42,8 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     if alone.is_refuted() {
         return Exit::NotAsAsked;
     }
-    plan::survey(host, request, usage, devices, Extent::Whole);
+    // Items that ask for nothing tell of an error.
+    let _ = plan::survey(host, request, usage, devices, Extent::Whole);
     plan::locate(host, devices, &|_| true);
     for device in devices.iter_mut() {
         let is_ours = device.is_with_pciback()

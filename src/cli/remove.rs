@@ -136,7 +136,8 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     let Some(seen) = drop_in::begin(host) else {
         return Exit::NotAsAsked;
     };
-    drop_in::survey(host, memory, embedded);
+    // Items that ask for nothing tell of an error.
+    let _ = drop_in::survey(host, memory, embedded);
     tell_problems(&memory.request, 0, &mut |level, line| host.say(level, line));
     let is_whole = find_lines(host, memory, &mut words);
     if !memory.removal.lines.is_empty() && !write(host, memory, seen) {
@@ -160,7 +161,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     }
     // What asks now.
     memory.clear();
-    drop_in::survey(host, memory, embedded);
+    let _ = drop_in::survey(host, memory, embedded);
     tell_others(host, &mut memory.request, &memory.devices, &words);
     if is_any {
         tell_taken(host, &memory.devices, &words);

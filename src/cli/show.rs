@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::{
-    Exit, Form, Invocation, Memory, check_selectors, forbidden, images, is_idle, is_meant_by,
+    Exit, Form, Invocation, Memory, check_selectors, images, is_idle, is_meant_by,
     plan::{switch_off, tell_of_iommu},
     status,
 };
@@ -48,6 +48,9 @@ pub fn run<H: Host>(
         wrong.tell(host);
         return Exit::Usage;
     }
+    let is_dom0 = dom0::is_here(host);
+    // As `plan`: what a boot does.
+    let walked = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Whole));
     let Memory {
         request,
         devices,
@@ -59,11 +62,6 @@ pub fn run<H: Host>(
         rivals,
         ..
     } = memory;
-    let is_dom0 = dom0::is_here(host);
-    request.gather(host, embedded, None);
-    // As `plan`: what a boot does.
-    usage.gather(host, forbidden(request, Uses::TO_BOOT));
-    plan::survey(host, request, usage, devices, Extent::Whole);
     let are_all_found = mark_meant(host, request, devices, words);
     let is_wanted = |device: &Device| device.work.is_meant || device.action == Action::Seize;
     plan::locate(host, devices, &is_wanted);
@@ -71,7 +69,7 @@ pub fn run<H: Host>(
     let basis = Basis::look(host, devices);
     rivals.gather(host, None);
     order::find_twins(devices);
-    groups.look(host);
+    groups.look_among(host, devices, walked);
     warnings::look(host, devices, groups, warnings);
     behind.look(host, devices);
     guests::look(host, devices);

@@ -1,6 +1,6 @@
 //! `pciseize status`: what was asked for, and how that is now.
 
-use super::{Exit, Form, Memory, first, forbidden, images, is_idle};
+use super::{Exit, Form, Memory, first, images, is_idle};
 use crate::{
     device::{Action, Device, Outcome},
     facts::{
@@ -26,6 +26,9 @@ const XEN_CMDLINE_SIZE: usize = 1024;
 
 /// Looks at every device that is asked for, and changes nothing.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Form) -> Exit {
+    let is_dom0 = dom0::is_here(host);
+    // Items that ask for nothing tell of an error.
+    let _ = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Requested));
     let Memory {
         request,
         devices,
@@ -35,10 +38,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Fo
         groups,
         ..
     } = memory;
-    let is_dom0 = dom0::is_here(host);
-    request.gather(host, embedded, None);
-    usage.gather(host, forbidden(request, Uses::TO_BOOT));
-    plan::survey(host, request, usage, devices, Extent::Requested);
     guests::look(host, devices);
     let image = store::remember(host, devices);
     prove_all(host, devices);

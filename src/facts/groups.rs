@@ -21,7 +21,7 @@
 use heapless::Vec;
 
 use crate::{
-    device::{DEVICES, order::sort_by},
+    device::{DEVICES, Devices, order::sort_by},
     host::{Errno, Files},
     pci::{Address, Isolation, bus},
 };
@@ -101,25 +101,53 @@ impl Groups {
 
     /// Looks at every function of the machine.
     pub fn look<H: Files>(&mut self, host: &mut H) {
+        self.clear();
+        let walked = bus::walk(host, &mut |host, address| self.add(host, address));
+        self.lacks_members |= walked.is_err();
+        self.infer(host);
+    }
+
+    /// The same, where a walk over the bus has found all functions. `walked`: whether it has.
+    pub fn look_among<H: Files>(
+        &mut self,
+        host: &mut H,
+        devices: &Devices,
+        walked: Result<(), Errno>,
+    ) {
+        self.clear();
+        // There may have been no room for more.
+        self.lacks_members = walked.is_err() || devices.is_full();
+        for device in devices.iter().filter(|device| device.function.is_there) {
+            self.add(host, device.address());
+        }
+        self.infer(host);
+    }
+
+    fn clear(&mut self) {
         self.members.clear();
+        self.lacks_members = false;
         self.has_unread = false;
         self.is_for_root = false;
-        let mut is_full = false;
-        let walked = bus::walk(host, &mut |host, address| {
-            let read = Isolation::read(host, address);
-            self.note(read.err());
-            let member = Member {
-                address,
-                isolation: read.unwrap_or(Isolation::UNKNOWN),
-                above: Above::Unknown,
-                leader: 0,
-                next: None,
-                reason: None,
-                is_known: false,
-            };
-            is_full |= self.members.push(member).is_err();
-        });
-        self.lacks_members = is_full || walked.is_err();
+    }
+
+    /// Adds a function.
+    fn add<H: Files>(&mut self, host: &mut H, address: Address) {
+        let read = Isolation::read(host, address);
+        self.note(read.err());
+        let member = Member {
+            address,
+            isolation: read.unwrap_or(Isolation::UNKNOWN),
+            above: Above::Unknown,
+            leader: 0,
+            next: None,
+            reason: None,
+            is_known: false,
+        };
+        self.lacks_members |= self.members.push(member).is_err();
+    }
+
+    /// Finds out which functions are of one group, once all are added.
+    fn infer<H: Files>(&mut self, host: &mut H) {
         sort_by(&mut self.members, &|member| member.address.bits());
         for number in 0..self.count() {
             if let Some(Member { address, .. }) = self.get(number) {

@@ -70,7 +70,13 @@ impl Isolation {
     /// without an end; `EACCES` for what the kernel shows only to root: to others the file ends
     /// before (`drivers/pci/pci-sysfs.c`, `pci_read_config`).
     pub fn read<H: Files>(host: &mut H, address: Address) -> Result<Isolation, Errno> {
-        Registers { host, address }.isolation()
+        let file = bus::attribute(address, "/config");
+        let mut registers = Registers {
+            host,
+            address,
+            file,
+        };
+        registers.isolation()
     }
 }
 
@@ -78,6 +84,8 @@ impl Isolation {
 struct Registers<'h, H> {
     host: &'h mut H,
     address: Address,
+    /// The path of the file that has them.
+    file: bus::Attribute,
 }
 
 impl<H: Files> Registers<'_, H> {
@@ -175,8 +183,7 @@ impl<H: Files> Registers<'_, H> {
     /// Why they cannot be read.
     fn bytes<const SIZE: usize>(&mut self, at: u64) -> Result<Option<[u8; SIZE]>, Errno> {
         let mut buffer = [0; SIZE];
-        let path = bus::attribute(self.address, "/config");
-        let read = self.host.read(&path, at, &mut buffer)?;
+        let read = self.host.read(&self.file, at, &mut buffer)?;
         Ok(read.try_into().ok())
     }
 }

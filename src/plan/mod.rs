@@ -104,23 +104,11 @@ pub fn make<H: Files>(
     walked
 }
 
-/// Decides on every function, and reads which driver has it. Nothing is touched. Where the bus
-/// cannot be listed, each item tells of that.
-pub fn survey<H: Files>(
-    host: &mut H,
-    request: &mut Request,
-    usage: &mut Usage,
-    devices: &mut Devices,
-    extent: Extent,
-) {
-    let _ = try_survey(host, request, usage, devices, extent);
-}
-
-/// The same, for whoever has to know also without any item that the bus cannot be listed.
+/// Decides on every function, and reads which driver has it. Nothing is touched.
 ///
 /// # Errors
-/// Why the bus cannot be listed.
-pub fn try_survey<H: Files>(
+/// Why the bus cannot be listed. Each item tells of that too.
+pub fn survey<H: Files>(
     host: &mut H,
     request: &mut Request,
     usage: &mut Usage,
