@@ -91,8 +91,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
 
 /// Has pciback no longer wait for a device that is not there.
 fn forget<H: Files>(host: &mut H, address: Address) {
-    let slot = address.text();
-    let _ = host.write(b"/sys/bus/pci/drivers/pciback/remove_slot", slot.bytes());
+    let _ = host.write(b"/sys/bus/pci/drivers/pciback/remove_slot", &address.text());
 }
 
 /// What became of a device.

@@ -104,10 +104,12 @@ impl Groups {
         self.clear();
         let walked = bus::walk(host, &mut |host, address| self.add(host, address));
         self.lacks_members |= walked.is_err();
+        sort_by(&mut self.members, &|member| member.address.bits());
         self.infer(host);
     }
 
-    /// The same, where a walk over the bus has found all functions. `walked`: whether it has.
+    /// The same, where a walk over the bus has found the functions. They are in the order of their
+    /// addresses. `walked`: whether they are all.
     pub fn look_among<H: Files>(
         &mut self,
         host: &mut H,
@@ -146,9 +148,8 @@ impl Groups {
         self.lacks_members |= self.members.push(member).is_err();
     }
 
-    /// Finds out which functions are of one group, once all are added.
+    /// Finds out which functions are of one group, once all are added, in order.
     fn infer<H: Files>(&mut self, host: &mut H) {
-        sort_by(&mut self.members, &|member| member.address.bits());
         for number in 0..self.count() {
             if let Some(Member { address, .. }) = self.get(number) {
                 let above = bus::above(host, address);

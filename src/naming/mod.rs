@@ -297,7 +297,7 @@ fn node(address: Address, what: &str) -> Line {
     let mut line = Line::new();
     put!(&mut line, "{}/", FOLDER);
     let mut separator = "";
-    for field in pieces(address.text().bytes(), is_separator) {
+    for field in pieces(&address.text(), is_separator) {
         put!(&mut line, "{}", separator);
         line.push(field.text);
         separator = "-";

@@ -5,8 +5,7 @@ use heapless::Vec;
 use super::{Address, Identity, Place, identity::MODALIAS_SIZE};
 use crate::{
     host::{Errno, Files},
-    put,
-    text::{Line, append, last_part, split},
+    text::{append, last_part, split},
 };
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
@@ -34,13 +33,13 @@ pub fn walk<H: Files>(host: &mut H, visit: &mut dyn FnMut(&mut H, Address)) -> R
 /// The path of an attribute: at most 37 bytes before the attribute's name.
 pub type Attribute = Vec<u8, 64>;
 
-/// The path of an attribute of the function: `/sys/bus/pci/devices/0000:03:00.0/modalias`. It takes
-/// far less of the caller's stack than the line that it is made in.
+/// The path of an attribute of the function: `/sys/bus/pci/devices/0000:03:00.0/modalias`.
 pub fn attribute(address: Address, name: &str) -> Attribute {
-    let mut line = Line::new();
-    put!(&mut line, "/sys/bus/pci/devices/{}{}", address, name);
     let mut path = Attribute::new();
-    let _ = append(&mut path, line.bytes());
+    for part in [b"/sys/bus/pci/devices/", &*address.text(), name.as_bytes()] {
+        // There is room for the longest.
+        let _ = append(&mut path, part);
+    }
     path
 }
 

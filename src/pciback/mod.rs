@@ -59,7 +59,7 @@ pub fn has_initialised<H: Files>(host: &mut H, address: Address) -> Option<bool>
     let name = address.text();
     let file = b"/sys/bus/pci/drivers/pciback/irq_handlers";
     let read = lines::each(host, file, FILE_SIZE, &mut |_, line| {
-        let rest = line.text.strip_prefix(name.bytes());
+        let rest = line.text.strip_prefix(name.as_slice());
         is_listed |= rest.is_some_and(|rest| rest.starts_with(b":"));
         size += line.text.len() + 1;
     });

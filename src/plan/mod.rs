@@ -205,7 +205,7 @@ fn note_item(request: &mut Request, id: ItemId, mistake: Mistake) {
 
 /// Notes a problem with a function.
 fn note(request: &mut Request, origin: Origin, address: Address, fault: Fault) {
-    request.note_problem(origin, address.text().bytes(), fault);
+    request.note_problem(origin, &address.text(), fault);
 }
 
 /// Adds a device. One too many is a problem, and is told.

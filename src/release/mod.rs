@@ -190,7 +190,7 @@ fn find_xl<H: Files>(host: &mut H) -> Option<&'static [u8]> {
 /// device cannot reach memory.
 fn end_quarantine<H: Programs + Workers>(host: &mut H, address: Address, xl: &[u8], task: Task) {
     host.post(task, Progress::In(Step::Unquarantine).to_bits());
-    let _ = host.run(xl, &[b"pci-assignable-remove", address.text().bytes()]);
+    let _ = host.run(xl, &[b"pci-assignable-remove", &address.text()]);
 }
 
 /// Does a step that is one write.
@@ -202,7 +202,7 @@ fn do_step<H: Files>(host: &mut H, address: Address, step: Step) -> Result<(), E
         Step::Offer => put!(&mut path, "/sys/bus/pci/drivers_probe"),
         _ => return pciback::set_override(host, address, "\n"),
     }
-    host.write(path.bytes(), address.text().bytes())
+    host.write(path.bytes(), &address.text())
 }
 
 /// Has modprobe load the driver of a device that none took: pciback was there first, and the driver

@@ -218,7 +218,7 @@ mod tests {
         for (task, device) in devices.iter().enumerate() {
             let address = device.address();
             let (name, stage) = (address.text(), slot::first_stage(device));
-            let name = std::str::from_utf8(name.bytes()).expect("an address");
+            let name = std::str::from_utf8(&name).expect("an address");
             host.function(&format!("pci0000:00/{name}"), "8086:10d3", "020000");
             set_enabled(&mut host, name, "0\n");
             reach(&mut host, task, stage);

@@ -123,7 +123,7 @@ fn release<H: Files>(host: &mut H, device: &Device, progress: Progress) -> Progr
     put!(&mut path, "/sys/bus/pci/drivers/");
     path.push(driver);
     put!(&mut path, "/unbind");
-    let written = host.write(path.bytes(), address.text().bytes());
+    let written = host.write(path.bytes(), &address.text());
     if written.is_err() && bus::has_driver(host, address, b"") {
         // A probe that fails because of the hold shows a `driver` link for a moment. That driver
         // never had the device.
@@ -176,7 +176,7 @@ fn unlist<H: Files>(host: &mut H, device: &Device, progress: Progress) -> Progre
 fn write_address<H: Files>(host: &mut H, device: &Device, attribute: &str) -> Result<(), Errno> {
     let mut path = Line::new();
     put!(&mut path, "{}/{}", pciback::FOLDER, attribute);
-    host.write(path.bytes(), device.address().text().bytes())
+    host.write(path.bytes(), &device.address().text())
 }
 
 #[cfg(test)]

@@ -439,7 +439,7 @@ fn told(functions: &[Function], has_faults: bool) -> Vec<(BTreeSet<String>, bool
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     groups.look(&mut tree(functions, has_faults));
     let address = |text: &str| Address::parse(text.as_bytes()).expect("an address");
-    let shown = |address: Address| String::from_utf8_lossy(address.text().bytes()).into_owned();
+    let shown = |address: Address| String::from_utf8_lossy(&address.text()).into_owned();
     functions
         .iter()
         .map(|function| {

@@ -538,7 +538,7 @@ fn is_idle<H: Files>(host: &mut H, address: Address) -> bool {
 fn function_in(path: &[u8]) -> Option<Address> {
     let spelled = |folder: &[u8]| {
         let address = Address::parse(folder).ok()?;
-        let is_it = address.is_known_to_xen() && address.text().bytes() == folder;
+        let is_it = address.is_known_to_xen() && address.text() == folder;
         is_it.then_some(address)
     };
     split(path, b'/').filter_map(spelled).last()
