@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Form, Invocation, Memory, check_selectors, means, plan::tell_of_iommu};
+use super::{Exit, Form, Invocation, Memory, check_devices, means, plan::tell_of_iommu};
 use crate::{
     device::{Action, Device, Devices, Outcome},
     edit,
@@ -40,12 +40,12 @@ pub fn run<H: Host>(
     invocation: &Invocation,
 ) -> Exit {
     let words = &invocation.operands;
-    if let Err(wrong) = check_selectors(words) {
+    let is_dom0 = dom0::is_here(host);
+    let walked = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Whole));
+    if let Err(wrong) = check_devices(words, &memory.request) {
         wrong.tell(host);
         return Exit::Usage;
     }
-    let is_dom0 = dom0::is_here(host);
-    let walked = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Whole));
     let Memory {
         request,
         devices,
@@ -59,19 +59,32 @@ pub fn run<H: Host>(
     store::remember(host, devices);
     note_unready(host, devices);
     names.find(host, devices);
-    let is_named = |device: &Device| words.iter().any(|word| is_meant(word, device));
     for device in devices.iter_mut() {
-        device.work.is_due = is_for_guests(device) && is_named(device);
+        let is_named = is_named(words, request, device);
+        device.work.is_due = is_for_guests(device) && is_named;
     }
     add_rest_of_cards(devices);
     groups.look_among(host, devices, walked);
     look_for_fitness(host, devices, warnings);
 
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
-    let mut is_as_asked = !has_unread_source(request);
     let report = memory.report(Kind::List, is_dom0);
+    let is_as_asked = tell_obstacles(host, &report, words) && !has_unread_source(report.request);
+    let syntax = match invocation.form {
+        Form::Libvirt => Syntax::Libvirt,
+        _ => Syntax::Xl,
+    };
+    let out = &mut |bytes: &[u8]| host.print(bytes);
+    let printed = print(&report, syntax, edit::FILE.as_bytes(), out);
+    Exit::of(printed.is_ok() && is_as_asked)
+}
+
+/// Says what stands in the way of what the words mean. Gives back whether nothing does.
+fn tell_obstacles<H: Host>(host: &mut H, report: &Report, words: &[&CStr]) -> bool {
+    let mut is_as_asked = true;
     for word in words {
-        if !report.devices.iter().any(|device| is_meant(word, device)) {
+        let is_meant = |device: &Device| is_meant(word, report.request, device);
+        if !report.devices.iter().any(is_meant) {
             tell_meaningless(host, word);
             is_as_asked = false;
         }
@@ -79,9 +92,9 @@ pub fn run<H: Host>(
     for device in report.devices {
         let is_ready = device.is_with_pciback() && device.outcome != Outcome::Unready;
         if device.work.is_due && !is_ready {
-            tell_obstacle(host, &report, device);
+            tell_obstacle(host, report, device);
             is_as_asked = false;
-        } else if !device.work.is_due && is_named(device) {
+        } else if !device.work.is_due && is_named(words, report.request, device) {
             tell_impossible(host, device);
             is_as_asked = false;
         }
@@ -91,13 +104,12 @@ pub fn run<H: Host>(
         tell_of_iommu(host);
         is_as_asked = false;
     }
-    let syntax = match invocation.form {
-        Form::Libvirt => Syntax::Libvirt,
-        _ => Syntax::Xl,
-    };
-    let out = &mut |bytes: &[u8]| host.print(bytes);
-    let printed = print(&report, syntax, edit::FILE.as_bytes(), out);
-    Exit::of(printed.is_ok() && is_as_asked)
+    is_as_asked
+}
+
+/// Whether a word names a device.
+fn is_named(words: &[&CStr], request: &Request, device: &Device) -> bool {
+    words.iter().any(|word| is_meant(word, request, device))
 }
 
 /// Notes which devices pciback has, but is not known to have initialised.
@@ -136,10 +148,10 @@ fn has_unread_source(request: &Request) -> bool {
 }
 
 /// Whether a word means a device: see [`means`]. *Every function there* does not mean bridges.
-fn is_meant(word: &CStr, device: &Device) -> bool {
+fn is_meant(word: &CStr, request: &Request, device: &Device) -> bool {
     let selector = Selector::parse(word.to_bytes());
     let is_passed_over = device.is_bridge() && selector.is_ok_and(|it| it.passes_over_bridges());
-    !is_passed_over && means(word, device, is_ours(device))
+    !is_passed_over && means(word, request, device, is_ours(device))
 }
 
 /// Whether pciback has a device, or a boot gives it to pciback.

@@ -451,24 +451,50 @@ fn read_addresses<'a>(words: &[&'a CStr]) -> Result<Addresses, WrongUsage<'a>> {
 
 /// Checks that each word is a selector, which may name devices of the machine.
 fn check_selectors<'a>(words: &[&'a CStr]) -> Result<(), WrongUsage<'a>> {
-    let is_wrong = |word: &&&CStr| Selector::parse(word.to_bytes()).is_err();
-    words.iter().find(is_wrong).map_or(Ok(()), |word| {
-        Err(WrongUsage {
-            message: "expected an address (03:00.0), a path, ids (10de:1b80) or a class \
-                      (class:usb), not",
-            word: Some(word),
-        })
-    })
+    const MESSAGE: &str = "expected an address (03:00.0), a path, ids (10de:1b80) or a class \
+                           (class:usb), not";
+    check_words(words, &is_selector, MESSAGE)
 }
 
-/// Whether a selector means a device of the machine. One that means more than a slot means only
-/// what pciback has or may have: anything else is none of our business.
-fn means(selector: &CStr, device: &Device, is_ours: bool) -> bool {
+/// Checks that each word is a selector, or the name for guests of an item of the request.
+fn check_devices<'a>(words: &[&'a CStr], request: &Request) -> Result<(), WrongUsage<'a>> {
+    const MESSAGE: &str = "expected an address (03:00.0), a path, ids (10de:1b80), a class \
+                           (class:usb) or a name that an item has, not";
+    let is_name = |word: &[u8]| {
+        let mut names = request.names.iter();
+        names.any(|(_, own)| own.name.as_bytes() == word)
+    };
+    check_words(words, &|word| is_selector(word) || is_name(word), MESSAGE)
+}
+
+fn is_selector(word: &[u8]) -> bool {
+    Selector::parse(word).is_ok()
+}
+
+fn check_words<'a>(
+    words: &[&'a CStr],
+    is_fine: &dyn Fn(&[u8]) -> bool,
+    message: &'static str,
+) -> Result<(), WrongUsage<'a>> {
+    let mut wrong = words.iter().filter(|word| !is_fine(word.to_bytes()));
+    let word = wrong.next().copied();
+    word.map_or(Ok(()), |_| Err(WrongUsage { message, word }))
+}
+
+/// Whether a word means a device of the machine: its name for guests, or a selector. One that means
+/// more than a slot means only what pciback has or may have: anything else is none of our business.
+fn means(word: &CStr, request: &Request, device: &Device, is_ours: bool) -> bool {
     let means = |selector: Selector| {
         let is_meant = selector.is_in_one_slot() || is_ours;
         is_meant && is_meant_by(device, &selector)
     };
-    Selector::parse(selector.to_bytes()).is_ok_and(means)
+    is_called(word, request, device) || Selector::parse(word.to_bytes()).is_ok_and(means)
+}
+
+/// Whether a word is the name that a device has for guests.
+fn is_called(word: &CStr, request: &Request, device: &Device) -> bool {
+    let name = device.guest_name(request);
+    name.is_some_and(|name| name.as_bytes() == word.to_bytes())
 }
 
 /// Whether a function of the machine is meant by a selector.

@@ -63,6 +63,7 @@ pub fn run<H: Host>(
     if form != Form::Warnings {
         // Nobody misses a device because of them, so images are made without a word.
         rivals.gather(host, cmdline.map(CStr::to_bytes));
+        warnings::look_at_names(devices, groups, warnings);
     }
     behind.look(host, devices);
     let terminal = host.terminal();

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Memory, alone, check_selectors, is_idle, means};
+use super::{Exit, Memory, alone, check_devices, is_idle, means};
 use crate::{
     device::{Action, Device, Released},
     facts::{dom0, guests},
@@ -26,12 +26,12 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         behind,
         ..
     } = memory;
-    if let Err(wrong) = check_selectors(words) {
+    let is_dom0 = dom0::is_here(host);
+    request.gather(host, embedded, None);
+    if let Err(wrong) = check_devices(words, request) {
         wrong.tell(host);
         return Exit::Usage;
     }
-    let is_dom0 = dom0::is_here(host);
-    request.gather(host, embedded, None);
     // Whoever switches the seizure off wants devices back all the same.
     request.switches.off = false;
     if is_idle(host, is_dom0, request) {
@@ -48,7 +48,9 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     for device in devices.iter_mut() {
         let is_ours = device.is_with_pciback()
             || pciback::has_our_override(host, device.address()) == Ok(true);
-        device.work.is_due = words.iter().any(|word| means(word, device, is_ours));
+        device.work.is_due = words
+            .iter()
+            .any(|word| means(word, request, device, is_ours));
     }
     guests::look(host, devices);
     release_due(host, devices);
@@ -61,32 +63,36 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
         is_as_asked &= host.print(row(&report, device).bytes()).is_ok() && is_with_dom0(device);
     }
     for word in words {
-        if !due.clone().any(|device| means(word, device, true)) {
-            let mut line = Line::new();
-            let selector = Selector::parse(word.to_bytes());
-            let is_broad = selector.as_ref().is_ok_and(|broad| !broad.is_in_one_slot());
-            match selector
-                .ok()
-                .filter(Selector::is_plain)
-                .and_then(|plain| plain.address())
-            {
-                Some(address) => {
-                    forget(host, address);
-                    put!(&mut line, "{}", address);
-                }
-                None => put!(&mut line, "{}", Escaped(word.to_bytes())),
-            }
-            let told = if is_broad {
-                "nothing to release"
-            } else {
-                "no such device"
-            };
-            put!(&mut line, "  {}\n", told);
-            let _ = host.print(line.bytes());
-            is_as_asked &= is_broad;
+        let is_meant = |device: &Device| means(word, report.request, device, true);
+        if !due.clone().any(is_meant) {
+            is_as_asked &= tell_unmet(host, word);
         }
     }
     Exit::of(is_as_asked)
+}
+
+/// Says that a word means nothing that is to be given back. Gives back whether that is fine, as for
+/// what may mean many.
+fn tell_unmet<H: Host>(host: &mut H, word: &CStr) -> bool {
+    let mut line = Line::new();
+    let selector = Selector::parse(word.to_bytes());
+    let is_broad = selector.as_ref().is_ok_and(|broad| !broad.is_in_one_slot());
+    let plain = selector.ok().filter(Selector::is_plain);
+    match plain.and_then(|plain| plain.address()) {
+        Some(address) => {
+            forget(host, address);
+            put!(&mut line, "{}", address);
+        }
+        None => put!(&mut line, "{}", Escaped(word.to_bytes())),
+    }
+    let told = if is_broad {
+        "nothing to release"
+    } else {
+        "no such device"
+    };
+    put!(&mut line, "  {}\n", told);
+    let _ = host.print(line.bytes());
+    is_broad
 }
 
 /// Has pciback no longer wait for a device that is not there.

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::{
-    Exit, Form, Invocation, Memory, check_selectors, images, is_idle, is_meant_by,
+    Exit, Form, Invocation, Memory, check_devices, images, is_called, is_idle, is_meant_by,
     plan::{switch_off, tell_of_iommu},
     status,
 };
@@ -44,13 +44,13 @@ pub fn run<H: Host>(
     invocation: &Invocation,
 ) -> Exit {
     let words = &invocation.operands;
-    if let Err(wrong) = check_selectors(words) {
-        wrong.tell(host);
-        return Exit::Usage;
-    }
     let is_dom0 = dom0::is_here(host);
     // As `plan`: what a boot does.
     let walked = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Whole));
+    if let Err(wrong) = check_devices(words, &memory.request) {
+        wrong.tell(host);
+        return Exit::Usage;
+    }
     let Memory {
         request,
         devices,
@@ -71,6 +71,7 @@ pub fn run<H: Host>(
     order::find_twins(devices);
     groups.look_among(host, devices, walked);
     warnings::look(host, devices, groups, warnings);
+    warnings::look_at_names(devices, groups, warnings);
     behind.look(host, devices);
     guests::look(host, devices);
     store::remember(host, devices);
@@ -105,16 +106,25 @@ fn mark_meant<H: Host>(
     devices: &mut Devices,
     words: &[&CStr],
 ) -> bool {
-    let selectors = || words.iter().map(|word| Selector::parse(word.to_bytes()));
+    let selectors = || {
+        words
+            .iter()
+            .map(|word| Selector::parse(word.to_bytes()).ok())
+    };
     // Only what is told apart by its way needs it looked up.
-    let is_path = |selector: Selector| selector.by() == By::Path;
-    if selectors().any(|selector| selector.is_ok_and(is_path)) {
+    if selectors()
+        .flatten()
+        .any(|selector| selector.by() == By::Path)
+    {
         plan::locate(host, devices, &|_| true);
     }
     let mut are_all_found = true;
     for (word, selector) in words.iter().zip(selectors()) {
-        let Ok(selector) = selector else { continue };
-        if mark(devices, &|device| is_meant_by(device, &selector)) {
+        let is_meant = |device: &Device| match &selector {
+            Some(selector) => is_meant_by(device, selector),
+            None => is_called(word, request, device),
+        };
+        if mark(devices, &is_meant) {
             continue;
         }
         are_all_found = false;
@@ -124,9 +134,16 @@ fn mark_meant<H: Host>(
             "no such device: {}",
             Escaped(word.to_bytes())
         );
-        mark(devices, &|device| {
-            let item = device.item(request);
-            item.is_some_and(|item| is_named_by(item, &selector))
+        mark(devices, &|device| match (&selector, device.wish.item) {
+            (Some(selector), Some(_)) => {
+                let item = device.item(request);
+                item.is_some_and(|item| is_named_by(item, selector))
+            }
+            (None, Some(id)) => {
+                let name = request.name_of(id);
+                name.is_some_and(|name| name.as_bytes() == word.to_bytes())
+            }
+            (_, None) => false,
         });
     }
     are_all_found

@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use crate::{
-    device::{Action, DEVICES, Device, Devices},
+    device::{Action, DEVICES, Device, Devices, order::sort_by},
     facts::{
         claims::Claims,
         fitness::{Basis, Fitness},
@@ -33,6 +33,9 @@ pub struct Warnings {
     pub virtual_functions: u32,
     /// Functions that dom0 keeps and an IOMMU cannot tell from it, where that is known.
     pub of_group: Others,
+    /// Functions of its group that have a name of their own, as it has: guests may ask for each by
+    /// itself.
+    pub named_of_group: Others,
     /// Functions of its slot that dom0 keeps, but those of its group.
     pub of_card: Others,
     /// Functions behind its bridge to conventional PCI that dom0 keeps, where its group is not
@@ -47,7 +50,12 @@ pub struct Warnings {
 impl Warnings {
     /// Whether there is nothing to be said.
     fn is_empty(&self) -> bool {
-        let others = [&self.of_group, &self.of_card, &self.behind_bridge];
+        let others = [
+            &self.of_group,
+            &self.named_of_group,
+            &self.of_card,
+            &self.behind_bridge,
+        ];
         self.virtual_functions == 0
             && others.iter().all(|others| others.first.is_empty())
             && self.fitness == Fitness::default()
@@ -89,6 +97,45 @@ pub fn look<H: Files>(
             let _ = warnings.push((device.address(), found));
         }
     }
+}
+
+/// Adds to the warnings those of groups that are split between the names of guests. They take
+/// nothing from dom0, so an image is made without a word of them.
+pub fn look_at_names(devices: &Devices, groups: &Groups, warnings: &mut WarningList) {
+    let is_named = |device: &&Device| device.action == Action::Seize && device.name.is_some();
+    for device in devices.iter().filter(is_named) {
+        let address = device.address();
+        let named_of_group = find_named(devices, groups, address);
+        if named_of_group.first.is_empty() {
+            continue;
+        }
+        match warnings.iter_mut().find(|(own, _)| *own == address) {
+            Some((_, found)) => found.named_of_group = named_of_group,
+            None => {
+                let found = Warnings {
+                    named_of_group,
+                    ..Warnings::default()
+                };
+                // There is room for a warning of every device.
+                let _ = warnings.push((address, found));
+            }
+        }
+    }
+    sort_by(warnings, &|(address, _)| address.bits());
+}
+
+/// Finds the other functions of a group that have a name. A group that is not known has others
+/// too, but nobody can say which.
+fn find_named(devices: &Devices, groups: &Groups, address: Address) -> Others {
+    let mut others = Others::default();
+    let rest = groups.of(address).filter(|other| *other != address);
+    for other in rest.filter_map(|other| find(devices, other)) {
+        if other.name.is_some() && others.first.push(other.address()).is_err() {
+            others.has_more = true;
+            break;
+        }
+    }
+    others
 }
 
 /// The warnings of a device; none for most.

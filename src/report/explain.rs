@@ -336,6 +336,11 @@ fn add_left(report: &Report, device: &Device, reasons: Reasons, line: &mut Line)
         add_reasons(report.groups, device.address(), line);
         put!(line, ")");
     }
+    add_others(
+        &warnings.named_of_group,
+        "; one guest has to get it together with others of its IOMMU group:",
+        line,
+    );
     add_others(&warnings.of_card, "; dom0 keeps others of its card:", line);
     add_others(
         &warnings.behind_bridge,
