@@ -7,7 +7,11 @@ use crate::{
     device::{Action, Device, Devices, order},
     facts::{dom0, fitness, usage::Uses},
     host::{Console, Files, Host, Iommu, Level, Xen},
-    plan::{self, Extent, warnings},
+    plan::{
+        self, Extent,
+        rivals::{CLAIMS, SOURCES},
+        warnings,
+    },
     put,
     report::{
         Kind, Report, explain,
@@ -106,6 +110,15 @@ fn tell_verdict<H: Files + Xen + Console>(host: &mut H, report: &Report) {
     first::tell_missing(host);
     tell_plan(report, &mut |level, line| host.say(level, line));
     tell_unknown_groups(host, report);
+    if report.rivals.has_more() {
+        say!(
+            host,
+            Level::Notice,
+            "other programs ask for more devices than are looked at ({}, in {} files)",
+            CLAIMS as u32,
+            SOURCES as u32
+        );
+    }
     if report
         .devices
         .iter()

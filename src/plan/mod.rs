@@ -99,7 +99,7 @@ pub fn make<H: Files>(
     absent::add_absent(request, devices, walked);
     sort(devices);
     if walked.is_ok() {
-        name::give_names(request, devices);
+        name::give_names(request, devices, has_unread);
     }
     walked
 }

@@ -6,12 +6,12 @@
 use crate::{
     device::{Action, Device, Devices},
     pci::Address,
-    request::{Mistake, Request, names::Meant},
+    request::{ItemId, Mistake, Request, names::Meant},
 };
 
 /// Gives each name to the function that its item means, and notes why nobody gets it. Every
-/// function has been looked at.
-pub fn give_names(request: &mut Request, devices: &mut Devices) {
+/// function has been looked at; `has_unread`: not every one could be read.
+pub fn give_names(request: &mut Request, devices: &mut Devices, has_unread: bool) {
     for number in 0..request.names.len() {
         let Some((id, own)) = request.names.iter().nth(number) else {
             return;
@@ -22,6 +22,9 @@ pub fn give_names(request: &mut Request, devices: &mut Devices) {
         }
         let (item, name, meant) = (own.item, own.name.clone(), own.meant);
         let mistake = match meant {
+            Meant::None if has_unread && needs_identity(request, item) => {
+                Some(Mistake::NameOfUnread)
+            }
             Meant::None => Some(Mistake::NameOfNone),
             Meant::Many => Some(Mistake::NameOfMany),
             Meant::One(address) => match find(devices, address) {
@@ -39,6 +42,12 @@ pub fn give_names(request: &mut Request, devices: &mut Devices) {
             request.note_name(item, &name, mistake);
         }
     }
+}
+
+/// Whether it takes the ids of a function to tell whether an item means it.
+fn needs_identity(request: &Request, item: ItemId) -> bool {
+    let item = request.items.get(usize::from(item));
+    item.is_some_and(|item| item.selector.expects_identity())
 }
 
 /// The device at an address.

@@ -12,7 +12,7 @@
 //! And a hook of Qubes, in images that dracut makes, gives pciback every network device, kept or
 //! not.
 //!
-//! What is more than has a place is left out: these are hints.
+//! Of what is more than has a place only that is known: these are hints.
 
 use heapless::Vec;
 
@@ -37,10 +37,10 @@ use crate::{
 };
 
 /// Most claims that are kept.
-const CLAIMS: usize = 64;
+pub const CLAIMS: usize = 64;
 
 /// Most files that they are in.
-const SOURCES: usize = 16;
+pub const SOURCES: usize = 16;
 
 /// Most bytes of a libvirt file that are read.
 const XML_SIZE: u64 = FILE_SIZE;
@@ -113,6 +113,8 @@ struct Rival {
 pub struct Rivals {
     list: Vec<Rival, CLAIMS>,
     sources: Vec<Vec<u8, PATH_SIZE>, SOURCES>,
+    /// Whether there are claims beside these.
+    has_more: bool,
     /// Whether the hook of Qubes is installed.
     has_qubes: bool,
 }
@@ -123,6 +125,7 @@ impl Rivals {
         Rivals {
             list: Vec::new(),
             sources: Vec::new(),
+            has_more: false,
             has_qubes: false,
         }
     }
@@ -133,6 +136,7 @@ impl Rivals {
     pub fn gather<H: Files>(&mut self, host: &mut H, cmdline: Option<&[u8]>) {
         self.list.clear();
         self.sources.clear();
+        self.has_more = false;
         self.has_qubes = host.read(QUBES.as_bytes(), 0, &mut []).is_ok();
         let mut buffer = [0; CMDLINE_SIZE];
         match cmdline {
@@ -153,6 +157,11 @@ impl Rivals {
         each_file(host, Folders::new(&LIBVIRT, is_guest), &mut |host, path| {
             self.read_guest(host, path);
         });
+    }
+
+    /// Whether there are claims that had no place: nobody can say whose.
+    pub const fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// Adds those who ask for a device in words, each piece with `; ` in front: the place, and who
@@ -228,13 +237,14 @@ impl Rivals {
             self.sources.push(source).ok()?;
             Some(self.sources.len() - 1)
         });
-        if let Some(source) = place.and_then(|place| u8::try_from(place).ok()) {
-            let _ = self.list.push(Rival {
-                claim,
-                source,
-                line,
-            });
-        }
+        let source = place.and_then(|place| u8::try_from(place).ok());
+        let rival = source.map(|source| Rival {
+            claim,
+            source,
+            line,
+        });
+        let is_kept = rival.is_some_and(|rival| self.list.push(rival).is_ok());
+        self.has_more |= !is_kept;
     }
 
     /// Adds the claims of a list of ids.

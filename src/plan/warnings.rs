@@ -124,10 +124,13 @@ pub fn look_at_names(devices: &Devices, groups: &Groups, warnings: &mut WarningL
     sort_by(warnings, &|(address, _)| address.bits());
 }
 
-/// Finds the other functions of a group that have a name. A group that is not known has others
-/// too, but nobody can say which.
+/// Finds the other functions of a group that have a name. Of a group that is not known nobody can
+/// say which those are.
 fn find_named(devices: &Devices, groups: &Groups, address: Address) -> Others {
     let mut others = Others::default();
+    if !groups.is_known(address) {
+        return others;
+    }
     let rest = groups.of(address).filter(|other| *other != address);
     for other in rest.filter_map(|other| find(devices, other)) {
         if other.name.is_some() && others.first.push(other.address()).is_err() {

@@ -124,6 +124,10 @@ impl Mistake {
             Mistake::AmbiguousName => "the name stands before several devices; nobody gets it",
             Mistake::TooManyNames => "more than 256 names; nobody gets this one",
             Mistake::NameOfNone => "no device of this machine matches; nobody gets the name",
+            Mistake::NameOfUnread => {
+                "the ids of a device cannot be read, so nobody can tell which is meant, nor gets \
+                 the name"
+            }
             Mistake::NameOfMany => {
                 "it means more than one device; nobody gets the name; write one function, like \
                  03:00.0"

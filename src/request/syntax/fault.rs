@@ -47,6 +47,8 @@ pub enum Mistake {
     TooManyNames,
     /// An item with a name means no function.
     NameOfNone,
+    /// An item with a name means no function whose ids can be read, and there are others.
+    NameOfUnread,
     /// An item with a name means more than one function.
     NameOfMany,
     /// The function that an item with a name means has the name of another item.

@@ -181,6 +181,11 @@ impl Selector {
             .then(|| Target::Identity(self.expected).into())
     }
 
+    /// Whether the selector means a function by its ids or its class, alone or at a place.
+    pub fn expects_identity(&self) -> bool {
+        matches!(self.by(), By::Identity | By::Class) || !self.expected.is_any()
+    }
+
     /// Whether the selector names one place: an address without `*`, or a path.
     pub fn is_one_place(&self) -> bool {
         self.path().is_some() || self.address().is_some()
