@@ -19,6 +19,7 @@ mod needs;
 mod packages;
 mod quiet;
 mod rdinit;
+mod reach;
 mod replay;
 mod running;
 mod second_card;

@@ -47,7 +47,7 @@ pub mod tool;
 pub mod watch;
 
 /// The checkout.
-fn repository() -> &'static Path {
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

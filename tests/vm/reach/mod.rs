@@ -1,0 +1,106 @@
+//! `make check-reach`: platforms that `make check` has no time for, and `docs/platforms.md`, the
+//! table of what was seen on all of them.
+//!
+//! One file a kind of platform. Each of its tests is one row: it calls [`platform`].
+
+use std::{
+    fmt, fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Error, Result, bail};
+use serde_json::{Value, json};
+
+use crate::lab::{progress, repository, target_directory};
+
+/// Every row of the table: the name of its record, and what the table calls it.
+const PLATFORMS: [(&str, &str); 0] = [];
+
+/// Why a platform cannot be had here: its packages are not offered, for instance. That is no
+/// failure, and the table says it.
+#[derive(Debug)]
+pub struct NotToBeHad(pub String);
+
+impl fmt::Display for NotToBeHad {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "not to be had here: {}", self.0)
+    }
+}
+
+impl std::error::Error for NotToBeHad {}
+
+/// Does what is to be seen on a platform of [`PLATFORMS`], and records what the story gives back:
+/// a few words that say what was seen, without a full stop.
+pub fn platform(key: &'static str, story: impl FnOnce() -> Result<String>) -> Result<()> {
+    if !PLATFORMS.iter().any(|(known, _)| *known == key) {
+        bail!("{key} has no row in the table of platforms");
+    }
+    let begin = Instant::now();
+    let outcome = story();
+    let (seen, end) = match outcome {
+        Ok(seen) => (seen, Ok(())),
+        Err(error) if error.is::<NotToBeHad>() => {
+            progress::say(&format!("  {key}: {error}"));
+            (error.to_string(), Ok(()))
+        }
+        Err(error) => ("FAILED".to_owned(), Err(error)),
+    };
+    record(key, &seen, begin.elapsed())?;
+    end
+}
+
+/// Where the record of a row is.
+fn record_of(key: &str) -> PathBuf {
+    target_directory().join("reach").join(key)
+}
+
+fn record(key: &str, seen: &str, took: Duration) -> Result<()> {
+    let file = record_of(key);
+    fs::create_dir_all(file.parent().context("it is in a folder")?)?;
+    let record = json!({ "seen": seen, "seconds": took.as_secs() });
+    Ok(fs::write(file, record.to_string())?)
+}
+
+/// The table, from the records of this run. A platform without one is named, too.
+fn table() -> Result<(String, bool)> {
+    let mut table = String::from("| platform | seen | seconds |\n| --- | --- | ---: |\n");
+    let mut is_whole = true;
+    for (key, title) in PLATFORMS {
+        let row = match fs::read_to_string(record_of(key)) {
+            Ok(text) => {
+                let record: Value = serde_json::from_str(&text).map_err(Error::new)?;
+                let seen = record["seen"].as_str().context("what was seen")?;
+                format!("| {title} | {seen} | {} |\n", record["seconds"])
+            }
+            Err(_) => {
+                is_whole = false;
+                format!("| {title} | not run | |\n")
+            }
+        };
+        table.push_str(&row);
+    }
+    Ok((table, is_whole))
+}
+
+/// Prints the table. Where every platform was run it becomes that of `docs/platforms.md`.
+#[test]
+#[ignore = "writes docs/platforms.md: make check-reach"]
+fn writes_the_table() -> Result<()> {
+    const MARKS: [&str; 2] = ["<!-- table -->\n", "<!-- end of table -->\n"];
+    let (table, is_whole) = table()?;
+    println!("{table}");
+    if !is_whole {
+        progress::say("not all platforms were run: docs/platforms.md stays as it is");
+        return Ok(());
+    }
+    let page = repository().join("docs/platforms.md");
+    let text = fs::read_to_string(&page)?;
+    let parts = text.split_once(MARKS[0]).and_then(|(before, rest)| {
+        let (_, behind) = rest.split_once(MARKS[1])?;
+        Some((before, behind))
+    });
+    let (before, behind) = parts.context("docs/platforms.md has no marks of its table")?;
+    let text = format!("{before}{}{table}{}{behind}", MARKS[0], MARKS[1]);
+    Ok(fs::write(page, text)?)
+}
