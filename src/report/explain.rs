@@ -115,11 +115,20 @@ fn add_earlier(device: &Device, line: &mut Line) {
 fn add_failure(device: &Device, line: &mut Line) {
     if let Some(failure) = device.work.failure {
         put!(line, "; {}", failure);
-        if failure.step == Step::Hold {
-            add_hold_failure(device, failure.errno, line);
+        match (failure.step, failure.errno) {
+            (Step::Hold, errno) => add_hold_failure(device, errno, line),
+            (Step::Bind, Errno::ENOSYS) => put!(line, "; {}", NO_RESET_BY_XEN),
+            _ => {}
         }
     }
 }
+
+/// What it means that a bind fails with `ENOSYS`, and what helps. Where dom0 is not PV, a newer
+/// pciback has Xen reset the device (`pci_stub.c`, `pcistub_reset_device_state`), by a call that is
+/// not in every Xen (`PHYSDEVOP_pci_device_reset`).
+const NO_RESET_BY_XEN: &str = "this Xen cannot reset it for a dom0 that is not PV: boot without \
+                               dom0=pvh, or with Xen 4.20 or later \
+                               (on ARM with an older Linux: 6.1 works)";
 
 /// Adds what follows from a hold that could not be written.
 fn add_hold_failure(device: &Device, errno: Errno, line: &mut Line) {
@@ -609,6 +618,28 @@ mod tests {
             let mut memory = memory("03:00.0");
             add(&mut memory, "03:00.0", Some(0), action).work.failure = Some(failure);
             assert_eq!(explained(&memory, Kind::Plan), expected, "{action:?}");
+        }
+    }
+
+    /// No other errno of a bind, and no other step, means that Xen cannot reset the device.
+    #[test]
+    fn says_what_helps_where_xen_cannot_reset_a_device() {
+        for (step, errno, is_told) in [
+            (Step::Bind, Errno::ENOSYS, true),
+            (Step::Bind, Errno::ENODEV, false),
+            (Step::Override, Errno::ENOSYS, false),
+        ] {
+            let mut memory = memory("03:00.0");
+            let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+            device.work.failure = Some(Failure { step, errno });
+            device.outcome = Outcome::Held;
+            let why = explained(&memory, Kind::Seizure);
+            let told = "; binding it to pciback: ENOSYS (38)\
+                ; this Xen cannot reset it for a dom0 that is not PV: \
+                boot without dom0=pvh, or with Xen 4.20 or later \
+                (on ARM with an older Linux: 6.1 works)";
+            assert_eq!(why.ends_with(told), is_told, "{step:?} {errno:?}: {why}");
+            assert_eq!(why.contains("cannot reset"), is_told, "{step:?}: {why}");
         }
     }
 

@@ -288,6 +288,31 @@ fn an_initialisation_that_fails_is_told() {
     );
 }
 
+/// A Xen that cannot reset a device for its dom0: the bind gives ENOSYS. The device stays held, and
+/// the report says what helps.
+#[test]
+fn what_xen_cannot_reset_stays_held_and_the_report_says_what_helps() {
+    let mut dom0 = machine();
+    for address in ASKED {
+        let function = dom0.functions.get_mut(address).expect("a device");
+        function.init_error = Some(Errno::ENOSYS);
+    }
+    dom0.register(E1000E);
+    let run = run(&mut dom0);
+    assert_eq!(run.exit, Exit::NotAsAsked);
+    assert_eq!(ASKED.map(|address| run.outcome(address)), ["held"; 3]);
+    let report = run.report().expect("a report");
+    for device in report["devices"].as_array().expect("devices") {
+        let warnings = device["warnings"].to_string();
+        for told in ["binding it to pciback: ENOSYS (38)", "Xen 4.20 or later"] {
+            assert!(warnings.contains(told), "{warnings}");
+        }
+    }
+    // dom0's drivers that load later do not get them either.
+    dom0.register(GREEDY);
+    assert_eq!(ASKED.map(|address| dom0.driver(address)), [None; 3]);
+}
+
 /// If the load of the module binds a device, the device may be bound but unusable; only
 /// `irq_handlers` tells. The program binds such a device once more, and leaves initialised devices
 /// alone.
