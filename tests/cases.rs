@@ -822,7 +822,12 @@ fn is_in_use(device: &Value) -> bool {
         let piece = piece.strip_prefix("CAUTION: ").unwrap_or(piece);
         let begins = |begin| piece.starts_with(begin);
         let is_held = begins("it holds ") || begins("it carries ") || begins("it may hold /");
-        is_held || begins("it is the boot display") || begins("it has the last keyboard")
+        let is_of_guests =
+            begins("it has virtual functions") || begins("it has a virtual function");
+        is_held
+            || is_of_guests
+            || begins("it is the boot display")
+            || begins("it has the last keyboard")
     };
     pieces(device).any(is_use)
 }

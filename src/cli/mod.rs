@@ -180,6 +180,7 @@ impl Memory {
         } = self;
         request.gather(host, embedded, cmdline.map(CStr::to_bytes));
         usage.gather(host, forbidden(request, uses));
+        crate::plan::find_virtuals(host, request, usage);
         crate::plan::survey(host, request, usage, devices, extent)
     }
 

@@ -3,7 +3,10 @@
 use super::{Exit, Force, Memory, alone, alone::Alone, forbidden, is_idle};
 use crate::{
     device::{Device, Devices, Outcome},
-    facts::{dom0, usage::Uses},
+    facts::{
+        dom0,
+        usage::{Use, Uses},
+    },
     host::{Console, Files, Host, Level, Workers},
     pci::Address,
     pciback::Answer,
@@ -64,7 +67,10 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     request.switches.force |= run.force == Force::Yes;
     // In an initramfs nothing is in use yet: what must not be taken is in the request.
     if run.stage == Stage::Host {
-        usage.gather(host, forbidden(request, Uses::IN_USE));
+        // What a guest has is never taken from it.
+        let uses = forbidden(request, Uses::IN_USE).with(Use::WithGuest);
+        usage.gather(host, uses);
+        plan::find_virtuals(host, request, usage);
         plan::note_untraced(request, usage);
     }
     let alone = match run.stage {

@@ -19,27 +19,43 @@ pub fn look<H: Files + Xen>(host: &mut H, devices: &mut Devices) {
     if !devices.iter().any(|device| device.is_with_pciback()) {
         return;
     }
+    each(host, &mut |_, lent| match lent {
+        Ok((domain, address)) => {
+            let its_own = devices
+                .iter_mut()
+                .filter(|device| address == device.address() && device.is_with_pciback());
+            its_own.for_each(|device| device.state.guest = Guest::Domain(domain));
+        }
+        Err(errno) => set_unknown(devices, errno),
+    });
+}
+
+/// What is called for each device of a guest, with the guest, or with why that is not known.
+pub type VisitLent<'v, H> = dyn FnMut(&mut H, Result<(u32, Address), Errno>) + 'v;
+
+/// Calls `visit` for each device of each guest, whoever has it by now.
+pub fn each<H: Files + Xen>(host: &mut H, visit: &mut VisitLent<H>) {
     // One entry for each guest with devices, `pci-DOMAIN-0` (`drivers/xen/xen-pciback/xenbus.c`).
     let listed = host.list(b"/sys/bus/xen-backend/devices", &mut |host, name| {
         let domain = name
             .strip_prefix(b"pci-")
             .and_then(|rest| number(first_part(rest, b'-'), 10));
         if let Some(domain) = domain
-            && let Err(errno) = look_at_guest(host, domain, devices)
+            && let Err(errno) = each_of(host, domain, visit)
         {
-            set_unknown(devices, errno);
+            visit(host, Err(errno));
         }
     });
     match listed {
         Ok(()) | Err(Errno::ENOENT) => {}
-        Err(errno) => set_unknown(devices, errno),
+        Err(errno) => visit(host, Err(errno)),
     }
 }
 
-/// Notes the devices of one guest, as the tools wrote them for pciback (libxl, and
+/// Calls `visit` for the devices of one guest, as the tools wrote them for pciback (libxl, and
 /// `xen/include/public/io/pciif.h`): `num_devs`, then `dev-0`, `dev-1`, …, each an address. A
 /// device that was detached leaves a gap.
-fn look_at_guest<H: Xen>(host: &mut H, domain: u32, devices: &mut Devices) -> Result<(), Errno> {
+fn each_of<H: Xen>(host: &mut H, domain: u32, visit: &mut VisitLent<H>) -> Result<(), Errno> {
     let mut key = Line::new();
     put!(&mut key, "backend/pci/{}/0/num_devs", domain);
     let mut buffer = [0; 32];
@@ -51,10 +67,9 @@ fn look_at_guest<H: Xen>(host: &mut H, domain: u32, devices: &mut Devices) -> Re
             Err(Errno::ENOENT) => continue,
             text => Address::parse(text?),
         };
-        let its_own = devices
-            .iter_mut()
-            .filter(|device| address == Ok(device.address()) && device.is_with_pciback());
-        its_own.for_each(|device| device.state.guest = Guest::Domain(domain));
+        if let Ok(address) = address {
+            visit(host, Ok((domain, address)));
+        }
     }
     Ok(())
 }

@@ -100,15 +100,13 @@ pub fn is_enabled<H: Files>(host: &mut H, address: Address) -> Option<bool> {
     is_count.then_some(count != b"0")
 }
 
-/// Whether the function is a virtual one, which another makes (`drivers/pci/iov.c`,
-/// `pci_iov_sysfs_link`).
+/// Whether the function is a virtual one, which another makes.
 pub fn is_virtual<H: Files>(host: &mut H, address: Address) -> bool {
-    let mut buffer = [0; LINK_SIZE];
-    host.read_link(&attribute(address, "/physfn"), &mut buffer)
-        .is_ok()
+    physical(host, address).is_some()
 }
 
-/// The function that a virtual one belongs to, if it is a virtual one.
+/// The function that a virtual one belongs to, if it is a virtual one (`drivers/pci/iov.c`,
+/// `pci_iov_sysfs_link`).
 pub fn physical<H: Files>(host: &mut H, address: Address) -> Option<Address> {
     let mut buffer = [0; LINK_SIZE];
     let target = host.read_link(&attribute(address, "/physfn"), &mut buffer);

@@ -124,6 +124,12 @@ pub fn is_named(request: &mut Request, candidate: &Candidate<'_>) -> bool {
     matches.is_named && matches.kept.is_none()
 }
 
+/// Whether an item asks for a function, and none keeps it.
+pub fn is_asked(request: &mut Request, candidate: &Candidate<'_>) -> bool {
+    let matches = find_matches(request, candidate);
+    matches.asked.is_some() && matches.kept.is_none()
+}
+
 /// Collects what the items say, and notes in each that it means something.
 fn find_matches(request: &mut Request, candidate: &Candidate<'_>) -> Matches {
     let is_unread = candidate.identity.is_none();

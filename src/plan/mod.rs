@@ -21,8 +21,8 @@ pub mod warnings;
 
 use crate::{
     device::{Device, Devices, Step, order::sort},
-    facts::usage::{Usage, Use},
-    host::{Errno, Files},
+    facts::usage::{Usage, Use, virtuals},
+    host::{Errno, Files, Xen},
     pci::{Address, Place, bus},
     put,
     request::{By, Candidate, Fault, ItemId, Mistake, Origin, Request, SourceId},
@@ -125,6 +125,21 @@ pub fn survey<H: Files>(
             device.note_driver(bus::driver(host, device.address()));
         },
     )
+}
+
+/// Looks for virtual functions that guests have or are to have: with them their physical function
+/// is in use.
+pub fn find_virtuals<H: Files + Xen>(host: &mut H, request: &mut Request, usage: &mut Usage) {
+    virtuals::look(host, usage, &mut |host, address| {
+        let place = bus::place(host, address);
+        let candidate = Candidate {
+            address,
+            identity: bus::identity(host, address).ok(),
+            place: place.as_ref(),
+            is_virtual: true,
+        };
+        decide::is_asked(request, &candidate)
+    });
 }
 
 /// Notes what this host needs and is on functions that were not found.

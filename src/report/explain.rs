@@ -29,7 +29,7 @@ pub fn explain(report: &Report, device: &Device, line: &mut Line) {
             put!(line, ": 'pciseize release {}' gives it back", address);
         }
     }
-    add_guest(device, line);
+    add_guest(device.state.guest, line);
     if device.action == Action::RefuseInUse {
         add_uses_and_way_past(report, device.address(), line);
     }
@@ -81,14 +81,14 @@ pub(super) fn explain_outcome(device: &Device, line: &mut Line) {
     if device.is_wrongly_with_pciback() {
         put!(line, "; pciback has it all the same");
     }
-    add_guest(device, line);
+    add_guest(device.state.guest, line);
     add_earlier(device, line);
     add_failure(device, line);
 }
 
 /// Adds which guest has a device.
-fn add_guest(device: &Device, line: &mut Line) {
-    match device.state.guest {
+fn add_guest(guest: Guest, line: &mut Line) {
+    match guest {
         Guest::None => {}
         Guest::Domain(domain) => put!(line, "; guest {} has it", domain),
         Guest::Unknown(errno) => {
@@ -205,6 +205,7 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
              (behind Intel VMD: switch VMD off in the firmware)"
         }
         Action::RefuseBoot => "this host boots from it; pciseize.force takes it",
+        Action::RefuseInUse if is_of_guests(report, device.address()) => "in use",
         Action::RefuseInUse => "in use by dom0",
         Action::Mismatch => {
             if let Some(expected) = device.item(report.request)
@@ -255,6 +256,12 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
     put!(line, "; {}", text);
 }
 
+/// Whether a function is in use by guests alone.
+fn is_of_guests(report: &Report, address: Address) -> bool {
+    let uses = report.usage.uses(address);
+    !uses.is_empty() && uses.without_all(Uses::OF_GUESTS).is_empty()
+}
+
 /// Whether the item that asks for a device would mean a virtual function, if paths did.
 fn has_passed_over_virtual(report: &Report, device: &Device) -> bool {
     let item = device.item(report.request);
@@ -282,6 +289,24 @@ pub fn add_use(report: &Report, address: Address, one: Use, line: &mut Line) {
     {
         put!(line, "{}{}", of, name);
     }
+    if one == Use::ForGuests {
+        add_virtuals(report, address, line);
+    }
+}
+
+/// Most virtual functions of a function that are named.
+const VIRTUALS: usize = 7;
+
+/// Adds the virtual functions of a function that are for guests.
+fn add_virtuals(report: &Report, address: Address, line: &mut Line) {
+    let mut before = ": ";
+    for (number, own) in report.usage.virtuals(address).enumerate() {
+        if number == VIRTUALS {
+            return put!(line, " ...");
+        }
+        put!(line, "{}{}", before, own.address);
+        before = " ";
+    }
 }
 
 /// Adds what dom0 uses a device for that is refused because of that, and how to take it.
@@ -292,12 +317,14 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
             line,
             "; ask for it no longer; pciseize.force takes it in a boot"
         );
-    } else {
-        put!(
-            line,
-            "; a boot takes it all the same; to take it now: pciseize seize --force {}",
-            address
-        );
+        return;
+    }
+    put!(line, "; a boot takes it all the same");
+    if !report.usage.uses(address).has(Use::WithGuest) {
+        put!(line, "; to take it now: pciseize seize --force {}", address);
+    } else if let Some(own) = report.usage.lent(address) {
+        put!(line, "; not to be had while a guest has {}", own.address);
+        add_guest(own.guest, line);
     }
 }
 

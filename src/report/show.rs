@@ -186,6 +186,11 @@ impl Page<'_> {
                     put!(line, "{}, then reboot; or now: ", command);
                 }
                 let force = if uses.is_empty() { "" } else { "--force " };
+                if let Some(own) = self.plan.usage.lent(address)
+                    && let Guest::Domain(domain) = own.guest
+                {
+                    put!(line, "xl pci-detach {} {}, then ", domain, own.address);
+                }
                 put!(line, "pciseize seize {}{}", force, address);
             }
             _ => {}

@@ -7,15 +7,18 @@
 //! | [`storage`] | file systems and swap, through whatever lies between them and a controller |
 //! | [`network`] | the default route, through whatever lies between it and a network card |
 //! | [`keyboard`] | keyboards |
+//! | [`virtuals`] | virtual functions that are for guests |
 
 pub mod keyboard;
 pub mod mount;
 pub mod network;
 pub mod storage;
+pub mod virtuals;
 
 use heapless::Vec;
 
 use storage::{Over, Untraced};
+use virtuals::{VIRTUALS, Virtual};
 
 use crate::{
     device::DEVICES,
@@ -47,6 +50,10 @@ pub enum Use {
     Display,
     /// A keyboard, where there is no other.
     Keyboard,
+    /// Virtual functions of it that pciback has, or that somebody asks for.
+    ForGuests,
+    /// A virtual function of it that a guest has, or may have.
+    WithGuest,
     /// Perhaps the file system at `/`, whose disk was not found.
     PerhapsRoot,
     /// Perhaps the default route, the display or the keyboard, which was not found.
@@ -55,7 +62,7 @@ pub enum Use {
 
 impl Use {
     /// Every use, in the order in which they are told.
-    pub const ALL: [Use; 10] = [
+    pub const ALL: [Use; 12] = [
         Use::Root,
         Use::Usr,
         Use::Boot,
@@ -64,6 +71,8 @@ impl Use {
         Use::Route,
         Use::Display,
         Use::Keyboard,
+        Use::ForGuests,
+        Use::WithGuest,
         Use::PerhapsRoot,
         Use::PerhapsNeeded,
     ];
@@ -79,6 +88,8 @@ impl Use {
             Use::Route => ["carries the ", "default route"],
             Use::Display => ["is the ", "boot display"],
             Use::Keyboard => ["has the ", "last keyboard"],
+            Use::ForGuests => ["has ", "virtual functions for guests"],
+            Use::WithGuest => ["has ", "virtual functions that a guest has"],
             Use::PerhapsRoot => ["", "may hold /, whose disk was not found"],
             Use::PerhapsNeeded => ["", "may be what dom0 needs: not all of that was found"],
         }
@@ -125,6 +136,9 @@ impl Uses {
     /// is for a boot to pass over.
     pub const IN_USE: Uses = Uses::ALL.without(Use::PerhapsNeeded);
 
+    /// What is not in use by dom0, but by guests.
+    pub const OF_GUESTS: Uses = Uses::NONE.with(Use::ForGuests).with(Use::WithGuest);
+
     const fn bit(one: Use) -> u16 {
         match one {
             Use::Root => 1,
@@ -137,6 +151,8 @@ impl Uses {
             Use::Keyboard => 1 << 7,
             Use::PerhapsRoot => 1 << 8,
             Use::PerhapsNeeded => 1 << 9,
+            Use::ForGuests => 1 << 10,
+            Use::WithGuest => 1 << 11,
         }
     }
 
@@ -148,6 +164,11 @@ impl Uses {
     /// These without one.
     pub const fn without(self, one: Use) -> Uses {
         Uses(self.0 & !Uses::bit(one))
+    }
+
+    /// These without those.
+    pub const fn without_all(self, those: Uses) -> Uses {
+        Uses(self.0 & !those.0)
     }
 
     /// Those that are among both.
@@ -203,6 +224,8 @@ pub struct Usage {
     keyboards: u8,
     /// The first keyboards, each with the function that it hangs on, and its name.
     keyboard_names: Vec<(Option<Address>, Excerpt), KEYBOARDS>,
+    /// The virtual functions that are for guests.
+    virtuals: Vec<Virtual, VIRTUALS>,
     /// Whether `/` is no mount: a folder, in which an image for another machine may be made.
     is_elsewhere: bool,
     /// Whether it was looked for: in an initramfs nothing is in use yet.
@@ -221,6 +244,7 @@ impl Usage {
             untraced: Vec::new(),
             keyboards: 0,
             keyboard_names: Vec::new(),
+            virtuals: Vec::new(),
             is_elsewhere: false,
             is_known: false,
             lost: Uses::NONE,
@@ -234,6 +258,7 @@ impl Usage {
         self.untraced.clear();
         self.keyboards = 0;
         self.keyboard_names.clear();
+        self.virtuals.clear();
         self.is_elsewhere = false;
         self.is_known = false;
         self.lost = Uses::NONE;
@@ -272,10 +297,7 @@ impl Usage {
     /// Notes that a function is used, and for a virtual one the physical one: without that it ends.
     fn add_function<H: Files>(&mut self, host: &mut H, address: Address, one: Use, name: &[u8]) {
         self.add(address, one, name);
-        let mut buffer = [0; 512];
-        if let Ok(target) = host.read_link(&bus::attribute(address, "/physfn"), &mut buffer)
-            && let Some(physical) = function_in(target)
-        {
+        if let Some(physical) = bus::physical(host, address) {
             self.add(physical, one, name);
         }
     }
