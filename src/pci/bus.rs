@@ -5,7 +5,7 @@ use heapless::Vec;
 use super::{Address, Identity, Place, identity::MODALIAS_SIZE};
 use crate::{
     host::{Errno, Files},
-    text::{append, last_part, split},
+    text::{append, last_part},
 };
 
 /// Most bytes of a driver's name. The longest in Linux 7.1 have 24.
@@ -121,15 +121,12 @@ pub fn physical<H: Files>(host: &mut H, address: Address) -> Option<Address> {
 pub fn above<H: Files>(host: &mut H, address: Address) -> Result<Option<Address>, Errno> {
     let mut buffer = [0; LINK_SIZE];
     let target = host.read_link(&attribute(address, ""), &mut buffer)?;
+    let mut way = target.rsplit(|byte| *byte == b'/').map(Address::parse);
+    let is_own = way.next().is_some_and(|own| own == Ok(address));
     // A folder that is no address (`pci0000:00`) is a root bus, or leads there.
-    let mut way = split(target, b'/').filter_map(|folder| Address::parse(folder).ok());
-    let mut above = None;
-    let mut last = way.next().ok_or(Errno::EINVAL)?;
-    for next in way {
-        above = Some(last);
-        last = next;
-    }
-    Ok(above)
+    is_own
+        .then(|| way.find_map(Result::ok))
+        .ok_or(Errno::EINVAL)
 }
 
 /// The way to the function. `None` for a link that cannot be read or understood.
