@@ -61,6 +61,13 @@ pub const UHCI_DEVICE: &str = "piix3-usb-uhci,addr=0xd";
 /// An IOMMU, without which guests get no devices.
 pub const IOMMU_DEVICE: &str = "intel-iommu";
 
+/// The IOMMU that belongs to [`SVM_PROCESSOR`].
+pub const AMD_IOMMU_DEVICE: &str = "amd-iommu";
+
+/// A processor with AMD's virtualisation, SVM. QEMU 7.2 does not emulate XSAVE and RDTSCP well
+/// enough for the domains of such a Xen.
+pub const SVM_PROCESSOR: &str = "EPYC,-smap,-smep,-xsave,-rdtscp";
+
 /// QEMU's argument for the listed device of `NETWORK`.
 pub const NETWORK_DEVICE: &str = "e1000e,addr=4,romfile=";
 

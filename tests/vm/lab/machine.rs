@@ -48,6 +48,12 @@ pub struct Machine<'a> {
     /// QEMU's networks and cables, as its `-netdev` takes them.
     netdevs: Vec<&'static str>,
     processors: u32,
+    /// Their model, as QEMU's `-cpu` takes it.
+    processor: &'static str,
+    /// In MiB.
+    memory: u32,
+    /// The root disk, if not that of the image's Debian.
+    root_disk: Option<PathBuf>,
     /// The slot of the controller of the disks, if not that of the standard machine.
     disks_at: Option<String>,
     arguments: Vec<String>,
@@ -73,6 +79,9 @@ impl<'a> Machine<'a> {
             drives: Vec::new(),
             netdevs: Vec::new(),
             processors: 1,
+            processor: "qemu64",
+            memory: 2048,
+            root_disk: None,
             disks_at: None,
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
             xen_arguments: Vec::new(),
@@ -98,6 +107,35 @@ impl<'a> Machine<'a> {
     pub fn processors(mut self, count: u32) -> Self {
         self.processors = count;
         self
+    }
+
+    /// Gives the machine processors of this model, as QEMU's `-cpu` takes it.
+    pub fn processor(mut self, model: &'static str) -> Self {
+        self.processor = model;
+        self
+    }
+
+    /// Gives the machine so much memory, of which dom0 has what it always has.
+    pub fn memory(mut self, mebibytes: u32) -> Self {
+        self.memory = mebibytes;
+        self
+    }
+
+    /// Boots from another root disk, with the same kernel's modules.
+    pub fn root_disk(mut self, disk: &Path) -> Self {
+        self.root_disk = Some(disk.to_owned());
+        self
+    }
+
+    /// Gives the machine what HVM guests and PVH domains with devices need: AMD's virtualisation
+    /// and AMD's IOMMU, both of which QEMU emulates.
+    pub fn with_svm(mut self) -> Self {
+        self.devices.insert(0, board::AMD_IOMMU_DEVICE.to_owned());
+        self.processor(board::SVM_PROCESSOR)
+            // Xen panics in QEMU's MWAIT once a guest has a device.
+            .xen_cmdline("cpuidle=0")
+            // Linux is not to doubt the emulated clock.
+            .cmdline("tsc=reliable")
     }
 
     /// Replaces the devices of the standard machine.
@@ -408,9 +446,10 @@ impl<'a> Machine<'a> {
             "-accel",
             "tcg,thread=single",
             "-cpu",
-            "qemu64",
+            self.processor,
         ]);
-        qemu.args(["-m", "2048", "-nodefaults", "-no-reboot"]);
+        qemu.args(["-m", &self.memory.to_string()]);
+        qemu.args(["-nodefaults", "-no-reboot"]);
         qemu.args(["-smp", &self.processors.to_string()]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
         for drive in &self.drives {
@@ -425,8 +464,9 @@ impl<'a> Machine<'a> {
         if let Some(slot) = &self.disks_at {
             qemu.args(["-device", &format!("ich9-ahci,id={bus},addr={slot}")]);
         }
+        let root = self.root_disk.as_ref().unwrap_or(&debian.disk);
         let disks = [
-            ("root", debian.disk.as_path(), "snapshot=on"),
+            ("root", root.as_path(), "snapshot=on"),
             ("luggage", luggage, "snapshot=on"),
             ("evidence", evidence, "cache=unsafe"),
         ];
