@@ -161,7 +161,7 @@ pub fn debian(suite: Suite) -> Result<Debian> {
     } = tree(suite)?;
     let identity = base.to_string_lossy().into_owned();
 
-    let test_init = repository().join("tests/vm/guest/test-init");
+    let test_init = test_init();
     let ingredients = Ingredients::of("disk")
         .with("debian", &identity)
         .with("test-init", fs::read(&test_init)?);
@@ -180,6 +180,78 @@ pub fn debian(suite: Suite) -> Result<Debian> {
         root,
         identity,
     })
+}
+
+/// The first program on a root disk.
+fn test_init() -> PathBuf {
+    repository().join("tests/vm/guest/test-init")
+}
+
+/// A root disk of Debian 12 that has these packages besides, and what they need. The root tree and
+/// the disk of all other machines stay as they are.
+pub fn disk_with(names: &[&str]) -> Result<PathBuf> {
+    let debian = debian(Suite::Bookworm)?;
+    let needed = needed(&debian.root, names)?;
+    let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+    let packages = packages(Suite::Bookworm, &needed)?;
+    let test_init = test_init();
+    let ingredients = Ingredients::of("larger-disk")
+        .with("debian", &debian.identity)
+        .with("packages", packages.display().to_string())
+        .with("test-init", fs::read(&test_init)?);
+    let disk = cache::entry(&ingredients, 1, |entry| {
+        let tree = entry.join("tree");
+        progress::step(&format!("installing {}", names.join(", ")), || {
+            install_in_a_copy(&debian.root, &packages, &tree)
+        })?;
+        make_disk(&tree, &test_init, &entry.join("root.img"))?;
+        let mut command = tool::as_root("rm");
+        command.args(["-rf", "--one-file-system", "--"]).arg(&tree);
+        tool::run(command)?;
+        Ok(())
+    })?;
+    Ok(disk.join("root.img"))
+}
+
+/// Whether apt knows this package for Debian 12.
+pub fn is_offered(name: &str) -> Result<bool> {
+    let mut command = Command::new("apt-cache");
+    let known = command.args(["show", "--quiet", name]).output()?;
+    Ok(known.status.success())
+}
+
+/// The packages that apt would install in a tree of Debian 12 if these were asked for.
+fn needed(tree: &Path, names: &[&str]) -> Result<Vec<String>> {
+    let status = tree.join("var/lib/dpkg/status");
+    let mut command = Command::new("apt-get");
+    command
+        .args(["install", "--simulate", "--no-install-recommends"])
+        .arg(format!("-oDir::State::status={}", status.display()))
+        // apt's own cache is for the packages of this host.
+        .args(["-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache="])
+        .args(names);
+    let said = tool::run(command)?;
+    let installed = said.lines().filter_map(|line| line.strip_prefix("Inst "));
+    let names = installed.filter_map(|rest| rest.split_whitespace().next());
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Copies a tree, and installs all packages of a folder in the copy.
+fn install_in_a_copy(root: &Path, packages: &Path, tree: &Path) -> Result<()> {
+    let mut command = tool::as_root("cp");
+    command.arg("-a").arg(root).arg(tree);
+    tool::run(command)?;
+    let mut command = tool::as_root("env");
+    command
+        .args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "dpkg"])
+        .arg(format!("--root={}", tree.display()))
+        .arg("--path-exclude=/usr/share/doc/*")
+        .arg("--install");
+    for package in fs::read_dir(packages)? {
+        command.arg(package?.path());
+    }
+    tool::run(command)?;
+    Ok(())
 }
 
 /// The package sources of this host for a suite, as lines of a `sources.list`.
