@@ -3,6 +3,8 @@
 //!
 //! One file a kind of platform. Each of its tests is one row: it calls [`platform`].
 
+mod hvm;
+
 use std::{
     fmt, fs,
     path::PathBuf,
@@ -15,7 +17,10 @@ use serde_json::{Value, json};
 use crate::lab::{progress, repository, target_directory};
 
 /// Every row of the table: the name of its record, and what the table calls it.
-const PLATFORMS: [(&str, &str); 0] = [];
+const PLATFORMS: [(&str, &str); 1] = [(
+    "hvm",
+    "Debian 12, an HVM guest with a network card, by name and by address",
+)];
 
 /// Why a platform cannot be had here: its packages are not offered, for instance. That is no
 /// failure, and the table says it.
