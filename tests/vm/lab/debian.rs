@@ -187,19 +187,19 @@ fn test_init() -> PathBuf {
     repository().join("tests/vm/guest/test-init")
 }
 
-/// A root disk of Debian 12 that has these packages besides, and what they need. The root tree and
-/// the disk of all other machines stay as they are.
-pub fn disk_with(names: &[&str]) -> Result<PathBuf> {
-    let debian = debian(Suite::Bookworm)?;
-    let needed = needed(&debian.root, names)?;
+/// A root disk that has these packages besides, and what they need. The root tree and the disk of
+/// all other machines of this suite stay as they are.
+pub fn disk_with(suite: Suite, names: &[&str]) -> Result<PathBuf> {
+    let debian = debian(suite)?;
+    let needed = needed(suite, &debian.root, names)?;
     let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
-    let packages = packages(Suite::Bookworm, &needed)?;
+    let packages = packages(suite, &needed)?;
     let test_init = test_init();
     let ingredients = Ingredients::of("larger-disk")
         .with("debian", &debian.identity)
         .with("packages", packages.display().to_string())
         .with("test-init", fs::read(&test_init)?);
-    let disk = cache::entry(&ingredients, 1, |entry| {
+    let disk = cache::entry(&ingredients, 2, |entry| {
         let tree = entry.join("tree");
         progress::step(&format!("installing {}", names.join(", ")), || {
             install_in_a_copy(&debian.root, &packages, &tree)
@@ -213,18 +213,27 @@ pub fn disk_with(names: &[&str]) -> Result<PathBuf> {
     Ok(disk.join("root.img"))
 }
 
-/// Whether apt knows this package for Debian 12.
-pub fn is_offered(name: &str) -> Result<bool> {
+/// Whether this suite has this package.
+pub fn is_offered(suite: Suite, name: &str) -> Result<bool> {
     let mut command = Command::new("apt-cache");
-    let known = command.args(["show", "--quiet", name]).output()?;
-    Ok(known.status.success())
+    command.args(lists(suite)?).args(["show", "--quiet", name]);
+    Ok(command.output()?.status.success())
 }
 
-/// The packages that apt would install in a tree of Debian 12 if these were asked for.
-fn needed(tree: &Path, names: &[&str]) -> Result<Vec<String>> {
+/// apt's options for the package lists of a suite.
+fn lists(suite: Suite) -> Result<Vec<String>> {
+    if suite == Suite::Bookworm {
+        return Ok(Vec::new());
+    }
+    other_lists(suite, &sources(suite)?)
+}
+
+/// The packages that apt would install in a tree of this suite if these were asked for.
+fn needed(suite: Suite, tree: &Path, names: &[&str]) -> Result<Vec<String>> {
     let status = tree.join("var/lib/dpkg/status");
     let mut command = Command::new("apt-get");
     command
+        .args(lists(suite)?)
         .args(["install", "--simulate", "--no-install-recommends"])
         .arg(format!("-oDir::State::status={}", status.display()))
         // apt's own cache is for the packages of this host.

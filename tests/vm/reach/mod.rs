@@ -17,10 +17,16 @@ use serde_json::{Value, json};
 use crate::lab::{progress, repository, target_directory};
 
 /// Every row of the table: the name of its record, and what the table calls it.
-const PLATFORMS: [(&str, &str); 1] = [(
-    "hvm",
-    "Debian 12, an HVM guest with a network card, by name and by address",
-)];
+const PLATFORMS: [(&str, &str); 2] = [
+    (
+        "hvm-debian-12",
+        "an HVM guest with a network card: Debian 12, Linux 6.1, Xen 4.17",
+    ),
+    (
+        "hvm-debian-13",
+        "an HVM guest with a network card: Debian 13, Linux 6.12, Xen 4.20",
+    ),
+];
 
 /// Why a platform cannot be had here: its packages are not offered, for instance. That is no
 /// failure, and the table says it.
