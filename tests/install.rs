@@ -492,6 +492,37 @@ fn no_hook_breaks_an_image() {
     }
 }
 
+/// dracut is given each drop-in by its own name: up to 051 it takes a pattern for the name of one
+/// file, and puts none into the image.
+#[test]
+fn dracut_is_given_each_drop_in_by_name() {
+    let template = Path::new(release::PACKAGE).join("dracut/50pciseize/module-setup.sh.in");
+    let module = fs::read_to_string(template).expect("the module");
+    let module = module.replace("@SBINDIR@", "/usr/sbin");
+    let keeps = "inst_multiple() { printf '%s\\n' \"$@\"; }";
+    let script = format!("{DRACUT}\n{keeps}\n{module}\ninstall\n");
+    let root = tempfile::tempdir().expect("a folder");
+    let folder = root.path().join("etc/xen/pciback.conf.d");
+    fs::create_dir_all(&folder).expect("the folder of drop-ins");
+    for name in ["10-a card.conf", "50-added.conf", "50-added.conf.old"] {
+        fs::write(folder.join(name), "").expect(name);
+    }
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .envs([("dracutsysrootdir", root.path()), ("initdir", root.path())])
+        .env("moddir", "/")
+        .output()
+        .expect("bash runs");
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    let files: Vec<&str> = said.lines().filter(|line| line.contains("/xen/")).collect();
+    let expected = [
+        "/etc/xen/pciback.conf",
+        "/etc/xen/pciback.conf.d/10-a card.conf",
+        "/etc/xen/pciback.conf.d/50-added.conf",
+    ];
+    assert_eq!(files, expected, "{said}");
+}
+
 /// Without scdoc, which makes the manual pages, everything else is installed, and one line says so.
 #[test]
 fn goes_without_manual_pages() {
