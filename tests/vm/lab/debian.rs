@@ -10,22 +10,25 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::cache::{self, Ingredients};
-use super::{progress, repository, tool};
+use super::{NotToBeHad, progress, repository, tool};
 
 /// A release of Debian.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Suite {
+    /// Debian 11: kernel 5.10, Xen 4.14, dracut 051.
+    Bullseye,
     /// Debian 12: kernel 6.1, Xen 4.17, modules as plain files.
     Bookworm,
     /// Debian 13: kernel 6.12, Xen 4.20, modules packed with xz, virtio built in.
     Trixie,
-    /// What comes next, without Xen: it moves each day, and nothing of it is booted.
+    /// What comes next: it moves each day, so nothing that `make check` does needs it.
     Sid,
 }
 
 impl Suite {
     pub fn name(self) -> &'static str {
         match self {
+            Self::Bullseye => "bullseye",
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
             Self::Sid => "sid",
@@ -34,14 +37,16 @@ impl Suite {
 
     /// The packages of the root tree beyond the essential ones.
     fn packages(self) -> Vec<&'static str> {
-        let [hypervisor, utilities] = match self {
-            Self::Bookworm => ["xen-hypervisor-4.17-amd64", "xen-utils-4.17"],
-            Self::Trixie => ["xen-hypervisor-4.20-amd64", "xen-utils-4.20"],
-            Self::Sid => [""; 2],
+        let of_suite: &[&str] = match self {
+            Self::Bullseye => &["xen-hypervisor-4.14-amd64", "xen-utils-4.14"],
+            Self::Bookworm => &["xen-hypervisor-4.17-amd64", "xen-utils-4.17"],
+            Self::Trixie => &["xen-hypervisor-4.20-amd64", "xen-utils-4.20"],
+            // Without a version, as that may be another one tomorrow; and `switch_root`, which both
+            // generators want in the image, is no longer in an essential package.
+            Self::Sid => &["xen-system-amd64", "util-linux-extra"],
         };
-        let mut packages = vec![
+        let of_all = [
             "linux-image-amd64",
-            hypervisor,
             "initramfs-tools",
             "dracut-core",
             "systemd",
@@ -50,16 +55,14 @@ impl Suite {
             "busybox",
             "pciutils",
             "strace",
-            utilities,
         ];
-        packages.retain(|package| !package.is_empty());
-        packages
+        [&of_all, of_suite].concat()
     }
 
     /// The program that unpacks the kernel.
     fn kernel_unpacker(self) -> &'static str {
         match self {
-            Self::Bookworm => "xz",
+            Self::Bullseye | Self::Bookworm => "xz",
             Self::Trixie | Self::Sid => "zstd",
         }
     }
@@ -67,20 +70,36 @@ impl Suite {
     /// The options of mmdebstrap for it.
     fn options(self) -> Vec<&'static str> {
         let mut options = MMDEBSTRAP.to_vec();
-        if self == Self::Sid {
-            // Mirrors may lag behind a suite that moves each day. Signatures are checked all the
-            // same.
+        if !self.is_checked_for_age() {
             options.push("--aptopt=Acquire::Check-Valid-Until \"false\"");
         }
         options
     }
 
-    /// The kind of its entry in the cache, and how many of that kind stay. A suite that moves must
-    /// not push the others out.
-    fn kind(self) -> (&'static str, usize) {
+    /// Whether the lists may not be older than they say. Mirrors may lag behind a suite that moves
+    /// each day, and nobody renews those of an old one. Signatures are checked all the same.
+    fn is_checked_for_age(self) -> bool {
         match self {
-            Self::Bookworm | Self::Trixie => ("debian", KEEP),
-            Self::Sid => ("next-debian", 1),
+            Self::Bookworm | Self::Trixie => true,
+            Self::Bullseye | Self::Sid => false,
+        }
+    }
+
+    /// The kind of its entries in the cache for such things. A suite that `make check` does without
+    /// must not push the others out.
+    fn kind(self, thing: &str) -> String {
+        match self {
+            Self::Bookworm | Self::Trixie => thing.to_owned(),
+            Self::Bullseye => format!("old-{thing}"),
+            Self::Sid => format!("next-{thing}"),
+        }
+    }
+
+    /// How many root trees of its kind stay in the cache, and how many disks.
+    fn keep(self) -> usize {
+        match self {
+            Self::Bookworm | Self::Trixie => KEEP,
+            Self::Bullseye | Self::Sid => 1,
         }
     }
 }
@@ -133,14 +152,13 @@ pub struct Tree {
 /// Gets the root tree from the cache, or makes it, and whatever a machine needs besides.
 pub fn tree(suite: Suite) -> Result<Tree> {
     let sources = sources(suite)?;
-    let (kind, keep) = suite.kind();
-    let mut ingredients = Ingredients::of(kind)
+    let mut ingredients = Ingredients::of(&suite.kind("debian"))
         .with("suite", suite.name())
         .with("options", suite.options().join("\n"));
     for (package, version) in &candidate_versions(suite, &sources)? {
         ingredients = ingredients.with(package, version);
     }
-    let base = cache::entry(&ingredients, keep, |entry| {
+    let base = cache::entry(&ingredients, suite.keep(), |entry| {
         make_base(suite, &sources, entry)
     })?;
     let root = base.join("root");
@@ -162,10 +180,10 @@ pub fn debian(suite: Suite) -> Result<Debian> {
     let identity = base.to_string_lossy().into_owned();
 
     let test_init = test_init();
-    let ingredients = Ingredients::of("disk")
+    let ingredients = Ingredients::of(&suite.kind("disk"))
         .with("debian", &identity)
         .with("test-init", fs::read(&test_init)?);
-    let disk = cache::entry(&ingredients, KEEP, |entry| {
+    let disk = cache::entry(&ingredients, suite.keep(), |entry| {
         make_disk(&root, &test_init, &entry.join("root.img"))
     })?;
 
@@ -300,15 +318,23 @@ pub fn sources(suite: Suite) -> Result<String> {
 fn candidate_versions(suite: Suite, sources: &str) -> Result<Vec<(&'static str, String)>> {
     let options = match suite {
         Suite::Bookworm => Vec::new(),
-        Suite::Trixie | Suite::Sid => other_lists(suite, sources)?,
+        Suite::Bullseye | Suite::Trixie | Suite::Sid => other_lists(suite, sources)?,
     };
     let mut command = Command::new("apt-cache");
     command
         .args(options)
         .args(["show", "--no-all-versions"])
         .args(suite.packages());
-    let said = tool::run(command)
-        .context("apt does not know the packages: run `make requirements-vm` on Debian 12")?;
+    let said = tool::run(command);
+    let said = match suite {
+        Suite::Bookworm => {
+            said.context("apt does not know the packages: run `make requirements-vm` on Debian 12")?
+        }
+        Suite::Bullseye | Suite::Trixie | Suite::Sid => {
+            let missing = format!("not all packages are in {}", suite.name());
+            said.context(NotToBeHad(missing))?
+        }
+    };
     let field = |stanza: &str, name: &str| -> Option<String> {
         let line = stanza.lines().find_map(|line| line.strip_prefix(name));
         line.map(str::to_owned)
@@ -347,7 +373,10 @@ fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
             format!("-oDir::Etc::SourceList={}", list.display()),
             "-oDir::Etc::SourceParts=-".to_owned(),
             "-oAcquire::Languages=none".to_owned(),
-            format!("-oAcquire::Check-Valid-Until={}", suite != Suite::Sid),
+            format!(
+                "-oAcquire::Check-Valid-Until={}",
+                suite.is_checked_for_age()
+            ),
             "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
         ];
         let mut command = Command::new("apt-get");
@@ -360,7 +389,10 @@ fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
             let are_there = fs::read_dir(&lists)?
                 .filter_map(Result::ok)
                 .any(|item| item.file_name().to_string_lossy().contains("_Packages"));
-            ensure!(are_there, error);
+            if !are_there {
+                let suite = suite.name();
+                return Err(error).context(NotToBeHad(format!("no package lists of {suite}")));
+            }
             progress::say(&format!(
                 "  the package lists of {} are not up to date: {error:#}",
                 suite.name()
@@ -380,7 +412,7 @@ pub fn package(suite: Suite, name: &str) -> Result<PathBuf> {
 pub fn packages(suite: Suite, names: &[&str]) -> Result<PathBuf> {
     let options = match suite {
         Suite::Bookworm => Vec::new(),
-        Suite::Trixie | Suite::Sid => other_lists(suite, &sources(suite)?)?,
+        Suite::Bullseye | Suite::Trixie | Suite::Sid => other_lists(suite, &sources(suite)?)?,
     };
     let download = || {
         let mut command = Command::new("apt-get");
@@ -389,11 +421,7 @@ pub fn packages(suite: Suite, names: &[&str]) -> Result<PathBuf> {
     };
     let mut about = download();
     about.arg("--print-uris").args(names);
-    let kind = match suite {
-        Suite::Bookworm | Suite::Trixie => "package",
-        Suite::Sid => "next-package",
-    };
-    let ingredients = Ingredients::of(kind).with("about", tool::run(about)?);
+    let ingredients = Ingredients::of(&suite.kind("package")).with("about", tool::run(about)?);
     cache::entry(&ingredients, KEEP_PACKAGES, |entry| {
         let mut command = download();
         command.args(names).current_dir(entry);
@@ -408,10 +436,6 @@ fn make_base(suite: Suite, sources: &str, entry: &Path) -> Result<()> {
         &format!("installing Debian ({}) into a folder", suite.name()),
         || make_root(suite, sources, &root),
     )?;
-    if suite == Suite::Sid {
-        return Ok(());
-    }
-
     let packed = root
         .join("boot")
         .join(only_file(&root.join("boot"), "xen-", ".gz")?);

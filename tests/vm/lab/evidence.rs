@@ -29,7 +29,8 @@ pub struct Function {
 pub struct Probe {
     /// Seconds since the kernel's start.
     pub at: f64,
-    /// The driver's return value; 0 is success.
+    /// The driver's return value; 0 is success. Up to Linux 5.13 the log has no other value for
+    /// failure than -1 here.
     pub result: i64,
 }
 
@@ -108,6 +109,18 @@ impl Evidence {
         self.function(address).driver.as_deref()
     }
 
+    /// The first two numbers of the kernel's version. Before 5.14 a probe returns 1 if it was
+    /// successful, or else 0.
+    fn kernel(&self) -> (u32, u32) {
+        let line = self.kernel_log("Linux version ").next();
+        let numbers = line.and_then(|line| {
+            let (_, version) = line.split_once("Linux version ")?;
+            let mut numbers = version.split('.').map(str::parse);
+            Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+        });
+        numbers.expect("the log begins with the version, as `read` has checked")
+    }
+
     /// All finished probes of this function, in order.
     pub fn probes(&self, address: &str) -> Vec<Probe> {
         let pattern = format!(
@@ -115,10 +128,16 @@ impl Evidence {
             regex::escape(address)
         );
         let pattern = Regex::new(&pattern).expect("an address makes a valid pattern");
+        let tells_success_by_1 = self.kernel() < (5, 14);
         let probe = |line| {
+            let returned = pattern.captures(line)?[1].parse().ok()?;
             Some(Probe {
                 at: time_stamp(line)?,
-                result: pattern.captures(line)?[1].parse().ok()?,
+                result: match returned {
+                    1 if tells_success_by_1 => 0,
+                    0 if tells_success_by_1 => -1,
+                    other => other,
+                },
             })
         };
         self.kernel_log("probe of ").filter_map(probe).collect()

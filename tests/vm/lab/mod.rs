@@ -19,6 +19,7 @@
 //! | `cache`, `tool`, `progress` | keep slow results; run programs of the host; show the progress |
 
 use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -45,6 +46,19 @@ pub mod progress;
 pub mod schema;
 pub mod tool;
 pub mod watch;
+
+/// Why a machine cannot be had here: its packages are not offered, for instance. That is no failure
+/// of what is tested.
+#[derive(Debug)]
+pub struct NotToBeHad(pub String);
+
+impl fmt::Display for NotToBeHad {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "not to be had here: {}", self.0)
+    }
+}
+
+impl std::error::Error for NotToBeHad {}
 
 /// The checkout.
 pub fn repository() -> &'static Path {

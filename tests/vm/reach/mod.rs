@@ -3,10 +3,8 @@
 //!
 //! One file a kind of platform. Each of its tests is one row: it calls [`platform`].
 
-mod hvm;
-
 use std::{
-    fmt, fs,
+    fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -14,10 +12,14 @@ use std::{
 use anyhow::{Context, Error, Result, bail};
 use serde_json::{Value, json};
 
+pub use crate::lab::NotToBeHad;
 use crate::lab::{progress, repository, target_directory};
 
+mod hvm;
+mod suites;
+
 /// Every row of the table: the name of its record, and what the table calls it.
-const PLATFORMS: [(&str, &str); 2] = [
+const PLATFORMS: &[(&str, &str)] = &[
     (
         "hvm-debian-12",
         "an HVM guest with a network card: Debian 12, Linux 6.1, Xen 4.17",
@@ -26,20 +28,27 @@ const PLATFORMS: [(&str, &str); 2] = [
         "hvm-debian-13",
         "an HVM guest with a network card: Debian 13, Linux 6.12, Xen 4.20",
     ),
+    (
+        "bullseye-initramfs-tools",
+        "Debian 11: Linux 5.10, Xen 4.14, initramfs-tools",
+    ),
+    (
+        "bullseye-dracut",
+        "Debian 11: Linux 5.10, Xen 4.14, dracut 051 with systemd",
+    ),
+    (
+        "sid-initramfs-tools",
+        "Debian sid: Linux 7.2, Xen 4.20, initramfs-tools",
+    ),
+    (
+        "sid-dracut",
+        "Debian sid: Linux 7.2, Xen 4.20, dracut 112 with systemd",
+    ),
+    (
+        "sid-on-old-xen",
+        "Linux 7.2 of sid on Xen 4.17 of Debian 12",
+    ),
 ];
-
-/// Why a platform cannot be had here: its packages are not offered, for instance. That is no
-/// failure, and the table says it.
-#[derive(Debug)]
-pub struct NotToBeHad(pub String);
-
-impl fmt::Display for NotToBeHad {
-    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        write!(out, "not to be had here: {}", self.0)
-    }
-}
-
-impl std::error::Error for NotToBeHad {}
 
 /// Does what is to be seen on a platform of [`PLATFORMS`], and records what the story gives back:
 /// a few words that say what was seen, without a full stop.
@@ -77,7 +86,7 @@ fn record(key: &str, seen: &str, took: Duration) -> Result<()> {
 fn table() -> Result<(String, bool)> {
     let mut table = String::from("| platform | seen | seconds |\n| --- | --- | ---: |\n");
     let mut is_whole = true;
-    for (key, title) in PLATFORMS {
+    for &(key, title) in PLATFORMS {
         let row = match fs::read_to_string(record_of(key)) {
             Ok(text) => {
                 let record: Value = serde_json::from_str(&text).map_err(Error::new)?;

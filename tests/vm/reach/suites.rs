@@ -1,0 +1,89 @@
+//! The oldest Debian that still has a package source, and the one that comes next.
+
+use anyhow::Result;
+
+use super::platform;
+use crate::{
+    DROP_IN, FILE, assert_listed_seized,
+    lab::{
+        board::{self, PAIRS},
+        debian::{Suite, debian},
+        evidence::Evidence,
+        image::{Generator, Initramfs},
+        machine::Machine,
+        product::Product,
+    },
+    listing_image,
+};
+
+/// Asks on the real root what became of the devices.
+const ASK: &str = "pciseize status >status 2>&1; echo $? >status.exit";
+
+#[test]
+#[ignore = "make check-reach"]
+fn bullseye_with_initramfs_tools() -> Result<()> {
+    boots(
+        "bullseye-initramfs-tools",
+        Suite::Bullseye,
+        Generator::InitramfsTools,
+    )
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn bullseye_with_dracut() -> Result<()> {
+    boots("bullseye-dracut", Suite::Bullseye, Generator::Dracut)
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn sid_with_initramfs_tools() -> Result<()> {
+    boots("sid-initramfs-tools", Suite::Sid, Generator::InitramfsTools)
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn sid_with_dracut() -> Result<()> {
+    boots("sid-dracut", Suite::Sid, Generator::Dracut)
+}
+
+/// The newest kernel, with an older Xen below.
+#[test]
+#[ignore = "make check-reach"]
+fn kernel_of_sid_on_the_xen_of_bookworm() -> Result<()> {
+    platform("sid-on-old-xen", || {
+        let mut image = listing_image(Generator::InitramfsTools, Suite::Sid)?;
+        image.debian.xen = debian(Suite::Bookworm)?.xen;
+        seizes("sid-on-old-xen", &image)
+    })
+}
+
+/// A row in which this suite's Xen and kernel boot with an image of this generator.
+fn boots(key: &'static str, suite: Suite, generator: Generator) -> Result<()> {
+    platform(key, || seizes(key, &listing_image(generator, suite)?))
+}
+
+/// Boots the image, sees the listed devices seized and their twins not, and tells it.
+fn seizes(key: &str, image: &Initramfs) -> Result<String> {
+    let (file, drop_in) = PAIRS.split_at(2);
+    let seen = Machine::dom0(image)
+        .installed(&Product::install()?)
+        .file(FILE, &board::lines(file))
+        .file(DROP_IN, &board::lines(drop_in))
+        .script(ASK)
+        .boot(key)?;
+    assert_listed_seized(&seen)?;
+    assert_status_says_so(&seen);
+    Ok(SEEN.to_owned())
+}
+
+/// What a row of this file tells.
+const SEEN: &str = "4 of 4 seized, `status` right; their twins have their drivers";
+
+/// `status` on the real root has all devices with pciback.
+fn assert_status_says_so(seen: &Evidence) {
+    let status = seen.file("status");
+    assert_eq!(seen.file("status.exit"), Some("0\n"), "{status:?}");
+    let all = "# OK: 4 of 4 devices are with pciback";
+    assert!(status.is_some_and(|said| said.contains(all)), "{status:?}");
+}
