@@ -435,6 +435,35 @@ fn pciback_that_comes_at_any_moment_is_welcome() {
     }
 }
 
+/// Linux 4.19 and 5.10 say ENODEV whatever a bind fails of. A device that pciback cannot initialise
+/// is told with that, and no driver gets it; the others are seized whenever pciback comes.
+#[test]
+fn a_kernel_that_hides_why_a_bind_fails_loses_no_device() {
+    let mut old = machine();
+    old.hides_bind_errors = true;
+    let usb = old.functions.get_mut(ASKED[1]).expect("the controller");
+    usb.init_error = Some(Errno::EINVAL);
+    let calls = run(&mut old.clone()).after.calls();
+    for before in 0..=calls {
+        let mut dom0 = old.clone();
+        dom0.fate.arrivals.push(Arrival {
+            before,
+            what: Change::Pciback { calls: 2 },
+        });
+        let run = run(&mut dom0);
+        assert_eq!(
+            ASKED.map(|address| run.outcome(address)),
+            ["seized", "held", "seized"],
+            "before call {before}"
+        );
+        let report = run.report().expect("a report").to_string();
+        assert!(report.contains("ENODEV (19)"), "{report}");
+        assert!(!report.contains("EINVAL"), "{report}");
+        dom0.register(GREEDY);
+        assert_eq!(dom0.driver(ASKED[1]), None, "before call {before}");
+    }
+}
+
 /// Each call in turn fails: on a machine at boot, and on one where pciback already has a device.
 /// [`run`] checks the laws.
 #[test]
