@@ -16,6 +16,7 @@ pub use crate::lab::NotToBeHad;
 use crate::lab::{progress, repository, target_directory};
 
 mod hvm;
+mod pvh;
 mod suites;
 
 /// Every row of the table: the name of its record, and what the table calls it.
@@ -37,6 +38,10 @@ const PLATFORMS: &[(&str, &str)] = &[
         "Debian 11: Linux 5.10, Xen 4.14, dracut 051 with systemd",
     ),
     (
+        "bullseye-dracut-without-systemd",
+        "Debian 11: Linux 5.10, Xen 4.14, dracut 051 without systemd",
+    ),
+    (
         "sid-initramfs-tools",
         "Debian sid: Linux 7.2, Xen 4.20, initramfs-tools",
     ),
@@ -45,8 +50,16 @@ const PLATFORMS: &[(&str, &str)] = &[
         "Debian sid: Linux 7.2, Xen 4.20, dracut 112 with systemd",
     ),
     (
+        "sid-dracut-without-systemd",
+        "Debian sid: Linux 7.2, Xen 4.20, dracut 112 without systemd",
+    ),
+    (
         "sid-on-old-xen",
         "Linux 7.2 of sid on Xen 4.17 of Debian 12",
+    ),
+    (
+        "pvh",
+        "PVH dom0 of Debian sid: Linux 7.2, Xen 4.20, amd-iommu",
     ),
 ];
 

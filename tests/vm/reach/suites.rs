@@ -16,9 +16,6 @@ use crate::{
     listing_image,
 };
 
-/// Asks on the real root what became of the devices.
-const ASK: &str = "pciseize status >status 2>&1; echo $? >status.exit";
-
 #[test]
 #[ignore = "make check-reach"]
 fn bullseye_with_initramfs_tools() -> Result<()> {
@@ -37,6 +34,16 @@ fn bullseye_with_dracut() -> Result<()> {
 
 #[test]
 #[ignore = "make check-reach"]
+fn bullseye_with_dracut_without_systemd() -> Result<()> {
+    boots(
+        "bullseye-dracut-without-systemd",
+        Suite::Bullseye,
+        Generator::DracutWithoutSystemd,
+    )
+}
+
+#[test]
+#[ignore = "make check-reach"]
 fn sid_with_initramfs_tools() -> Result<()> {
     boots("sid-initramfs-tools", Suite::Sid, Generator::InitramfsTools)
 }
@@ -45,6 +52,16 @@ fn sid_with_initramfs_tools() -> Result<()> {
 #[ignore = "make check-reach"]
 fn sid_with_dracut() -> Result<()> {
     boots("sid-dracut", Suite::Sid, Generator::Dracut)
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn sid_with_dracut_without_systemd() -> Result<()> {
+    boots(
+        "sid-dracut-without-systemd",
+        Suite::Sid,
+        Generator::DracutWithoutSystemd,
+    )
 }
 
 /// The newest kernel, with an older Xen below.
@@ -65,25 +82,34 @@ fn boots(key: &'static str, suite: Suite, generator: Generator) -> Result<()> {
 
 /// Boots the image, sees the listed devices seized and their twins not, and tells it.
 fn seizes(key: &str, image: &Initramfs) -> Result<String> {
-    let (file, drop_in) = PAIRS.split_at(2);
-    let seen = Machine::dom0(image)
-        .installed(&Product::install()?)
-        .file(FILE, &board::lines(file))
-        .file(DROP_IN, &board::lines(drop_in))
-        .script(ASK)
-        .boot(key)?;
-    assert_listed_seized(&seen)?;
-    assert_status_says_so(&seen);
+    let seen = asked(Machine::dom0(image), "")?.boot(key)?;
+    assert_seized_and_told(&seen)?;
     Ok(SEEN.to_owned())
 }
 
-/// What a row of this file tells.
-const SEEN: &str = "4 of 4 seized, `status` right; their twins have their drivers";
+/// What a row tells in which [`assert_seized_and_told`] holds.
+pub const SEEN: &str = "4 of 4 seized, `status` right; their twins have their drivers";
 
-/// `status` on the real root has all devices with pciback.
-fn assert_status_says_so(seen: &Evidence) {
+/// The machine with pciseize on its real root too, where it is asked what became of the devices of
+/// `listing_image`, after this script.
+pub fn asked<'a>(machine: Machine<'a>, script: &str) -> Result<Machine<'a>> {
+    let (file, drop_in) = PAIRS.split_at(2);
+    Ok(machine
+        .installed(&Product::install()?)
+        .file(FILE, &board::lines(file))
+        .file(DROP_IN, &board::lines(drop_in))
+        .script(&format!(
+            "{script}\npciseize status >status 2>&1; echo $? >status.exit"
+        )))
+}
+
+/// The listed devices were only ever with pciback, and `status` says so; their twins have their
+/// drivers.
+pub fn assert_seized_and_told(seen: &Evidence) -> Result<()> {
+    assert_listed_seized(seen)?;
     let status = seen.file("status");
     assert_eq!(seen.file("status.exit"), Some("0\n"), "{status:?}");
     let all = "# OK: 4 of 4 devices are with pciback";
     assert!(status.is_some_and(|said| said.contains(all)), "{status:?}");
+    Ok(())
 }

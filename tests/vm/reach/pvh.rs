@@ -1,0 +1,88 @@
+//! A dom0 that Xen runs as a PVH guest: its devices and interrupts come through Xen's own emulation
+//! of PCI.
+
+use anyhow::Result;
+
+use super::{
+    platform,
+    suites::{SEEN, asked, assert_seized_and_told},
+};
+use crate::{
+    assert_claimed, assert_one_seized,
+    lab::{
+        board::{BEHIND_ROOT_PORT, NETWORK, NVME, ROOT_DISK, USB},
+        debian::Suite,
+        evidence::Evidence,
+        image::{Generator, Initramfs},
+        machine::Machine,
+    },
+    listing_image,
+};
+
+/// What QEMU emulates well enough. With `xsave` Linux dies while it looks for the state of the
+/// floating-point unit, and with `rdtscp` Xen ends dom0 at an instruction whose length QEMU does
+/// not tell.
+const PROCESSOR: &str = "EPYC,-smap,-smep,-xsave,-rdtscp";
+
+/// What Xen says when it refuses a device whose reset has emptied its BARs: it looks for the MSI-X
+/// table at the bottom of dom0's memory.
+const REFUSAL: &str = "clobbers MSIX MMIO area";
+
+/// What the row tells where Xen refuses the disk.
+const SEEN_OF_A_REFUSAL: &str = "3 of 4 seized; the NVMe disk is held, as Xen refuses it, and \
+    `status` says so; their twins have their drivers";
+
+/// Until Xen lets a dom0 of this kind have such devices, the listed NVMe disk is refused.
+#[test]
+#[ignore = "make check-reach"]
+fn a_pvh_dom0_seizes_the_listed_devices() -> Result<()> {
+    platform("pvh", || {
+        let image = listing_image(Generator::InitramfsTools, Suite::Sid)?;
+        let seen = asked(pvh(&image), "cat /sys/hypervisor/guest_type >guest-type")?.boot("pvh")?;
+        assert_eq!(seen.file("guest-type"), Some("PVH\n"));
+        if seen.driver(NVME.listed) == Some("pciback") {
+            assert_seized_and_told(&seen)?;
+            return Ok(SEEN.to_owned());
+        }
+        for pair in [NETWORK, BEHIND_ROOT_PORT, USB] {
+            assert_one_seized(&seen, &pair)?;
+        }
+        assert_refused_by_xen(&seen)?;
+        Ok(SEEN_OF_A_REFUSAL.to_owned())
+    })
+}
+
+/// A machine in which Xen can have dom0 as a PVH guest. Without `cpuidle=0` Xen panics at QEMU's
+/// `mwait` when it idles beside a guest.
+fn pvh(image: &Initramfs) -> Machine<'_> {
+    Machine::dom0(image)
+        .processor(PROCESSOR)
+        .memory(3072)
+        .with_iommu_device("amd-iommu")
+        .xen_cmdline("dom0=pvh cpuidle=0")
+        .cmdline("tsc=reliable")
+}
+
+/// Xen has not let pciback have the disk, no other driver ever had it, and that is told.
+fn assert_refused_by_xen(seen: &Evidence) -> Result<()> {
+    let address = NVME.listed;
+    let log = seen.pciseize_log();
+    let is_refusal = |text: &str| text.contains(address) && text.contains(REFUSAL);
+    assert!(
+        seen.console().iter().any(|line| is_refusal(&line.text)),
+        "{log}"
+    );
+    assert_eq!(seen.driver(address), None, "{log}");
+    assert!(seen.successful_probes(address).is_empty(), "{log}");
+    let held = seen.function(address).driver_override.as_deref();
+    assert_eq!(held, Some("pciback"), "{log}");
+    assert_eq!(seen.reported(address)?["outcome"], "held", "{log}");
+    assert!(seen.logged(&[address, "EEXIST (17)"]), "{log}");
+    let status = seen.file("status");
+    assert_eq!(seen.file("status.exit"), Some("1\n"), "{status:?}");
+    let told = "# FAILED: 3 of 4 devices are with pciback";
+    assert!(status.is_some_and(|said| said.contains(told)), "{status:?}");
+    assert_claimed(seen, NVME.twin, NVME.driver);
+    assert_claimed(seen, ROOT_DISK.0, ROOT_DISK.1);
+    Ok(())
+}
