@@ -103,9 +103,9 @@ SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pc
 WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release --locked
 
 .PHONY: bench build check check-fast check-fuzz check-model check-packages check-packages-sid \
-	check-reach check-vm clean deb demo dist embed fuzz install man no-scdoc picture release-aarch64 \
-	requirements requirements-fuzz requirements-packages requirements-vm rpm side-image size \
-	transcript uninstall why-panic
+	check-reach check-vm clean deb deb-aarch64 demo dist embed fuzz install man no-scdoc picture \
+	release-aarch64 requirements requirements-fuzz requirements-packages requirements-vm rpm \
+	rpm-aarch64 side-image size transcript uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -293,6 +293,16 @@ deb:
 	PACKAGE_FOLDER=target DEB_RULES_REQUIRES_ROOT=no debian/rules binary
 	debian/rules clean
 
+# The same for 64-bit ARM, with the program of `make release-aarch64`:
+# target/pciseize_VERSION_arm64.deb.
+deb-aarch64:
+	$(REQUIRE) $(BUILD_PACKAGES) debhelper
+	rm -f target/pciseize_*_arm64.deb
+	debian/rules clean
+	PACKAGE_FOLDER=target DEB_RULES_REQUIRES_ROOT=no \
+		dpkg-architecture --host-arch arm64 --force --command 'debian/rules binary'
+	debian/rules clean
+
 # The package for distributions with rpm: target/pciseize-VERSION.x86_64.rpm. rpmbuild does not look
 # whether what the build needs is installed: Debian's knows no packages. For an old rpm, or for
 # another folder of programs than this machine's:
@@ -304,6 +314,10 @@ rpm:
 	$(RPMBUILD) -bb --build-in-place --nodeps --define '_topdir $(CURDIR)/target/rpm' \
 		--define '_rpmdir $(CURDIR)/target' \
 		--define '_rpmfilename %{name}-%{version}-%{release}.%{_arch}.rpm' rpm/pciseize.spec
+
+# The same for 64-bit ARM: target/pciseize-VERSION.aarch64.rpm.
+rpm-aarch64:
+	$(MAKE) rpm RPMBUILD='$(RPMBUILD) --target aarch64'
 
 # The source archive: target/pciseize-VERSION.tar.xz. It has the crates that the program needs, so
 # that everything above builds from it without network. It is made in a clone of the repository.
