@@ -88,7 +88,7 @@ FUZZ_PACKAGES = g++
 VM_PACKAGES = cpio e2fsprogs grub-common grub-pc-bin gzip ipxe-qemu mmdebstrap mount \
 	qemu-system-x86 seabios util-linux xorriso xz-utils zstd
 PACKAGE_PACKAGES = debhelper lintian rpm rpmlint
-REACH_PACKAGES =
+REACH_PACKAGES = qemu-system-arm qemu-user-static
 
 SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pciseize \
 	dracut/50pciseize/*.sh.in examples/*pciseize* examples/side-image fuzz/run \

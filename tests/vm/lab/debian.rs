@@ -68,7 +68,7 @@ impl Suite {
     }
 
     /// The options of mmdebstrap for it.
-    fn options(self) -> Vec<&'static str> {
+    pub(super) fn options(self) -> Vec<&'static str> {
         let mut options = MMDEBSTRAP.to_vec();
         if !self.is_checked_for_age() {
             options.push("--aptopt=Acquire::Check-Valid-Until \"false\"");
@@ -358,15 +358,26 @@ fn candidate_versions(suite: Suite, sources: &str) -> Result<Vec<(&'static str, 
         .collect()
 }
 
-/// apt's options for the package lists of a suite that this host does not use. The lists are in a
-/// folder of the cache, and are updated first.
+/// apt's options for the package lists of a suite that this host does not use.
 fn other_lists(suite: Suite, sources: &str) -> Result<Vec<String>> {
-    cache::folder(&format!("lists-{}", suite.name()), |folder| {
+    lists_of("amd64", suite, sources)
+}
+
+/// apt's options for the package lists of a suite on this architecture. The lists are in a folder
+/// of the cache, and are updated first.
+pub(super) fn lists_of(architecture: &str, suite: Suite, sources: &str) -> Result<Vec<String>> {
+    let name = match architecture {
+        "amd64" => format!("lists-{}", suite.name()),
+        other => format!("lists-{}-{other}", suite.name()),
+    };
+    cache::folder(&name, |folder| {
         let lists = folder.join("lists");
         fs::create_dir_all(lists.join("partial"))?;
         let list = folder.join("sources.list");
         fs::write(&list, sources)?;
         let options = vec![
+            format!("-oAPT::Architecture={architecture}"),
+            format!("-oAPT::Architectures={architecture}"),
             format!("-oDir::State={}", folder.display()),
             "-oDir::State::status=/dev/null".to_owned(),
             format!("-oDir::Cache={}", folder.display()),
@@ -467,7 +478,7 @@ fn make_root(suite: Suite, sources: &str, root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_disk(root: &Path, test_init: &Path, disk: &Path) -> Result<()> {
+pub(super) fn make_disk(root: &Path, test_init: &Path, disk: &Path) -> Result<()> {
     progress::step("making the root disk", || {
         let mut command = tool::as_root("mke2fs");
         command

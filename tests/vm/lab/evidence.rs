@@ -72,7 +72,12 @@ impl Evidence {
             evidence
                 .kernel_log("")
                 .next()
-                .is_some_and(|line| line.contains("Linux version")),
+                // The first is that of 64-bit ARM.
+                .is_some_and(|line| {
+                    ["Booting Linux on", "Linux version"]
+                        .iter()
+                        .any(|first| line.contains(first))
+                }),
             "the kernel log has lost its beginning"
         );
         Ok(evidence)

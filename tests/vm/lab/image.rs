@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::arm;
 use super::cache::{self, Ingredients};
 use super::debian::{Debian, Suite, debian};
 use super::product::Product;
@@ -46,9 +47,18 @@ impl Generator {
     }
 }
 
+/// The processors of the machine.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Architecture {
+    Amd64,
+    /// 64-bit ARM.
+    Arm64,
+}
+
 /// An image to be made.
 pub struct Image {
     generator: Generator,
+    architecture: Architecture,
     suite: Suite,
     product: Option<Product>,
     files: Vec<(String, String)>,
@@ -57,6 +67,7 @@ pub struct Image {
 
 /// A finished image.
 pub struct Initramfs {
+    pub architecture: Architecture,
     pub debian: Debian,
     pub file: PathBuf,
     /// The output of the generator and its hooks.
@@ -79,6 +90,7 @@ impl Image {
     pub fn stock(generator: Generator) -> Self {
         Self {
             generator,
+            architecture: Architecture::Amd64,
             suite: Suite::Bookworm,
             product: None,
             files: Vec::new(),
@@ -92,6 +104,12 @@ impl Image {
             product: Some(product.clone()),
             ..Self::stock(generator)
         }
+    }
+
+    /// Makes the image for machines of this architecture.
+    pub fn for_machines_of(mut self, architecture: Architecture) -> Self {
+        self.architecture = architecture;
+        self
     }
 
     /// Uses this Debian for the image.
@@ -115,7 +133,10 @@ impl Image {
 
     /// Gets the image from the cache, or makes it.
     pub fn build(&self) -> Result<Initramfs> {
-        let debian = debian(self.suite)?;
+        let debian = match self.architecture {
+            Architecture::Amd64 => debian(self.suite)?,
+            Architecture::Arm64 => arm::debian(self.suite)?,
+        };
         let script = repository().join("tests/vm/lab/make-initramfs");
         let variant = if self.has_pciback {
             "with-xen-pciback"
@@ -160,6 +181,7 @@ impl Image {
         })?;
         let text = |name: &str| fs::read_to_string(entry.join(name));
         Ok(Initramfs {
+            architecture: self.architecture,
             debian,
             build_log: text("build.log")?,
             contents: text("contents")?,

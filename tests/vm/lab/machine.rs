@@ -11,10 +11,10 @@ use super::console::{self, Answer, Console, Terms};
 use super::disks::Disks;
 use super::evidence::Evidence;
 use super::grub::{Act, Menu};
-use super::image::Initramfs;
+use super::image::{Architecture, Initramfs};
 use super::product::Product;
 use super::watch::Limits;
-use super::{board, pace, progress, target_directory};
+use super::{arm, board, pace, progress, target_directory};
 
 /// The size of the disk for the evidence.
 const EVIDENCE_SIZE: u64 = 32 << 20;
@@ -313,7 +313,11 @@ impl<'a> Machine<'a> {
         let luggage = folder.join("luggage.tar");
         self.pack(&luggage)?;
 
-        let mut qemu = self.qemu(&luggage, &evidence);
+        let mut qemu = match self.initramfs.architecture {
+            Architecture::Amd64 => self.qemu(),
+            Architecture::Arm64 => arm::qemu(),
+        };
+        self.attach_devices(&mut qemu, &luggage, &evidence);
         let mut answers = match self.grub {
             Some(act) => self.load_through_grub(act, &folder, &mut qemu)?,
             None => {
@@ -372,10 +376,11 @@ impl<'a> Machine<'a> {
 
     /// The command line of Xen.
     fn xen_arguments(&self) -> String {
-        format!(
-            "console=com1 com1=115200 dom0_mem=1536M,max:1536M {}",
-            self.xen_arguments.join(" ")
-        )
+        let usual = match self.initramfs.architecture {
+            Architecture::Amd64 => "console=com1 com1=115200 dom0_mem=1536M,max:1536M",
+            Architecture::Arm64 => arm::XEN_ARGUMENTS,
+        };
+        format!("{usual} {}", self.xen_arguments.join(" "))
     }
 
     /// Lets QEMU load Xen and the kernel, or the kernel alone.
@@ -390,6 +395,10 @@ impl<'a> Machine<'a> {
         }
         // Commas separate Xen's boot modules and their arguments, so commas inside are doubled.
         let arguments = arguments.replace(',', ",,");
+        if self.initramfs.architecture == Architecture::Arm64 {
+            arm::load(qemu, self.initramfs, &self.xen_arguments(), &arguments);
+            return;
+        }
         let (kernel, image) = (debian.vmlinux.display(), image.display());
         qemu.arg("-kernel").arg(&debian.xen);
         qemu.arg("-initrd")
@@ -430,10 +439,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn qemu(&self, luggage: &Path, evidence: &Path) -> Command {
-        let debian = &self.initramfs.debian;
+    fn qemu(&self) -> Command {
         let mut qemu = Command::new("qemu-system-x86_64");
-        let bus = self.bus();
         let machine = match self.disks_at {
             Some(_) => "q35,sata=off",
             None => "q35",
@@ -452,6 +459,12 @@ impl<'a> Machine<'a> {
         qemu.args(["-nodefaults", "-no-reboot"]);
         qemu.args(["-smp", &self.processors.to_string()]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
+        qemu
+    }
+
+    fn attach_devices(&self, qemu: &mut Command, luggage: &Path, evidence: &Path) {
+        let debian = &self.initramfs.debian;
+        let bus = self.bus();
         for drive in &self.drives {
             qemu.args(["-drive", drive]);
         }
@@ -478,7 +491,6 @@ impl<'a> Machine<'a> {
             qemu.arg("-device")
                 .arg(format!("ide-hd,drive={name},bus={bus}.{port},model={name}"));
         }
-        qemu
     }
 }
 

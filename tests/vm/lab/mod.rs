@@ -3,6 +3,7 @@
 //! | file | is for |
 //! | --- | --- |
 //! | `debian` | Debian, Xen and the kernel, from the package sources of this host |
+//! | `arm` | the same for 64-bit ARM, and the computer that runs it |
 //! | `cross` | a compiler and the C library for 64-bit ARM, from the same sources |
 //! | `product` | pciseize, as `make install` installs it |
 //! | `package` | the packages of Debian and rpm, and their life in a root tree |
@@ -25,6 +26,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
+pub mod arm;
 pub mod board;
 mod cache;
 mod console;

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result};
 
 use super::debian::{self, Suite, debian};
-use super::image::Initramfs;
+use super::image::{Architecture, Initramfs};
 use super::{once, progress, repository, target_directory, tool};
 
 /// The packages. `elsewhere` was built in another folder, from the source archive and without
@@ -359,6 +359,7 @@ impl Life {
     pub fn image(&self, name: &str, suite: Suite) -> Result<Initramfs> {
         let step = self.step(name)?;
         Ok(Initramfs {
+            architecture: Architecture::Amd64,
             debian: debian(suite)?,
             file: self.0.join(name).join("initrd.img"),
             build_log: step.log,

@@ -36,6 +36,22 @@ impl Product {
         })
     }
 
+    /// The same for 64-bit ARM.
+    pub fn install_for_arm() -> Result<Self> {
+        static INSTALLED: Mutex<Option<Product>> = Mutex::new(None);
+        once(&INSTALLED, || {
+            progress::step("building pciseize for 64-bit ARM", || {
+                make(&["release-aarch64".into()])?;
+                let root = TempDir::new()?;
+                make_install(
+                    root.path(),
+                    &["PROGRAM=target/aarch64/pciseize".into(), "install".into()],
+                )?;
+                store(root.path())
+            })
+        })
+    }
+
     /// Builds and installs this checkout with a configuration embedded in the binary.
     pub fn install_with_embedded(configuration: &str) -> Result<Self> {
         progress::step("building pciseize with an embedded configuration", || {
@@ -57,12 +73,13 @@ impl Product {
 
 fn install_into(root: &Path) -> Result<()> {
     // `make install` alone would install an existing program, however old.
-    make(&[
-        "build".into(),
-        "install".into(),
-        argument("DESTDIR", root),
-        "PREFIX=/usr".into(),
-    ])?;
+    make_install(root, &["build".into(), "install".into()])
+}
+
+/// Runs `make` with these goals and variables for an empty root.
+fn make_install(root: &Path, goals: &[String]) -> Result<()> {
+    let places = [argument("DESTDIR", root), "PREFIX=/usr".into()];
+    make(&[goals, &places].concat())?;
     // Documentation does not change a boot, and a changed README must not make every image anew.
     for folder in ["doc", "man"] {
         fs::remove_dir_all(root.join("usr/share").join(folder))?;

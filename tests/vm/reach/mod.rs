@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 pub use crate::lab::NotToBeHad;
 use crate::lab::{progress, repository, target_directory};
 
+mod arm64;
 mod hvm;
 mod pvh;
 mod suites;
@@ -60,6 +61,30 @@ const PLATFORMS: &[(&str, &str)] = &[
     (
         "pvh",
         "PVH dom0 of Debian sid: Linux 7.2, Xen 4.20, amd-iommu",
+    ),
+    (
+        "arm64-busybox",
+        "64-bit ARM: Linux 6.1, Xen 4.17, busybox and `rdinit=`",
+    ),
+    (
+        "arm64-initramfs-tools",
+        "64-bit ARM: Linux 6.1, Xen 4.17, initramfs-tools",
+    ),
+    (
+        "arm64-xen-4.20",
+        "64-bit ARM: Linux 6.1 on Xen 4.20 of Debian 13, initramfs-tools",
+    ),
+    (
+        "arm64-debian-13",
+        "64-bit ARM: Linux 6.12, Xen 4.20, initramfs-tools",
+    ),
+    (
+        "arm64-linux-7.2",
+        "64-bit ARM: Linux 7.2, Xen 4.20, initramfs-tools",
+    ),
+    (
+        "arm64-packages",
+        "64-bit ARM: the packages of Debian and rpm",
     ),
 ];
 
