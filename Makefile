@@ -232,8 +232,8 @@ check-packages-sid:
 		--test-threads=2 --nocapture
 
 # What make check has no time for: other kernels, hypervisors, architectures, guests and root disks.
-# Prints a table of what was seen, and writes it into docs/platforms.md. One part alone, which prints
-# its rows only: make check-reach PART=arm64, a file of tests/vm/reach/.
+# Prints a table of what was seen, and writes it into docs/platforms.md. One part alone, a file of
+# tests/vm/reach/, prints its rows only: make check-reach PART=arm64.
 PART =
 check-reach:
 	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES) $(REACH_PACKAGES)
