@@ -323,7 +323,11 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
     if !report.usage.uses(address).has(Use::WithGuest) {
         put!(line, "; to take it now: pciseize seize --force {}", address);
     } else if let Some(own) = report.usage.lent(address) {
-        put!(line, "; not to be had while a guest has {}", own.address);
+        put!(
+            line,
+            "; not to be had while a guest has {}: end the guest, or xl pci-detach",
+            own.address
+        );
         add_guest(own.guest, line);
     }
 }
