@@ -13,6 +13,7 @@ use super::evidence::Evidence;
 use super::grub::{Act, Menu};
 use super::image::{Architecture, Initramfs};
 use super::product::Product;
+use super::qemu::NewerQemu;
 use super::watch::Limits;
 use super::{arm, board, pace, progress, target_directory};
 
@@ -62,6 +63,7 @@ pub struct Machine<'a> {
     grub: Option<Act>,
     answers: Option<Vec<Answer>>,
     product: Option<Product>,
+    qemu: Option<NewerQemu>,
     files: Vec<(String, String)>,
     programs: Vec<(String, PathBuf)>,
     /// The work of the machine, in units of a usual one.
@@ -88,6 +90,7 @@ impl<'a> Machine<'a> {
             grub: None,
             answers: None,
             product: None,
+            qemu: None,
             files: Vec::new(),
             programs: Vec::new(),
             work: 1,
@@ -101,6 +104,12 @@ impl<'a> Machine<'a> {
             has_xen: false,
             ..Self::dom0(initramfs)
         }
+    }
+
+    /// Runs the machine in a newer QEMU than this host's.
+    pub fn in_qemu(mut self, qemu: &NewerQemu) -> Self {
+        self.qemu = Some(qemu.clone());
+        self
     }
 
     /// Gives the machine, and with it dom0, so many processors.
@@ -440,7 +449,10 @@ impl<'a> Machine<'a> {
     }
 
     fn qemu(&self) -> Command {
-        let mut qemu = Command::new("qemu-system-x86_64");
+        let mut qemu = match &self.qemu {
+            Some(newer) => newer.command(),
+            None => Command::new("qemu-system-x86_64"),
+        };
         let machine = match self.disks_at {
             Some(_) => "q35,sata=off",
             None => "q35",

@@ -13,6 +13,7 @@
 //! | `limit` | a program that gives devices to pciback all at once |
 //! | `many` | a machine of thousands of functions, in files |
 //! | `grub` | a disk that boots Xen through GRUB, and the keys for its menu |
+//! | `qemu` | a newer QEMU than this host's, from the same sources |
 //! | `machine` | QEMU: a machine, booted to its end |
 //! | `console` | the serial console, read and answered while the machine runs |
 //! | `watch`, `disks`, `pace` | end a machine that stands still or lasts too long for this host |
@@ -44,6 +45,7 @@ pub mod pace;
 pub mod package;
 pub mod product;
 pub mod progress;
+pub mod qemu;
 #[path = "../../schema/mod.rs"]
 pub mod schema;
 pub mod tool;

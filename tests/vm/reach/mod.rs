@@ -18,6 +18,7 @@ use crate::lab::{progress, repository, target_directory};
 mod arm64;
 mod hvm;
 mod pvh;
+mod sriov;
 mod suites;
 
 /// Every row of the table: the name of its record, and what the table calls it.
@@ -85,6 +86,10 @@ const PLATFORMS: &[(&str, &str)] = &[
     (
         "arm64-packages",
         "64-bit ARM: the packages of Debian and rpm",
+    ),
+    (
+        "sriov",
+        "virtual functions of a network card (SR-IOV): Debian 12 in QEMU 10",
     ),
 ];
 
