@@ -11,8 +11,10 @@ use crate::lab::debian::{self, Suite};
 use crate::lab::evidence::Evidence;
 use crate::lab::image::{Generator, Image, Initramfs};
 use crate::lab::machine::Machine;
+use crate::lab::pace;
 use crate::lab::product::Product;
 use crate::lab::schema::{self, Kind};
+use crate::lab::watch::Limits;
 
 /// xl starts it for each HVM guest, in dom0.
 const DEVICE_MODEL: &str = "qemu-system-xen";
@@ -90,7 +92,14 @@ fn guest(name: &str) -> String {
 /// A dom0 with a card, its unlisted twin, and xl's device model, that takes these steps.
 fn machine<'a>(suite: Suite, image: &'a Initramfs, steps: &[&str]) -> Result<Machine<'a>> {
     let steps: String = steps.iter().map(|step| format!("{step}\n")).collect();
+    // While an HVM guest of Debian 12 unpacks its kernel, dom0 does not run, and nothing moves.
+    let usual = pace::limits(1)?;
+    let limits = Limits {
+        still: usual.still * 3,
+        ..usual
+    };
     Ok(Machine::dom0(image)
+        .limits(limits)
         .devices([NETWORK_DEVICE, NETWORK_TWIN].map(str::to_owned).to_vec())
         .with_network()
         .with_svm()
