@@ -9,6 +9,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, Result};
 
 use super::{
+    NotToBeHad,
     cache::{self, Ingredients},
     debian::{self, Debian, Suite, only_file},
     image::Initramfs,
@@ -48,9 +49,10 @@ const INITRAMFS_AT: &str = "0x78000000";
 pub fn register() -> Result<()> {
     let mut command = tool::as_root("sh");
     command.args(["-euc", REGISTER]);
+    let missing = "this host does not run programs of 64-bit ARM";
     tool::run(command)
         .map(drop)
-        .context("this host does not run programs of 64-bit ARM")
+        .context(NotToBeHad(missing.to_owned()))
 }
 
 /// The standard machine as a Xen dom0, with the processor of the image.
@@ -155,7 +157,10 @@ fn versions(suite: Suite, sources: &str, packages: &[&str]) -> Result<String> {
         .args(debian::lists_of(NAME, suite, sources)?)
         .args(["show", "--no-all-versions"])
         .args(packages);
-    tool::run(command)
+    tool::run(command).with_context(|| {
+        let suite = suite.name();
+        NotToBeHad(format!("not all packages are in {suite} for 64-bit ARM"))
+    })
 }
 
 /// Fills the folder `root` of the entry.
