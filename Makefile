@@ -104,8 +104,8 @@ WITH_SYMBOLS = CARGO_PROFILE_RELEASE_STRIP=none $(CARGO) build --quiet --release
 
 .PHONY: bench build check check-fast check-fuzz check-model check-packages check-packages-sid \
 	check-reach check-vm clean deb deb-aarch64 demo dist embed fuzz install man no-scdoc picture \
-	release-aarch64 requirements requirements-fuzz requirements-packages requirements-vm rpm \
-	rpm-aarch64 side-image size transcript uninstall why-panic
+	release-aarch64 requirements requirements-fuzz requirements-packages requirements-reach \
+	requirements-vm rpm rpm-aarch64 side-image size transcript uninstall why-panic
 .DELETE_ON_ERROR:
 
 build: man $(addprefix $(READY)/,$(TEMPLATES))
@@ -235,11 +235,10 @@ check-packages-sid:
 # Prints a table of what was seen, and writes it into docs/platforms.md. One part alone, a file of
 # tests/vm/reach/, prints its rows only: make check-reach PART=arm64.
 PART =
-check-reach:
-	$(REQUIRE) $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES) $(REACH_PACKAGES)
+check-reach: requirements-reach
 	rm -rf target/reach
 	status=0; \
-	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm reach::$(PART) -- --ignored \
+	RUST_LIB_BACKTRACE=0 $(CARGO) test --locked --test vm reach::$(PART) -- --include-ignored \
 		--skip writes_the_table --test-threads=2 --nocapture || status=$$?; \
 	$(CARGO) test --quiet --locked --test vm reach::writes_the_table -- --ignored --nocapture \
 		|| status=$$?; \
@@ -258,6 +257,10 @@ requirements-fuzz:
 
 requirements-vm:
 	tests/requirements.sh --install $(BUILD_PACKAGES) $(VM_PACKAGES)
+
+requirements-reach:
+	tests/requirements.sh --install $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES) \
+		$(REACH_PACKAGES)
 
 requirements-packages:
 	tests/requirements.sh --install $(BUILD_PACKAGES) $(VM_PACKAGES) $(PACKAGE_PACKAGES)

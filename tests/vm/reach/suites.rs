@@ -16,8 +16,8 @@ use crate::{
     listing_image,
 };
 
+/// The quickest of all: `make check` has time for it.
 #[test]
-#[ignore = "make check-reach"]
 fn bullseye_with_initramfs_tools() -> Result<()> {
     boots(
         "bullseye-initramfs-tools",
