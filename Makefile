@@ -171,7 +171,8 @@ check: requirements
 check-fast:
 	$(REQUIRE) $(BUILD_PACKAGES) $(CHECK_PACKAGES)
 	$(CARGO) fmt --check
-	$(CARGO) clippy --quiet --locked --all-targets --test vm -- --deny warnings
+	$(CARGO) clippy --quiet --locked --all-targets -- --deny warnings
+	$(CARGO) clippy --quiet --locked --test vm -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --quiet --locked --no-deps
 	shellcheck $(SHELL_SCRIPTS)
 	tests/width.sh

@@ -39,9 +39,12 @@ const IN_FRONT: [&str; 2] = [
     "e1000e,bus=port0,romfile=",
 ];
 
+/// The names that Xen has, by address.
+type Given = &'static [(&'static str, &'static str)];
+
 /// Names by hand are moved or left, as the configuration says; what pciseize gave is taken back.
-/// After each step the names that Xen has, by address.
-const STEPS: [(&str, &str, &[(&str, &str)]); 6] = [
+/// After each step the names that Xen has.
+const STEPS: [(&str, &str, Given); 6] = [
     (
         "xl pci-assignable-add -n gpu 0000:02:00.0",
         "already assigned to pciback",

@@ -64,8 +64,9 @@ pub const IOMMU_DEVICE: &str = "intel-iommu";
 /// The IOMMU that belongs to [`SVM_PROCESSOR`].
 pub const AMD_IOMMU_DEVICE: &str = "amd-iommu";
 
-/// A processor with AMD's virtualisation, SVM. QEMU 7.2 does not emulate XSAVE and RDTSCP well
-/// enough for the domains of such a Xen.
+/// A processor with AMD's virtualisation, SVM, as far as QEMU 7.2 emulates it well enough. With
+/// `xsave` Linux dies while it looks for the state of the floating-point unit, and with `rdtscp`
+/// Xen ends dom0 at an instruction whose length QEMU does not tell.
 pub const SVM_PROCESSOR: &str = "EPYC,-smap,-smep,-xsave,-rdtscp";
 
 /// QEMU's argument for the listed device of `NETWORK`.

@@ -19,11 +19,6 @@ use crate::{
     listing_image,
 };
 
-/// What QEMU emulates well enough. With `xsave` Linux dies while it looks for the state of the
-/// floating-point unit, and with `rdtscp` Xen ends dom0 at an instruction whose length QEMU does
-/// not tell.
-const PROCESSOR: &str = "EPYC,-smap,-smep,-xsave,-rdtscp";
-
 /// What Xen says when it refuses a device whose reset has emptied its BARs: it looks for the MSI-X
 /// table at the bottom of dom0's memory.
 const REFUSAL: &str = "clobbers MSIX MMIO area";
@@ -52,15 +47,12 @@ fn a_pvh_dom0_seizes_the_listed_devices() -> Result<()> {
     })
 }
 
-/// A machine in which Xen can have dom0 as a PVH guest. Without `cpuidle=0` Xen panics at QEMU's
-/// `mwait` when it idles beside a guest.
+/// A machine in which Xen can have dom0 as a PVH guest.
 fn pvh(image: &Initramfs) -> Machine<'_> {
     Machine::dom0(image)
-        .processor(PROCESSOR)
         .memory(3072)
-        .with_iommu_device("amd-iommu")
-        .xen_cmdline("dom0=pvh cpuidle=0")
-        .cmdline("tsc=reliable")
+        .with_svm()
+        .xen_cmdline("dom0=pvh")
 }
 
 /// Xen has not let pciback have the disk, no other driver ever had it, and that is told.
