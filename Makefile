@@ -233,8 +233,8 @@ check-packages-sid:
 		--test-threads=2 --nocapture
 
 # What make check has no time for: other kernels, hypervisors, architectures, guests and root disks.
-# Prints a table of what was seen, and writes it into docs/platforms.md. One part alone, a file of
-# tests/vm/reach/, prints its rows only: make check-reach PART=arm64.
+# Prints what was seen, and writes it into the table of docs/platforms.md. One part alone, a file of
+# tests/vm/reach/, writes its rows only: make check-reach PART=arm64.
 PART =
 check-reach: requirements-reach
 	rm -rf target/reach

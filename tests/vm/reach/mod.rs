@@ -7,14 +7,15 @@
 use std::{
     fs,
     path::PathBuf,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 pub use crate::lab::NotToBeHad;
-use crate::lab::{progress, repository, target_directory};
+use crate::lab::{progress, repository, target_directory, tool};
 
 mod arm64;
 mod hvm;
@@ -122,49 +123,51 @@ fn record_of(key: &str) -> PathBuf {
 fn record(key: &str, seen: &str, took: Duration) -> Result<()> {
     let file = record_of(key);
     fs::create_dir_all(file.parent().context("it is in a folder")?)?;
-    let record = json!({ "seen": seen, "seconds": took.as_secs() });
+    let mut date = Command::new("date");
+    date.args(["--utc", "+%F"]);
+    let day = tool::run(date)?;
+    let record = json!({ "seen": seen, "seconds": took.as_secs(), "day": day.trim() });
     Ok(fs::write(file, record.to_string())?)
 }
 
-/// The table, from the records of this run. A platform without one is named, too.
-fn table() -> Result<(String, bool)> {
-    let mut table = String::from("| platform | seen | seconds |\n| --- | --- | ---: |\n");
-    let mut is_whole = true;
-    for &(key, title) in PLATFORMS {
-        let row = match fs::read_to_string(record_of(key)) {
-            Ok(text) => {
-                let record: Value = serde_json::from_str(&text).map_err(Error::new)?;
-                let seen = record["seen"].as_str().context("what was seen")?;
-                format!("| {title} | {seen} | {} |\n", record["seconds"])
-            }
-            Err(_) => {
-                is_whole = false;
-                format!("| {title} | not run | |\n")
-            }
-        };
-        table.push_str(&row);
+/// What begins and ends the table in `docs/platforms.md`.
+const MARKS: [&str; 2] = ["<!-- table -->\n", "<!-- end of table -->\n"];
+
+const HEADER: &str = "| platform | seen | seconds | on |\n| --- | --- | ---: | --- |\n";
+
+/// The row of a platform: from the record of this run, or as it was. One that was never run is
+/// named, too.
+fn row(key: &str, title: &str, before: &str) -> Result<String> {
+    let begin = format!("| {title} |");
+    if let Ok(text) = fs::read_to_string(record_of(key)) {
+        let record: Value = serde_json::from_str(&text)?;
+        let word = |name: &str| record[name].as_str().context("a record lacks words");
+        let (seen, seconds) = (word("seen")?, &record["seconds"]);
+        return Ok(format!("{begin} {seen} | {seconds} | {} |\n", word("day")?));
     }
-    Ok((table, is_whole))
+    let known = before.lines().find(|line| line.starts_with(&begin));
+    Ok(known.map_or(format!("{begin} not run | | |\n"), |row| format!("{row}\n")))
 }
 
-/// Prints the table. Where every platform was run it becomes that of `docs/platforms.md`.
+/// Prints the rows of this run, and writes them into the table of `docs/platforms.md`.
 #[test]
 #[ignore = "writes docs/platforms.md: make check-reach"]
 fn writes_the_table() -> Result<()> {
-    const MARKS: [&str; 2] = ["<!-- table -->\n", "<!-- end of table -->\n"];
-    let (table, is_whole) = table()?;
-    println!("{table}");
-    if !is_whole {
-        progress::say("not all platforms were run: docs/platforms.md stays as it is");
-        return Ok(());
-    }
     let page = repository().join("docs/platforms.md");
     let text = fs::read_to_string(&page)?;
-    let parts = text.split_once(MARKS[0]).and_then(|(before, rest)| {
-        let (_, behind) = rest.split_once(MARKS[1])?;
-        Some((before, behind))
+    let parts = text.split_once(MARKS[0]).and_then(|(head, rest)| {
+        let (table, tail) = rest.split_once(MARKS[1])?;
+        Some((head, table, tail))
     });
-    let (before, behind) = parts.context("docs/platforms.md has no marks of its table")?;
-    let text = format!("{before}{}{table}{}{behind}", MARKS[0], MARKS[1]);
+    let (head, before, tail) = parts.context("docs/platforms.md has no marks of its table")?;
+    let mut table = HEADER.to_owned();
+    for &(key, title) in PLATFORMS {
+        let row = row(key, title, before)?;
+        if record_of(key).exists() {
+            print!("{row}");
+        }
+        table.push_str(&row);
+    }
+    let text = format!("{head}{}{table}{}{tail}", MARKS[0], MARKS[1]);
     Ok(fs::write(page, text)?)
 }
