@@ -292,7 +292,7 @@ install: $(PROGRAM) man $(addprefix $(READY)/,$(TEMPLATES))
 # same one beside the folder of the source.
 deb:
 	$(REQUIRE) $(BUILD_PACKAGES) debhelper
-	rm -f target/pciseize_*.deb
+	rm -f target/pciseize_*_amd64.deb
 	debian/rules clean
 	PACKAGE_FOLDER=target DEB_RULES_REQUIRES_ROOT=no debian/rules binary
 	debian/rules clean
@@ -312,16 +312,17 @@ deb-aarch64:
 # another folder of programs than this machine's:
 # make rpm RPMBUILD='rpmbuild --without weak_dependencies --define "_sbindir /usr/bin"'
 RPMBUILD = rpmbuild
+RPM_ARCHITECTURE = x86_64
 rpm:
 	$(REQUIRE) $(BUILD_PACKAGES) rpm
-	rm -rf target/rpm target/pciseize-*.rpm
+	rm -rf target/rpm target/pciseize-*.$(RPM_ARCHITECTURE).rpm
 	$(RPMBUILD) -bb --build-in-place --nodeps --define '_topdir $(CURDIR)/target/rpm' \
 		--define '_rpmdir $(CURDIR)/target' \
 		--define '_rpmfilename %{name}-%{version}-%{release}.%{_arch}.rpm' rpm/pciseize.spec
 
 # The same for 64-bit ARM: target/pciseize-VERSION.aarch64.rpm.
 rpm-aarch64:
-	$(MAKE) rpm RPMBUILD='$(RPMBUILD) --target aarch64'
+	$(MAKE) rpm RPMBUILD='$(RPMBUILD) --target aarch64' RPM_ARCHITECTURE=aarch64
 
 # The source archive: target/pciseize-VERSION.tar.xz. It has the crates that the program needs, so
 # that everything above builds from it without network. It is made in a clone of the repository.

@@ -2,7 +2,9 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Form, Invocation, Memory, check_devices, means, plan::tell_of_iommu};
+use super::{
+    Exit, Form, Invocation, Memory, check_devices, means, plan::tell_of_iommu, selector_of,
+};
 use crate::{
     device::{Action, Device, Devices, Outcome},
     edit,
@@ -10,7 +12,7 @@ use crate::{
         dom0,
         fitness::{self, Basis, Fitness},
         guests,
-        usage::Uses,
+        usage::{Use, Uses},
     },
     host::{Console, Files, Host, Iommu, Level},
     plan::{
@@ -149,8 +151,8 @@ fn has_unread_source(request: &Request) -> bool {
 
 /// Whether a word means a device: see [`means`]. *Every function there* does not mean bridges.
 fn is_meant(word: &CStr, request: &Request, device: &Device) -> bool {
-    let selector = Selector::parse(word.to_bytes());
-    let is_passed_over = device.is_bridge() && selector.is_ok_and(|it| it.passes_over_bridges());
+    let selector = selector_of(word, request);
+    let is_passed_over = device.is_bridge() && selector.is_some_and(|it| it.passes_over_bridges());
     !is_passed_over && means(word, request, device, is_ours(device))
 }
 
@@ -246,6 +248,10 @@ fn add_step(report: &Report, device: &Device, line: &mut Line) {
         Action::Seize if device.outcome == Outcome::Unready => {
             put!(line, "; to try again: pciseize seize {}", address);
         }
+        Action::Seize if uses.has(Use::WithGuest) => put!(
+            line,
+            "; it can be taken once no guest has a virtual function of it"
+        ),
         // Only a setting gets it so far. Nobody is told to take the disk of a running host away.
         Action::Seize if uses.meets(Uses::TO_BOOT) => {
             put!(line, "; the next boot takes it, as 'force' is set");

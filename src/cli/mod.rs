@@ -36,7 +36,7 @@ use crate::{
     plan::{Extent, behind::BehindList, rivals::Rivals, warnings::WarningList},
     put,
     report::{Kind, Report, Stage},
-    request::{Request, Selector},
+    request::{Request, Selector, syntax::name::Name},
     say,
     text::{Escaped, Line, split_once},
 };
@@ -160,8 +160,8 @@ impl Memory {
     }
 
     /// Reads what is asked for and what dom0 uses, and decides on each function as a boot does.
-    /// `cmdline`: what is read in place of the kernel's command line. `uses`: what a device is not
-    /// taken away from, unless the user forces it.
+    /// `cmdline`: what is read in place of the kernel's command line. `how`: what a device is not
+    /// taken away from, unless the user forces it, and which functions are looked at.
     ///
     /// # Errors
     /// Why the bus cannot be listed. Each item tells of that too.
@@ -170,6 +170,20 @@ impl Memory {
         host: &mut H,
         embedded: &[u8],
         cmdline: Option<&CStr>,
+        how: (Uses, Extent),
+    ) -> Result<(), Errno> {
+        let cmdline = cmdline.map(CStr::to_bytes);
+        self.request.gather(host, embedded, cmdline);
+        self.decide(host, how)
+    }
+
+    /// The same for a request that has been read.
+    ///
+    /// # Errors
+    /// As [`Memory::survey`].
+    pub fn decide<H: Host>(
+        &mut self,
+        host: &mut H,
         (uses, extent): (Uses, Extent),
     ) -> Result<(), Errno> {
         let Memory {
@@ -178,7 +192,6 @@ impl Memory {
             usage,
             ..
         } = self;
-        request.gather(host, embedded, cmdline.map(CStr::to_bytes));
         usage.gather(host, forbidden(request, uses));
         crate::plan::find_virtuals(host, request, usage);
         crate::plan::survey(host, request, usage, devices, extent)
@@ -457,15 +470,20 @@ fn check_selectors<'a>(words: &[&'a CStr]) -> Result<(), WrongUsage<'a>> {
     check_words(words, &is_selector, MESSAGE)
 }
 
-/// Checks that each word is a selector, or the name for guests of an item of the request.
+/// Checks that each word is a selector, or the name for guests of an item of the request. Where not
+/// all of that could be read, it may be the name of any.
 fn check_devices<'a>(words: &[&'a CStr], request: &Request) -> Result<(), WrongUsage<'a>> {
     const MESSAGE: &str = "expected an address (03:00.0), a path, ids (10de:1b80), a class \
                            (class:usb) or a name that an item has, not";
-    let is_name = |word: &[u8]| {
-        let mut names = request.names.iter();
-        names.any(|(_, own)| own.name.as_bytes() == word)
+    let may_be_name = |word: &[u8]| match Name::parse(word) {
+        Ok(name) => request.names.find(&name).is_some() || !request.problems.is_empty(),
+        Err(_) => false,
     };
-    check_words(words, &|word| is_selector(word) || is_name(word), MESSAGE)
+    check_words(
+        words,
+        &|word| is_selector(word) || may_be_name(word),
+        MESSAGE,
+    )
 }
 
 fn is_selector(word: &[u8]) -> bool {
@@ -482,20 +500,22 @@ fn check_words<'a>(
     word.map_or(Ok(()), |_| Err(WrongUsage { message, word }))
 }
 
-/// Whether a word means a device of the machine: its name for guests, or a selector. One that means
-/// more than a slot means only what pciback has or may have: anything else is none of our business.
-fn means(word: &CStr, request: &Request, device: &Device, is_ours: bool) -> bool {
-    let means = |selector: Selector| {
-        let is_meant = selector.is_in_one_slot() || is_ours;
-        is_meant && is_meant_by(device, &selector)
-    };
-    is_called(word, request, device) || Selector::parse(word.to_bytes()).is_ok_and(means)
+/// The selector that a word is, or that the item of that name has: a name means what its item does.
+fn selector_of(word: &CStr, request: &Request) -> Option<Selector> {
+    Selector::parse(word.to_bytes()).ok().or_else(|| {
+        let name = request.names.find(&Name::parse(word.to_bytes()).ok()?)?;
+        let item = request.names.get(name)?.item;
+        Some(request.items.get(usize::from(item))?.selector.clone())
+    })
 }
 
-/// Whether a word is the name that a device has for guests.
-fn is_called(word: &CStr, request: &Request, device: &Device) -> bool {
-    let name = device.guest_name(request);
-    name.is_some_and(|name| name.as_bytes() == word.to_bytes())
+/// Whether a word means a device of the machine. A selector that means more than a slot means only
+/// what pciback has or may have: anything else is none of our business.
+fn means(word: &CStr, request: &Request, device: &Device, is_ours: bool) -> bool {
+    selector_of(word, request).is_some_and(|selector| {
+        let is_meant = selector.is_in_one_slot() || is_ours;
+        is_meant && is_meant_by(device, &selector)
+    })
 }
 
 /// Whether a function of the machine is meant by a selector.

@@ -20,19 +20,21 @@ const FIRST_XEN: [u32; 2] = [4, 15];
 /// Gives the names, takes back those that nobody asks for any more, and prints a line for each.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) -> Exit {
     let is_dom0 = dom0::is_here(host);
-    let walked = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Requested));
-    let Memory {
-        request, devices, ..
-    } = memory;
-    if is_idle(host, is_dom0, request) {
+    memory.request.gather(host, embedded, None);
+    if is_idle(host, is_dom0, &memory.request) {
         return Exit::AsAsked;
     }
-    // Any line that was not understood may be one with a name.
-    let known = if request.problems.is_empty() {
+    // Any line that was not understood may be one with a name. What is not there, or has two names,
+    // was understood.
+    let known = if memory.request.problems.is_empty() {
         Known::All
     } else {
         Known::Part
     };
+    let walked = memory.decide(host, (Uses::TO_BOOT, Extent::Requested));
+    let Memory {
+        request, devices, ..
+    } = memory;
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
     if tell_obstacle(host, request, walked) {
         return Exit::of(false);

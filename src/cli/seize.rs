@@ -70,7 +70,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         // What a guest has is never taken from it.
         let uses = forbidden(request, Uses::IN_USE).with(Use::WithGuest);
         usage.gather(host, uses);
-        plan::find_virtuals(host, request, usage);
         plan::note_untraced(request, usage);
     }
     let alone = match run.stage {
@@ -81,6 +80,10 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         }
         Stage::Initramfs | Stage::Host => alone::wait(host, timeout(request)),
     };
+    if run.stage == Stage::Host {
+        // Also what pciback and guests have got while this run waited.
+        plan::find_virtuals(host, request, usage);
+    }
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
     hold_requested(host, request, usage, devices, only);
     alone.tell(host);

@@ -3,9 +3,9 @@
 use core::ffi::CStr;
 
 use super::{
-    Exit, Form, Invocation, Memory, check_devices, images, is_called, is_idle, is_meant_by,
+    Exit, Form, Invocation, Memory, check_devices, images, is_idle, is_meant_by,
     plan::{switch_off, tell_of_iommu},
-    status,
+    selector_of, status,
 };
 use crate::{
     device::{Action, Device, Devices, order},
@@ -106,11 +106,7 @@ fn mark_meant<H: Host>(
     devices: &mut Devices,
     words: &[&CStr],
 ) -> bool {
-    let selectors = || {
-        words
-            .iter()
-            .map(|word| Selector::parse(word.to_bytes()).ok())
-    };
+    let selectors = || words.iter().map(|word| selector_of(word, request));
     // Only what is told apart by its way needs it looked up.
     if selectors()
         .flatten()
@@ -120,11 +116,8 @@ fn mark_meant<H: Host>(
     }
     let mut are_all_found = true;
     for (word, selector) in words.iter().zip(selectors()) {
-        let is_meant = |device: &Device| match &selector {
-            Some(selector) => is_meant_by(device, selector),
-            None => is_called(word, request, device),
-        };
-        if mark(devices, &is_meant) {
+        let is_meant = |selector: &Selector| mark(devices, &|own| is_meant_by(own, selector));
+        if selector.as_ref().is_some_and(is_meant) {
             continue;
         }
         are_all_found = false;
@@ -134,17 +127,12 @@ fn mark_meant<H: Host>(
             "no such device: {}",
             Escaped(word.to_bytes())
         );
-        mark(devices, &|device| match (&selector, device.wish.item) {
-            (Some(selector), Some(_)) => {
+        if let Some(selector) = &selector {
+            mark(devices, &|device| {
                 let item = device.item(request);
                 item.is_some_and(|item| is_named_by(item, selector))
-            }
-            (None, Some(id)) => {
-                let name = request.name_of(id);
-                name.is_some_and(|name| name.as_bytes() == word.to_bytes())
-            }
-            (_, None) => false,
-        });
+            });
+        }
     }
     are_all_found
 }

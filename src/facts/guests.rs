@@ -35,14 +35,18 @@ pub type VisitLent<'v, H> = dyn FnMut(&mut H, Result<(u32, Address), Errno>) + '
 
 /// Calls `visit` for each device of each guest, whoever has it by now.
 pub fn each<H: Files + Xen>(host: &mut H, visit: &mut VisitLent<H>) {
+    // Who waits for one answer in vain is not to wait for all.
+    let mut is_silent = false;
     // One entry for each guest with devices, `pci-DOMAIN-0` (`drivers/xen/xen-pciback/xenbus.c`).
     let listed = host.list(b"/sys/bus/xen-backend/devices", &mut |host, name| {
         let domain = name
             .strip_prefix(b"pci-")
             .and_then(|rest| number(first_part(rest, b'-'), 10));
         if let Some(domain) = domain
+            && !is_silent
             && let Err(errno) = each_of(host, domain, visit)
         {
+            is_silent = errno == Errno::ETIMEDOUT;
             visit(host, Err(errno));
         }
     });
@@ -53,8 +57,11 @@ pub fn each<H: Files + Xen>(host: &mut H, visit: &mut VisitLent<H>) {
 }
 
 /// Calls `visit` for the devices of one guest, as the tools wrote them for pciback (libxl, and
-/// `xen/include/public/io/pciif.h`): `num_devs`, then `dev-0`, `dev-1`, …, each an address. A
-/// device that was detached leaves a gap.
+/// `xen/include/public/io/pciif.h`): `num_devs`, then `dev-0`, `dev-1`, …, each an address. There
+/// may be gaps.
+///
+/// # Errors
+/// Why not all of them are known: `EINVAL` for what is no address, `E2BIG` for too many.
 fn each_of<H: Xen>(host: &mut H, domain: u32, visit: &mut VisitLent<H>) -> Result<(), Errno> {
     let mut key = Line::new();
     put!(&mut key, "backend/pci/{}/0/num_devs", domain);
@@ -65,11 +72,12 @@ fn each_of<H: Xen>(host: &mut H, domain: u32, visit: &mut VisitLent<H>) -> Resul
         put!(&mut key, "backend/pci/{}/0/dev-{}", domain, number);
         let address = match host.read_xenstore(key.bytes(), &mut buffer) {
             Err(Errno::ENOENT) => continue,
-            text => Address::parse(text?),
+            text => Address::parse(text?).map_err(|_| Errno::EINVAL)?,
         };
-        if let Ok(address) = address {
-            visit(host, Ok((domain, address)));
-        }
+        visit(host, Ok((domain, address)));
+    }
+    if count > DEVICES_OF_GUEST {
+        return Err(Errno::E2BIG);
     }
     Ok(())
 }

@@ -73,6 +73,7 @@ pub fn make<H: Files>(
         let decision = decide(request, usage, &candidate)
             .filter(|decision| extent == Extent::Whole || decision.wish.item.is_some());
         if let Err(errno) = identity {
+            name::note_unread(request, &candidate);
             if !core::mem::replace(&mut has_unread, true) {
                 match_what_may_mean_anything(request);
             }
@@ -99,7 +100,7 @@ pub fn make<H: Files>(
     absent::add_absent(request, devices, walked);
     sort(devices);
     if walked.is_ok() {
-        name::give_names(request, devices, has_unread);
+        name::give_names(request, devices);
     }
     walked
 }
@@ -136,7 +137,7 @@ pub fn find_virtuals<H: Files + Xen>(host: &mut H, request: &mut Request, usage:
             address,
             identity: bus::identity(host, address).ok(),
             place: place.as_ref(),
-            is_virtual: true,
+            is_virtual: bus::is_virtual(host, address),
         };
         decide::is_asked(request, &candidate)
     });

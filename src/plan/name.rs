@@ -6,12 +6,12 @@
 use crate::{
     device::{Action, Device, Devices},
     pci::Address,
-    request::{ItemId, Mistake, Request, names::Meant},
+    request::{Candidate, Mistake, Request, names::Meant},
 };
 
 /// Gives each name to the function that its item means, and notes why nobody gets it. Every
-/// function has been looked at; `has_unread`: not every one could be read.
-pub fn give_names(request: &mut Request, devices: &mut Devices, has_unread: bool) {
+/// function has been looked at.
+pub fn give_names(request: &mut Request, devices: &mut Devices) {
     for number in 0..request.names.len() {
         let Some((id, own)) = request.names.iter().nth(number) else {
             return;
@@ -22,9 +22,7 @@ pub fn give_names(request: &mut Request, devices: &mut Devices, has_unread: bool
         }
         let (item, name, meant) = (own.item, own.name.clone(), own.meant);
         let mistake = match meant {
-            Meant::None if has_unread && needs_identity(request, item) => {
-                Some(Mistake::NameOfUnread)
-            }
+            Meant::Unread => Some(Mistake::NameOfUnread),
             Meant::None => Some(Mistake::NameOfNone),
             Meant::Many => Some(Mistake::NameOfMany),
             Meant::One(address) => match find(devices, address) {
@@ -44,10 +42,17 @@ pub fn give_names(request: &mut Request, devices: &mut Devices, has_unread: bool
     }
 }
 
-/// Whether it takes the ids of a function to tell whether an item means it.
-fn needs_identity(request: &Request, item: ItemId) -> bool {
-    let item = request.items.get(usize::from(item));
-    item.is_some_and(|item| item.selector.expects_identity())
+/// Notes which names may be those of a function whose ids cannot be read.
+pub fn note_unread(request: &mut Request, candidate: &Candidate) {
+    for number in 0..request.names.len() {
+        let Some((id, own)) = request.names.iter().nth(number) else {
+            return;
+        };
+        let item = request.items.get(usize::from(own.item));
+        if item.is_some_and(|item| item.selector.may_mean_unread(candidate)) {
+            request.names.note_unread(id);
+        }
+    }
 }
 
 /// The device at an address.

@@ -257,7 +257,7 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
 }
 
 /// Whether a function is in use by guests alone.
-fn is_of_guests(report: &Report, address: Address) -> bool {
+pub fn is_of_guests(report: &Report, address: Address) -> bool {
     let uses = report.usage.uses(address);
     !uses.is_empty() && uses.without_all(Uses::OF_GUESTS).is_empty()
 }
@@ -321,14 +321,27 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
     }
     put!(line, "; a boot takes it all the same");
     if !report.usage.uses(address).has(Use::WithGuest) {
-        put!(line, "; to take it now: pciseize seize --force {}", address);
-    } else if let Some(own) = report.usage.lent(address) {
-        put!(
-            line,
-            "; not to be had while a guest has {}: end the guest, or xl pci-detach",
-            own.address
-        );
-        add_guest(own.guest, line);
+        return put!(line, "; to take it now: pciseize seize --force {}", address);
+    }
+    match report
+        .usage
+        .lent(address)
+        .next()
+        .map(|own| (own, own.guest))
+    {
+        Some((own, guest @ Guest::Domain(_))) => {
+            put!(
+                line,
+                "; not to be had while a guest has {}: end the guest, or xl pci-detach",
+                own.address
+            );
+            add_guest(guest, line);
+        }
+        Some((_, guest)) => {
+            put!(line, "; not to be had");
+            add_guest(guest, line);
+        }
+        None => put!(line, "; not to be had: they are too many to look at"),
     }
 }
 

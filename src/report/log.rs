@@ -119,7 +119,12 @@ pub fn tell_plan(report: &Report, tell: &mut Tell) {
         let address = device.address();
         if device.action == Action::Seize && !report.usage.uses(address).is_empty() {
             line.clear();
-            put!(&mut line, "CAUTION: dom0 loses {}", address);
+            let what = if explain::is_of_guests(report, address) {
+                "a boot takes"
+            } else {
+                "dom0 loses"
+            };
+            put!(&mut line, "CAUTION: {} {}", what, address);
             explain::add_uses(report, address, [": it ", "; it "], &mut line);
             tell(Level::Notice, &line);
         }

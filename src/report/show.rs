@@ -186,10 +186,13 @@ impl Page<'_> {
                     put!(line, "{}, then reboot; or now: ", command);
                 }
                 let force = if uses.is_empty() { "" } else { "--force " };
-                if let Some(own) = self.plan.usage.lent(address)
-                    && let Guest::Domain(domain) = own.guest
-                {
-                    put!(line, "xl pci-detach {} {}, then ", domain, own.address);
+                for own in self.plan.usage.lent(address) {
+                    match own.guest {
+                        Guest::Domain(domain) => {
+                            put!(line, "xl pci-detach {} {}, then ", domain, own.address);
+                        }
+                        _ => put!(line, "see whether a guest has {}, then ", own.address),
+                    }
                 }
                 put!(line, "pciseize seize {}{}", force, address);
             }

@@ -29,6 +29,8 @@ pub struct GuestName {
 pub enum Meant {
     /// None.
     None,
+    /// None, but perhaps one whose ids cannot be read.
+    Unread,
     /// This one.
     One(Address),
     /// More than one.
@@ -39,7 +41,7 @@ impl Meant {
     /// With one more function. The same one again is no other.
     const fn and(self, address: Address) -> Meant {
         match self {
-            Meant::None => Meant::One(address),
+            Meant::None | Meant::Unread => Meant::One(address),
             Meant::One(first) if first.bits() == address.bits() => self,
             _ => Meant::Many,
         }
@@ -101,6 +103,15 @@ impl GuestNames {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Notes that the item with this name may mean a function whose ids cannot be read.
+    pub fn note_unread(&mut self, id: GuestNameId) {
+        if let Some(name) = self.get_mut(id)
+            && name.meant == Meant::None
+        {
+            name.meant = Meant::Unread;
+        }
     }
 
     /// Notes that the item with this name means a function.

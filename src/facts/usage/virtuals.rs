@@ -28,12 +28,15 @@ pub struct Virtual {
 
 /// Looks for virtual functions that are for guests: those that pciback has, and those that
 /// `is_asked` says somebody asks for. A physical function that pciback has already is passed over.
+///
+/// Which guests have them is asked only where somebody asks for their physical function: xenstore
+/// may not be there yet, or not answer, and no other device is to wait for it.
 pub fn look<H: Files + Xen>(
     host: &mut H,
     usage: &mut Usage,
     is_asked: &mut dyn FnMut(&mut H, Address) -> bool,
 ) {
-    let mut is_with_pciback = false;
+    let mut is_due = false;
     let _ = bus::walk(host, &mut |host, address| {
         let Some(physical) = bus::physical(host, address) else {
             return;
@@ -42,7 +45,7 @@ pub fn look<H: Files + Xen>(
         // What cannot be read may be with a guest.
         let has_it = bus::driver(host, address).map_or(true, |own| own == pciback::NAME.as_bytes());
         if !has_card && (has_it || is_asked(host, address)) {
-            is_with_pciback |= has_it;
+            is_due |= has_it && is_asked(host, physical);
             usage.add_virtual(Virtual {
                 physical,
                 address,
@@ -51,8 +54,7 @@ pub fn look<H: Files + Xen>(
             });
         }
     });
-    // Without such functions, xenstore is not asked: it may not be there yet.
-    if is_with_pciback {
+    if is_due {
         guests::each(host, &mut |_, lent| match lent {
             Ok((domain, address)) => usage.note_lent(Guest::Domain(domain), Some(address)),
             Err(errno) => usage.note_lent(Guest::Unknown(errno), None),
@@ -61,12 +63,12 @@ pub fn look<H: Files + Xen>(
 }
 
 impl Usage {
-    /// Notes a virtual function. Where there is no room to note which guest has it, some guest may
-    /// have.
+    /// Notes a virtual function. Where there is no room to note which guest has one of pciback's, some
+    /// guest may have.
     fn add_virtual(&mut self, new: Virtual) {
-        let physical = new.physical;
+        let (physical, is_with_pciback) = (new.physical, new.is_with_pciback);
         self.add(physical, Use::ForGuests, b"");
-        if self.virtuals.push(new).is_err() {
+        if self.virtuals.push(new).is_err() && is_with_pciback {
             self.add(physical, Use::WithGuest, b"");
         }
     }
@@ -99,10 +101,10 @@ impl Usage {
         })
     }
 
-    /// A virtual function of a physical one that a guest has, or may have.
-    pub fn lent(&self, physical: Address) -> Option<&Virtual> {
-        let mut all = self.virtuals(physical);
-        all.find(|own| own.guest != Guest::None)
+    /// The virtual functions of a physical one that a guest has, or may have.
+    pub fn lent(&self, physical: Address) -> impl Iterator<Item = &Virtual> {
+        let all = self.virtuals(physical);
+        all.filter(|own| own.guest != Guest::None)
     }
 }
 
@@ -189,7 +191,7 @@ mod tests {
         let link = "link /sys/bus/pci/devices/0000:03:10.0/driver";
         host.refuse(link, Errno::EIO);
         add_guest(&mut host, &["0000:03:10.0"]);
-        let usage = found(&mut host, &[]);
+        let usage = found(&mut host, &[CARD]);
         assert!(usage.uses(address(CARD)).has(Use::WithGuest));
     }
 
@@ -233,14 +235,38 @@ mod tests {
             let mut host = machine(&drivers);
             add_guest(&mut host, lent);
             host.refuse(refused, Errno::EIO);
-            let usage = found(&mut host, &["03:10.0"]);
-            let found = usage
-                .lent(address(CARD))
-                .map(|own| (own.address, own.guest));
-            assert_eq!(found, expected, "{drivers:?} {lent:?} {refused}");
+            let usage = found(&mut host, &["03:10.0", CARD]);
+            let mut lent = usage.lent(address(CARD));
+            let found = lent.next().map(|own| (own.address, own.guest));
+            assert_eq!(found, expected, "{drivers:?} {refused}");
             let uses = usage.uses(address(CARD));
             assert_eq!(uses.has(Use::WithGuest), expected.is_some());
             assert_eq!(uses.without_all(Uses::OF_GUESTS), Uses::NONE);
+        }
+    }
+
+    /// Whoever wants another device does not wait for an answer of xenstore.
+    #[test]
+    fn asks_xenstore_only_for_a_card_that_is_asked_for() {
+        for (asked, is_asked) in [(&[CARD][..], true), (&["03:10.0"], false)] {
+            let mut host = machine(&[pciback::NAME]);
+            add_guest(&mut host, &["0000:03:10.0"]);
+            let usage = found(&mut host, asked);
+            let mut calls = host.calls.iter();
+            assert_eq!(calls.any(|call| call.starts_with("xenstore")), is_asked);
+            assert_eq!(usage.uses(address(CARD)).has(Use::WithGuest), is_asked);
+        }
+    }
+
+    /// What cannot be understood may be one of its virtual functions.
+    #[test]
+    fn counts_as_lent_what_xenstore_tells_otherwise() {
+        for (device, number) in [("0000:03:10.0,permissive=1", 0), ("0000:03:10.0", 256)] {
+            let mut host = machine(&[pciback::NAME]);
+            add_guest(&mut host, &["0000:04:00.0"; 300][..number + 1]);
+            host.xenstore(&format!("backend/pci/7/0/dev-{number}"), device);
+            let usage = found(&mut host, &[CARD]);
+            assert!(usage.uses(address(CARD)).has(Use::WithGuest), "{device}");
         }
     }
 

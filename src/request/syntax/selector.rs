@@ -181,9 +181,10 @@ impl Selector {
             .then(|| Target::Identity(self.expected).into())
     }
 
-    /// Whether the selector means a function by its ids or its class, alone or at a place.
-    pub fn expects_identity(&self) -> bool {
-        matches!(self.by(), By::Identity | By::Class) || !self.expected.is_any()
+    /// Whether the selector may mean a function whose ids and class are not known.
+    pub fn may_mean_unread(&self, candidate: &Candidate) -> bool {
+        matches!(self.by(), By::Identity | By::Class)
+            || !self.expected.is_any() && self.is_at(candidate)
     }
 
     /// Whether the selector names one place: an address without `*`, or a path.
