@@ -34,7 +34,7 @@ pub enum Generator {
 
 impl Generator {
     /// The name that `make-initramfs` uses.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::InitramfsTools => "initramfs-tools",
             Self::Dracut => "dracut",

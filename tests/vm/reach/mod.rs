@@ -20,6 +20,7 @@ use crate::lab::{progress, repository, target_directory, tool};
 mod arm64;
 mod hvm;
 mod pvh;
+mod roots;
 mod sriov;
 mod suites;
 
@@ -92,6 +93,14 @@ const PLATFORMS: &[(&str, &str)] = &[
     (
         "sriov",
         "virtual functions of a network card (SR-IOV): Debian 12 in QEMU 10",
+    ),
+    (
+        "smp-initramfs-tools",
+        "Debian 12 on two processors, initramfs-tools",
+    ),
+    (
+        "smp-dracut",
+        "Debian 12 on two processors, dracut with systemd",
     ),
 ];
 
