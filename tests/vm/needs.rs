@@ -12,14 +12,14 @@ use crate::lab::product::Product;
 use crate::{assert_claimed, assert_one_seized};
 
 /// The file in the image that names the controllers from which its host boots.
-const BOOT: &str = "/etc/xen/pciback.boot";
+pub const BOOT: &str = "/etc/xen/pciback.boot";
 
 /// The file in the image with the names of the host's devices.
 const NAMES: &str = "/usr/share/misc/pci.ids";
 
 /// The images are made on another machine than the one that boots them. So a hook that runs after
 /// that of pciseize, by its name, writes the files as the host's own hook would have written them.
-fn hook(files: &[(&str, &str)]) -> String {
+pub fn hook(files: &[(&str, &str)]) -> String {
     let file = |(path, text): &(&str, &str)| {
         let path = format!("\"$DESTDIR{path}\"");
         format!("mkdir -p \"$(dirname {path})\"\ncat >{path} <<'END'\n{text}END\n")

@@ -50,6 +50,28 @@ pub const PAIRS: [Pair; 4] = [NETWORK, BEHIND_ROOT_PORT, USB, NVME];
 /// The controller of the root disk. It is never listed and must keep its driver.
 pub const ROOT_DISK: (&str, &str) = ("0000:00:1f.2", "ahci");
 
+/// A second SATA controller, with the disk `one`: QEMU's arguments.
+pub const ROOT_ON_AHCI: (&str, &str) = ("0000:00:10.0", "ahci");
+pub const AHCI_FOR_ROOT: [&str; 2] = [
+    "ich9-ahci,id=more,addr=0x10",
+    "ide-hd,drive=one,bus=more.0,serial=one",
+];
+
+/// A third NVMe disk, `two`.
+pub const ROOT_ON_NVME: (&str, &str) = ("0000:00:11.0", "nvme");
+pub const NVME_FOR_ROOT: [&str; 1] = ["nvme,addr=0x11,serial=two,drive=two"];
+
+/// A third SATA controller, without a disk.
+pub const IDLE_AHCI: &str = "0000:00:12.0";
+pub const IDLE_AHCI_DEVICE: &str = "ich9-ahci,addr=0x12";
+
+/// A third USB controller, with a keyboard.
+pub const KEYBOARD: (&str, &str) = ("0000:00:13.0", "xhci_hcd");
+pub const KEYBOARD_DEVICES: [&str; 2] = ["nec-usb-xhci,id=keys,addr=0x13", "usb-kbd,bus=keys.0"];
+
+/// A screen.
+pub const SCREEN_DEVICE: &str = "VGA,addr=0xe,romfile=";
+
 /// A virtio device. systemd as first process loads its driver before any unit starts.
 pub const VIRTIO: &str = "0000:00:0c.0";
 pub const VIRTIO_DEVICE: &str = "virtio-rng-pci,addr=0xc";

@@ -209,26 +209,52 @@ fn test_init() -> PathBuf {
 /// all other machines of this suite stay as they are.
 pub fn disk_with(suite: Suite, names: &[&str]) -> Result<PathBuf> {
     let debian = debian(suite)?;
-    let needed = needed(suite, &debian.root, names)?;
-    let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
-    let packages = packages(suite, &needed)?;
-    let test_init = test_init();
-    let ingredients = Ingredients::of("larger-disk")
-        .with("debian", &debian.identity)
-        .with("packages", packages.display().to_string())
-        .with("test-init", fs::read(&test_init)?);
-    let disk = cache::entry(&ingredients, 2, |entry| {
-        let tree = entry.join("tree");
-        progress::step(&format!("installing {}", names.join(", ")), || {
-            install_in_a_copy(&debian.root, &packages, &tree)
-        })?;
-        make_disk(&tree, &test_init, &entry.join("root.img"))?;
+    let disk = larger("larger-disk", suite, &debian, names, |tree, entry| {
+        make_disk(tree, &test_init(), &entry.join("root.img"))?;
         let mut command = tool::as_root("rm");
-        command.args(["-rf", "--one-file-system", "--"]).arg(&tree);
+        command.args(["-rf", "--one-file-system", "--"]).arg(tree);
         tool::run(command)?;
         Ok(())
     })?;
     Ok(disk.join("root.img"))
+}
+
+/// The same with the tree, so that images can be made in it.
+pub fn debian_with(suite: Suite, names: &[&str]) -> Result<Debian> {
+    let debian = debian(suite)?;
+    let entry = larger("larger-debian", suite, &debian, names, |tree, entry| {
+        make_disk(tree, &test_init(), &entry.join("root.img"))
+    })?;
+    Ok(Debian {
+        root: entry.join("tree"),
+        disk: entry.join("root.img"),
+        identity: entry.to_string_lossy().into_owned(),
+        ..debian
+    })
+}
+
+/// The entry in the cache that `make` fills from a tree with these packages besides.
+fn larger(
+    kind: &str,
+    suite: Suite,
+    debian: &Debian,
+    names: &[&str],
+    make: impl FnOnce(&Path, &Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let needed = needed(suite, &debian.root, names)?;
+    let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+    let packages = packages(suite, &needed)?;
+    let ingredients = Ingredients::of(kind)
+        .with("debian", &debian.identity)
+        .with("packages", packages.display().to_string())
+        .with("test-init", fs::read(test_init())?);
+    cache::entry(&ingredients, KEEP, |entry| {
+        let tree = entry.join("tree");
+        progress::step(&format!("installing {}", names.join(", ")), || {
+            install_in_a_copy(&debian.root, &packages, &tree)
+        })?;
+        make(&tree, entry)
+    })
 }
 
 /// Whether this suite has this package.

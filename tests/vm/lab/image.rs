@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::arm;
 use super::cache::{self, Ingredients};
-use super::debian::{Debian, Suite, debian};
+use super::debian::{self, Debian, Suite};
 use super::product::Product;
 use super::{progress, repository, tool};
 
@@ -60,6 +60,8 @@ pub struct Image {
     generator: Generator,
     architecture: Architecture,
     suite: Suite,
+    /// What the root tree has besides.
+    packages: Vec<&'static str>,
     product: Option<Product>,
     files: Vec<(String, String)>,
     has_pciback: bool,
@@ -92,6 +94,7 @@ impl Image {
             generator,
             architecture: Architecture::Amd64,
             suite: Suite::Bookworm,
+            packages: Vec::new(),
             product: None,
             files: Vec::new(),
             has_pciback: true,
@@ -118,6 +121,12 @@ impl Image {
         self
     }
 
+    /// Has these packages in the root tree of the image, and on the machine's root disk.
+    pub fn with_packages(mut self, names: &[&'static str]) -> Self {
+        self.packages.extend(names);
+        self
+    }
+
     /// Adds a file to the root tree of the image. If the text begins with `#!`, the file is
     /// executable.
     pub fn file(mut self, path: &str, text: &str) -> Self {
@@ -134,7 +143,9 @@ impl Image {
     /// Gets the image from the cache, or makes it.
     pub fn build(&self) -> Result<Initramfs> {
         let debian = match self.architecture {
-            Architecture::Amd64 => debian(self.suite)?,
+            Architecture::Amd64 if self.packages.is_empty() => debian::debian(self.suite)?,
+            Architecture::Amd64 => debian::debian_with(self.suite, &self.packages)?,
+            // Nothing that is tried there needs more packages.
             Architecture::Arm64 => arm::debian(self.suite)?,
         };
         let script = repository().join("tests/vm/lab/make-initramfs");

@@ -21,8 +21,7 @@ use super::{arm, board, pace, progress, target_directory};
 const EVIDENCE_SIZE: u64 = 32 << 20;
 
 /// The kernel arguments of every machine.
-const KERNEL_ARGUMENTS: [&str; 5] = [
-    "root=LABEL=root",
+const KERNEL_ARGUMENTS: [&str; 4] = [
     "rw",
     "init=/test-init",
     // Log every probe, and keep all of it.
@@ -55,8 +54,12 @@ pub struct Machine<'a> {
     memory: u32,
     /// The root disk, if not that of the image's Debian.
     root_disk: Option<PathBuf>,
+    /// The kernel's argument `root=`, if the root is not on the root disk.
+    root: Option<String>,
     /// The slot of the controller of the disks, if not that of the standard machine.
     disks_at: Option<String>,
+    /// Whether it has the port for a keyboard that each PC has.
+    has_keyboard_port: bool,
     arguments: Vec<String>,
     xen_arguments: Vec<String>,
     /// What the user does in GRUB's menu. If nothing, QEMU itself loads Xen and the kernel.
@@ -84,7 +87,9 @@ impl<'a> Machine<'a> {
             processor: "qemu64",
             memory: 2048,
             root_disk: None,
+            root: None,
             disks_at: None,
+            has_keyboard_port: true,
             arguments: KERNEL_ARGUMENTS.map(str::to_owned).to_vec(),
             xen_arguments: Vec::new(),
             grub: None,
@@ -133,6 +138,19 @@ impl<'a> Machine<'a> {
     /// Boots from another root disk, with the same kernel's modules.
     pub fn root_disk(mut self, disk: &Path) -> Self {
         self.root_disk = Some(disk.to_owned());
+        self
+    }
+
+    /// Boots without a root disk, from what the kernel's argument `root=` names so. The caller adds
+    /// the disks.
+    pub fn root(mut self, name: &str) -> Self {
+        self.root = Some(name.to_owned());
+        self
+    }
+
+    /// Leaves out the port for a keyboard, on which the machine otherwise has one.
+    pub fn without_keyboard_port(mut self) -> Self {
+        self.has_keyboard_port = false;
         self
     }
 
@@ -377,7 +395,9 @@ impl<'a> Machine<'a> {
             None => UNATTENDED.as_slice(),
             Some(_) => &[],
         };
-        let mut all = vec![console];
+        let root = self.root.as_deref().unwrap_or("LABEL=root");
+        let root = format!("root={root}");
+        let mut all = vec![console, &root];
         all.extend(self.arguments.iter().map(String::as_str));
         all.extend(unattended);
         all.join(" ")
@@ -453,15 +473,18 @@ impl<'a> Machine<'a> {
             Some(newer) => newer.command(),
             None => Command::new("qemu-system-x86_64"),
         };
-        let machine = match self.disks_at {
-            Some(_) => "q35,sata=off",
-            None => "q35",
-        };
+        let mut machine = "q35".to_owned();
+        if self.disks_at.is_some() {
+            machine.push_str(",sata=off");
+        }
+        if !self.has_keyboard_port {
+            machine.push_str(",i8042=off");
+        }
         // The processors take turns in one thread. In a thread each, one that resets a device moves
         // the map of memory under the access of another, and QEMU 7.2 now and then dies of it.
         qemu.args([
             "-machine",
-            machine,
+            &machine,
             "-accel",
             "tcg,thread=single",
             "-cpu",
@@ -496,6 +519,9 @@ impl<'a> Machine<'a> {
             ("evidence", evidence, "cache=unsafe"),
         ];
         for (port, (name, file, option)) in disks.into_iter().enumerate() {
+            if name == "root" && self.root.is_some() {
+                continue;
+            }
             qemu.arg("-drive").arg(format!(
                 "if=none,format=raw,id={name},file={},{option}",
                 file.display()

@@ -11,6 +11,7 @@
 //! | `init` | a dom0 with sysvinit or OpenRC |
 //! | `board` | the devices of the standard machine |
 //! | `limit` | a program that gives devices to pciback all at once |
+//! | `layout` | root file systems that stand on more than a disk |
 //! | `many` | a machine of thousands of functions, in files |
 //! | `grub` | a disk that boots Xen through GRUB, and the keys for its menu |
 //! | `qemu` | a newer QEMU than this host's, from the same sources |
@@ -38,6 +39,7 @@ pub mod evidence;
 pub mod grub;
 pub mod image;
 pub mod init;
+pub mod layout;
 pub mod limit;
 pub mod machine;
 pub mod many;

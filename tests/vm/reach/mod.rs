@@ -102,6 +102,38 @@ const PLATFORMS: &[(&str, &str)] = &[
         "smp-dracut",
         "Debian 12 on two processors, dracut with systemd",
     ),
+    (
+        "btrfs-on-two-disks-initramfs-tools",
+        "/ on btrfs on two disks: Debian 12, initramfs-tools",
+    ),
+    (
+        "btrfs-on-two-disks-dracut",
+        "/ on btrfs on two disks: Debian 12, dracut",
+    ),
+    (
+        "lvm-on-raid1-initramfs-tools",
+        "/ on LVM on RAID1: Debian 12, initramfs-tools",
+    ),
+    (
+        "lvm-on-raid1-dracut",
+        "/ on LVM on RAID1: Debian 12, dracut",
+    ),
+    (
+        "luks-initramfs-tools",
+        "/ on LUKS, with a passphrase: Debian 12, initramfs-tools",
+    ),
+    (
+        "luks-dracut",
+        "/ on LUKS, with a passphrase: Debian 12, dracut",
+    ),
+    (
+        "plymouth-initramfs-tools",
+        "quiet splash with plymouth: Debian 12, initramfs-tools",
+    ),
+    (
+        "plymouth-dracut",
+        "quiet splash with plymouth: Debian 12, dracut",
+    ),
 ];
 
 /// Does what is to be seen on a platform of [`PLATFORMS`], and records what the story gives back:

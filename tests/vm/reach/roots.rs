@@ -1,13 +1,21 @@
-//! Boots of Debian 12 in which more happens before the real root is there.
+//! Boots of Debian 12 in which more happens before the real root is there: on two processors,
+//! behind a splash screen, from disks that stand on others.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::platform;
-use crate::lab::board::PAIRS;
+use crate::lab::board::{
+    self, IDLE_AHCI, IDLE_AHCI_DEVICE, KEYBOARD, KEYBOARD_DEVICES, PAIRS, ROOT_DISK, ROOT_ON_AHCI,
+    ROOT_ON_NVME, SCREEN_DEVICE, USB,
+};
 use crate::lab::debian::Suite;
-use crate::lab::image::Generator;
+use crate::lab::evidence::Evidence;
+use crate::lab::image::{Generator, Image, Initramfs};
+use crate::lab::layout::{self, Layout};
 use crate::lab::machine::Machine;
-use crate::{assert_listed_seized, listing_image};
+use crate::lab::product::Product;
+use crate::needs::{BOOT, hook};
+use crate::{FILE, assert_claimed, assert_listed_seized, assert_one_seized, listing_image};
 
 #[test]
 #[ignore = "make check-reach"]
@@ -21,8 +29,8 @@ fn smp_dracut() -> Result<()> {
     platform("smp-dracut", || smp(Generator::Dracut))
 }
 
-/// Two processors load drivers side by side. No driver of dom0 gets a listed device; the twins, which
-/// are the control, have theirs.
+/// Two processors load drivers side by side. No driver of dom0 gets a listed device; the twins,
+/// which are the control, have theirs.
 fn smp(generator: Generator) -> Result<String> {
     let image = listing_image(generator, Suite::Bookworm)?;
     let seen = Machine::dom0(&image)
@@ -36,7 +44,268 @@ fn smp(generator: Generator) -> Result<String> {
     );
     assert_listed_seized(&seen)?;
     Ok(format!(
-        "{0} of {0} seized on two processors; the unlisted twins and the root disk have their drivers",
+        "{0} of {0} seized; the unlisted twins and the root disk have their drivers",
+        PAIRS.len()
+    ))
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn btrfs_on_two_disks_initramfs_tools() -> Result<()> {
+    platform("btrfs-on-two-disks-initramfs-tools", || {
+        on_two_disks(Layout::Btrfs, Generator::InitramfsTools)
+    })
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn btrfs_on_two_disks_dracut() -> Result<()> {
+    platform("btrfs-on-two-disks-dracut", || {
+        on_two_disks(Layout::Btrfs, Generator::Dracut)
+    })
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn lvm_on_raid1_initramfs_tools() -> Result<()> {
+    platform("lvm-on-raid1-initramfs-tools", || {
+        on_two_disks(Layout::LvmOnRaid1, Generator::InitramfsTools)
+    })
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn lvm_on_raid1_dracut() -> Result<()> {
+    platform("lvm-on-raid1-dracut", || {
+        on_two_disks(Layout::LvmOnRaid1, Generator::Dracut)
+    })
+}
+
+/// What `pciseize list --boot` has to print where these hold the root file system.
+fn boot_file(roots: &[(&str, &str)]) -> String {
+    let line = |(address, driver): &(&str, &str)| {
+        let ids = if *driver == "ahci" {
+            "8086:2922"
+        } else {
+            "1b36:0010"
+        };
+        format!("{ids}@{address} # holds /\n")
+    };
+    roots.iter().map(line).collect()
+}
+
+/// An image of a host with this layout.
+///
+/// The host's own image would name what it boots from; this one is made on another machine. So the
+/// file is put into it, and the real root shows that the host would have written the same.
+fn image(
+    layout: Layout,
+    generator: Generator,
+    configuration: &str,
+    boot: &str,
+) -> Result<Initramfs> {
+    let mut image = Image::with(generator, &Product::install()?)
+        .with_packages(&layout::PACKAGES)
+        .file(FILE, configuration);
+    if let Some(text) = layout.crypttab() {
+        image = image.file("/etc/crypttab", &text);
+    }
+    let image = match generator {
+        Generator::InitramfsTools => image.file(
+            "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
+            &hook(&[(BOOT, boot)]),
+        ),
+        _ => image.file(BOOT, boot).file(
+            "/etc/dracut.conf.d/of-the-host.conf",
+            &format!("install_items+=\" {BOOT} \"\n"),
+        ),
+    };
+    let image = image.build()?;
+    ensure!(image.has("pciback.boot"), "{}", image.build_log);
+    Ok(image)
+}
+
+/// One device of each pair, everything that the host boots from, and an idle controller of SATA.
+fn configuration(roots: &[(&str, &str)]) -> String {
+    let roots = roots.iter().map(|(address, _)| format!("{address}\n"));
+    let roots: String = roots.collect();
+    format!("{}{roots}{IDLE_AHCI}\n", board::configuration())
+}
+
+/// What the host says of its controllers once it runs.
+const TELL: &str = "
+pciseize list --boot >boot; echo $? >boot.status
+pciseize plan >plan
+cat /proc/self/mountinfo >mountinfo
+";
+
+/// Checks that the host tells what it boots from as the image was told. Gives back its plan.
+fn traced<'s>(seen: &'s Evidence, boot: &str) -> Result<&'s str> {
+    let file = |name: &str| {
+        seen.file(name)
+            .with_context(|| format!("the script wrote no {name}"))
+    };
+    let said = (file("boot")?, file("boot.status")?);
+    ensure!(said == (boot, "0\n"), "{said:?}\n{}", file("mountinfo")?);
+    file("plan")
+}
+
+/// The boot was asked for the device and refused it: no other driver than its own ever had it.
+fn assert_left(seen: &Evidence, address: &str, driver: &str) -> Result<()> {
+    assert_claimed(seen, address, driver);
+    let reported = seen.reported(address)?;
+    ensure!(reported["outcome"] == "refused", "{reported}");
+    ensure!(
+        seen.logged(&[address, "refused"]),
+        "{}",
+        seen.pciseize_log()
+    );
+    Ok(())
+}
+
+/// No other driver than pciback ever had the device.
+fn assert_seized_alone(seen: &Evidence, address: &str) -> Result<()> {
+    ensure!(
+        seen.driver(address) == Some("pciback") && seen.probes(address).len() == 1,
+        "{address}: {:?}\n{}",
+        seen.probes(address),
+        seen.pciseize_log()
+    );
+    Ok(())
+}
+
+/// The root is on two disks with a controller each. Both stay with dom0 though both are asked for,
+/// and everything else that is asked for is seized: an idle controller of the first kind, a disk of
+/// the second. That is the control, and so are the unlisted twins.
+fn on_two_disks(layout: Layout, generator: Generator) -> Result<String> {
+    let roots = [ROOT_ON_AHCI, ROOT_ON_NVME];
+    let configuration = configuration(&roots);
+    let boot = boot_file(&roots);
+    let image = image(layout, generator, &configuration, &boot)?;
+    let machine = Machine::dom0(&image)
+        .device(IDLE_AHCI_DEVICE)
+        .installed(&Product::install()?)
+        .file(FILE, &configuration)
+        .script(TELL);
+    let name = format!("reach-{}-{}", layout.name(), generator.name());
+    let seen = layout.under(machine)?.work(2).boot(&name)?;
+
+    let plan = traced(&seen, &boot)?;
+    ensure!(plan.matches("it holds /").count() == roots.len(), "{plan}");
+    for (address, driver) in roots {
+        assert_left(&seen, address, driver)?;
+    }
+    assert_listed_seized(&seen)?;
+    assert_seized_alone(&seen, IDLE_AHCI)?;
+    Ok(format!(
+        "both controllers of / traced and refused, {0} of {0} others seized, among them an idle \
+         one of each kind",
+        PAIRS.len() + 1
+    ))
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn luks_initramfs_tools() -> Result<()> {
+    platform("luks-initramfs-tools", || {
+        luks(Generator::InitramfsTools, "Please unlock disk crypt")
+    })
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn luks_dracut() -> Result<()> {
+    platform("luks-dracut", || {
+        luks(Generator::Dracut, "enter passphrase for disk")
+    })
+}
+
+/// The root is encrypted. The prompt for its passphrase comes, though its disk and all of USB are
+/// asked for: the controller of the disk stays with dom0, and so does that of the only keyboard.
+/// The other controllers of SATA and USB, which are the control, are seized.
+fn luks(generator: Generator, prompt: &str) -> Result<String> {
+    let (keyboard, driver) = KEYBOARD;
+    let needed = [ROOT_ON_AHCI, KEYBOARD];
+    let configuration = format!("{}class:usb\n", configuration(&[ROOT_ON_AHCI]));
+    let boot = format!(
+        "{}keyboard = 1033:0194@{keyboard} # has the last keyboard\n",
+        boot_file(&[ROOT_ON_AHCI])
+    );
+    let image = image(Layout::Luks, generator, &configuration, &boot)?;
+    let machine = Machine::dom0(&image)
+        .without_keyboard_port()
+        .device(IDLE_AHCI_DEVICE)
+        .installed(&Product::install()?)
+        .file(FILE, &configuration)
+        .script(TELL)
+        .answer(prompt, "passphrase");
+    let machine = KEYBOARD_DEVICES
+        .iter()
+        .fold(machine, |machine, device| machine.device(device));
+    let name = format!("reach-luks-{}", generator.name());
+    let seen = Layout::Luks.under(machine)?.work(2).boot(&name)?;
+
+    let plan = traced(&seen, &boot)?;
+    ensure!(
+        plan.contains("it holds /") && plan.contains("keyboard"),
+        "{plan}"
+    );
+    for (address, driver) in needed {
+        assert_left(&seen, address, driver)?;
+    }
+    for pair in PAIRS.iter().filter(|pair| pair.model != USB.model) {
+        assert_one_seized(&seen, pair)?;
+    }
+    for address in [USB.listed, USB.twin, IDLE_AHCI] {
+        assert_seized_alone(&seen, address)?;
+    }
+    assert_claimed(&seen, ROOT_DISK.0, ROOT_DISK.1);
+    Ok(format!(
+        "the prompt comes and is answered; the disk's controller ({}) and the keyboard's \
+         ({driver}) are traced and refused, all others of both kinds seized",
+        ROOT_ON_AHCI.1
+    ))
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn plymouth_initramfs_tools() -> Result<()> {
+    platform("plymouth-initramfs-tools", || {
+        plymouth(Generator::InitramfsTools)
+    })
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn plymouth_dracut() -> Result<()> {
+    platform("plymouth-dracut", || plymouth(Generator::Dracut))
+}
+
+/// With `quiet splash` plymouth has the screen. The devices are seized all the same, and the
+/// console has the one line of a boot with `quiet`. The twins are the control.
+fn plymouth(generator: Generator) -> Result<String> {
+    let image = Image::with(generator, &Product::install()?)
+        .with_packages(&["plymouth"])
+        .file(FILE, &board::configuration())
+        .build()?;
+    ensure!(image.has("plymouthd"), "{}", image.build_log);
+    let seen = Machine::dom0(&image)
+        .attended()
+        .cmdline("quiet splash")
+        .device(SCREEN_DEVICE)
+        .script("plymouth --ping; echo $? >ping; ls /sys/class/drm >screens")
+        .boot(&format!("reach-plymouth-{}", generator.name()))?;
+    ensure!(seen.file("ping") == Some("0\n"), "plymouthd does not run");
+    assert_listed_seized(&seen)?;
+    let lines = seen.console().iter().map(|line| line.text.as_str());
+    let ours = lines.filter(|line| line.contains("pciseize: "));
+    let said: Vec<&str> = ours.collect();
+    ensure!(
+        said.len() == 1 && said[0].ends_with("pciseize: 4 of 4 devices seized"),
+        "{said:#?}"
+    );
+    Ok(format!(
+        "{0} of {0} seized while plymouth shows its splash, and one line on the console",
         PAIRS.len()
     ))
 }
