@@ -94,10 +94,11 @@ SHELL_SCRIPTS = .ci/run benches/guest/*loop benches/guest/seizure completions/pc
 	dracut/50pciseize/*.sh.in examples/*pciseize* examples/side-image fuzz/run \
 	initramfs-hooks/* mkinitcpio/* openrc/* sysvinit/* tests/documents/stand-ins/* \
 	tests/release/*.sh tests/requirements.sh \
-	tests/summary.sh tests/vm/guest/binds tests/vm/guest/guest-init \
+	tests/summary.sh tests/vm/guest/binds tests/vm/guest/folder-server \
+	tests/vm/guest/guest-init \
 	tests/vm/guest/lay-root tests/vm/guest/passthrough tests/vm/guest/remote-disk \
-	tests/vm/guest/sriov tests/vm/guest/storm tests/vm/guest/test-init tests/vm/guest/together \
-	tests/vm/lab/make-initramfs \
+	tests/vm/guest/remote-folder tests/vm/guest/sriov tests/vm/guest/storm \
+	tests/vm/guest/test-init tests/vm/guest/together tests/vm/lab/make-initramfs \
 	tests/vm/lab/other-init tests/vm/lab/package-life tests/width.sh
 
 # The program with its symbols, and without the tripwires of static.ld.

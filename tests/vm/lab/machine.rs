@@ -38,6 +38,13 @@ const UNATTENDED: [&str; 4] = [
     "rd.emergency=reboot",
 ];
 
+/// An end of a cable between two machines.
+#[derive(Clone, Copy)]
+pub enum End {
+    Listens,
+    Calls,
+}
+
 /// A machine to boot.
 #[derive(Clone)]
 pub struct Machine<'a> {
@@ -46,7 +53,7 @@ pub struct Machine<'a> {
     devices: Vec<String>,
     drives: Vec<String>,
     /// QEMU's networks and cables, as its `-netdev` takes them.
-    netdevs: Vec<&'static str>,
+    netdevs: Vec<String>,
     processors: u32,
     /// Their model, as QEMU's `-cpu` takes it.
     processor: &'static str,
@@ -205,12 +212,26 @@ impl<'a> Machine<'a> {
             )
     }
 
-    fn connect(mut self, card: &str, id: &str, netdev: &'static str) -> Self {
+    /// Connects the listed device of `NETWORK` to that of another machine, over this socket of the
+    /// host. The end that listens has to be there first.
+    pub fn with_peer(self, socket: &Path, end: End) -> Self {
+        let netdev = format!(
+            "stream,id=peer,server={},addr.type=unix,addr.path={}",
+            match end {
+                End::Listens => "on",
+                End::Calls => "off",
+            },
+            socket.display()
+        );
+        self.connect(board::NETWORK_DEVICE, "peer", &netdev)
+    }
+
+    fn connect(mut self, card: &str, id: &str, netdev: &str) -> Self {
         for device in self.devices.iter_mut().filter(|device| *device == card) {
             device.push_str(",netdev=");
             device.push_str(id);
         }
-        self.netdevs.push(netdev);
+        self.netdevs.push(netdev.to_owned());
         self
     }
 

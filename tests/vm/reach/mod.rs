@@ -134,6 +134,12 @@ const PLATFORMS: &[(&str, &str)] = &[
         "plymouth-dracut",
         "quiet splash with plymouth: Debian 12, dracut",
     ),
+    (
+        "nfs-initramfs-tools",
+        "/ on NFS: Debian 12, initramfs-tools",
+    ),
+    ("nfs-dracut", "/ on NFS: Debian 12, dracut"),
+    ("boot-on-nfs", "/boot on NFS: Debian 12"),
 ];
 
 /// Does what is to be seen on a platform of [`PLATFORMS`], and records what the story gives back:

@@ -1,19 +1,26 @@
 //! Boots of Debian 12 in which more happens before the real root is there: on two processors,
 //! behind a splash screen, from disks that stand on others.
 
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
 
 use super::platform;
 use crate::lab::board::{
-    self, IDLE_AHCI, IDLE_AHCI_DEVICE, KEYBOARD, KEYBOARD_DEVICES, PAIRS, ROOT_DISK, ROOT_ON_AHCI,
-    ROOT_ON_NVME, SCREEN_DEVICE, USB,
+    self, IDLE_AHCI, IDLE_AHCI_DEVICE, KEYBOARD, KEYBOARD_DEVICES, NETWORK, NETWORK_DEVICE,
+    NETWORK_TWIN, PAIRS, ROOT_DISK, ROOT_ON_AHCI, ROOT_ON_NVME, SCREEN_DEVICE, USB,
 };
 use crate::lab::debian::Suite;
 use crate::lab::evidence::Evidence;
 use crate::lab::image::{Generator, Image, Initramfs};
 use crate::lab::layout::{self, Layout};
-use crate::lab::machine::Machine;
+use crate::lab::machine::{End, Machine};
+use crate::lab::pace;
 use crate::lab::product::Product;
+use crate::lab::watch::Limits;
 use crate::needs::{BOOT, hook};
 use crate::{FILE, assert_claimed, assert_listed_seized, assert_one_seized, listing_image};
 
@@ -94,22 +101,12 @@ fn boot_file(roots: &[(&str, &str)]) -> String {
     roots.iter().map(line).collect()
 }
 
-/// An image of a host with this layout.
+/// An image of a host that boots from what `boot` names.
 ///
-/// The host's own image would name what it boots from; this one is made on another machine. So the
-/// file is put into it, and the real root shows that the host would have written the same.
-fn image(
-    layout: Layout,
-    generator: Generator,
-    configuration: &str,
-    boot: &str,
-) -> Result<Initramfs> {
-    let mut image = Image::with(generator, &Product::install()?)
-        .with_packages(&layout::PACKAGES)
-        .file(FILE, configuration);
-    if let Some(text) = layout.crypttab() {
-        image = image.file("/etc/crypttab", &text);
-    }
+/// The host's own image would name that itself; this one is made on another machine. So the file is
+/// put into it, and the real root shows that the host would have written the same.
+fn image(image: Image, generator: Generator, configuration: &str, boot: &str) -> Result<Initramfs> {
+    let image = image.file(FILE, configuration);
     let image = match generator {
         Generator::InitramfsTools => image.file(
             "/usr/share/initramfs-tools/hooks/pciseize-of-the-host",
@@ -123,6 +120,15 @@ fn image(
     let image = image.build()?;
     ensure!(image.has("pciback.boot"), "{}", image.build_log);
     Ok(image)
+}
+
+/// An image, still to be made, of a host with this layout.
+fn image_with(layout: Layout, generator: Generator) -> Result<Image> {
+    let image = Image::with(generator, &Product::install()?).with_packages(&layout::PACKAGES);
+    Ok(match layout.crypttab() {
+        Some(text) => image.file("/etc/crypttab", &text),
+        None => image,
+    })
 }
 
 /// One device of each pair, everything that the host boots from, and an idle controller of SATA.
@@ -181,7 +187,12 @@ fn on_two_disks(layout: Layout, generator: Generator) -> Result<String> {
     let roots = [ROOT_ON_AHCI, ROOT_ON_NVME];
     let configuration = configuration(&roots);
     let boot = boot_file(&roots);
-    let image = image(layout, generator, &configuration, &boot)?;
+    let image = image(
+        image_with(layout, generator)?,
+        generator,
+        &configuration,
+        &boot,
+    )?;
     let machine = Machine::dom0(&image)
         .device(IDLE_AHCI_DEVICE)
         .installed(&Product::install()?)
@@ -231,7 +242,12 @@ fn luks(generator: Generator, prompt: &str) -> Result<String> {
         "{}keyboard = 1033:0194@{keyboard} # has the last keyboard\n",
         boot_file(&[ROOT_ON_AHCI])
     );
-    let image = image(Layout::Luks, generator, &configuration, &boot)?;
+    let image = image(
+        image_with(Layout::Luks, generator)?,
+        generator,
+        &configuration,
+        &boot,
+    )?;
     let machine = Machine::dom0(&image)
         .without_keyboard_port()
         .device(IDLE_AHCI_DEVICE)
@@ -296,6 +312,8 @@ fn plymouth(generator: Generator) -> Result<String> {
         .script("plymouth --ping; echo $? >ping; ls /sys/class/drm >screens")
         .boot(&format!("reach-plymouth-{}", generator.name()))?;
     ensure!(seen.file("ping") == Some("0\n"), "plymouthd does not run");
+    let screens = seen.file("screens").unwrap_or_default();
+    ensure!(screens.contains("card0-Virtual-1"), "{screens}");
     assert_listed_seized(&seen)?;
     let lines = seen.console().iter().map(|line| line.text.as_str());
     let ours = lines.filter(|line| line.contains("pciseize: "));
@@ -305,7 +323,194 @@ fn plymouth(generator: Generator) -> Result<String> {
         "{said:#?}"
     );
     Ok(format!(
-        "{0} of {0} seized while plymouth shows its splash, and one line on the console",
+        "{0} of {0} seized; plymouth runs on a screen, and the console has one line",
         PAIRS.len()
     ))
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn boot_on_nfs() -> Result<()> {
+    platform("boot-on-nfs", nfs)
+}
+
+/// `/boot` is a folder of another host, over NFS: the card that leads there is told to the image,
+/// and refused on the running host. With force it goes, and the server is out of reach: that is
+/// the control. The script is `guest/remote-folder`.
+fn nfs() -> Result<String> {
+    let image = Image::stock(Generator::InitramfsTools)
+        .with_packages(&["nfs-kernel-server"])
+        .build()?;
+    let (card, other) = (NETWORK.listed, NETWORK.twin);
+    let seen = Machine::dom0(&image)
+        .installed(&Product::install()?)
+        .with_cable()
+        .file(FILE, &format!("{card}\n"))
+        .file("lab/remote-folder", include_str!("../guest/remote-folder"))
+        .script(&format!("exec bash /lab/remote-folder {card} {other}"))
+        .boot("reach-nfs")?;
+    let file = |name: &str| {
+        seen.file(name).with_context(|| {
+            let said = seen.file("script.output");
+            format!("the script wrote no {name}: {said:?}")
+        })
+    };
+    let boot = file("boot")?;
+    ensure!(
+        boot.contains(&format!("8086:10d3@{card} # holds /boot\n")) && !boot.contains(other),
+        "{boot}"
+    );
+    ensure!(file("boot.status")? == "0\n");
+    ensure!(
+        file("plan")?.contains("it holds /boot"),
+        "{}",
+        file("plan")?
+    );
+    let refused = file("seize")?;
+    ensure!(
+        refused.contains("refused") && refused.contains("it holds /boot"),
+        "{refused}"
+    );
+    ensure!(file("seize.status")? == "1\n");
+    ensure!(file("folder")? == "here\n", "{}", file("folder")?);
+    ensure!(file("server.status")? == "0\n", "{}", file("server")?);
+    // The control.
+    let forced = file("forced")?;
+    ensure!(forced.contains(&format!("{card} seized")), "{forced}");
+    ensure!(
+        file("forced.server.status")? == "1\n",
+        "{}",
+        file("forced.server")?
+    );
+    Ok(
+        "the card is traced and refused on the running host; with force its server is out of reach"
+            .into(),
+    )
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn nfs_dracut() -> Result<()> {
+    platform("nfs-dracut", || {
+        on_nfs(
+            Generator::Dracut,
+            "nfs4:192.0.2.2:/",
+            &format!("ifname=lan:{LAN} ip=192.0.2.1:::255.255.255.0::lan:none rd.neednet=1"),
+        )
+    })
+}
+
+#[test]
+#[ignore = "make check-reach"]
+fn nfs_initramfs_tools() -> Result<()> {
+    platform("nfs-initramfs-tools", || {
+        on_nfs(
+            Generator::InitramfsTools,
+            "/dev/nfs",
+            "nfsroot=192.0.2.2:/srv/root ip=192.0.2.1:::255.255.255.0::enp0s4:none",
+        )
+    })
+}
+
+/// What the images and the root need for it; most of that is dracut's.
+const NFS: [&str; 6] = [
+    "dracut-network",
+    "iproute2",
+    "iputils-arping",
+    "isc-dhcp-client",
+    "nfs-common",
+    "procps",
+];
+
+/// The hardware address that QEMU gives to the first card of a machine. The command line calls the
+/// card `lan`.
+const LAN: &str = "52:54:00:12:34:56";
+
+/// The root is a folder of another machine, over NFS. The card that leads there stays with dom0
+/// though it is asked for, and everything else that is asked for is seized: other cards of its
+/// model too, which is the control. The server's script is `guest/folder-server`.
+fn on_nfs(generator: Generator, root: &str, arguments: &str) -> Result<String> {
+    let card = (NETWORK.listed, NETWORK.driver);
+    let configuration = format!("{}{}\n", board::configuration(), NETWORK.twin);
+    let boot = format!("8086:10d3@{} # holds /\n", card.0);
+    let image = image(
+        Image::with(generator, &Product::install()?).with_packages(&NFS),
+        generator,
+        &configuration,
+        &boot,
+    )?;
+    let cable = TempDir::new()?;
+    let cable = cable.path().join("cable");
+    let machine = Machine::dom0(&image)
+        .root(root)
+        .cmdline(arguments)
+        .with_peer(&cable, End::Calls)
+        .installed(&Product::install()?)
+        .file(FILE, &configuration)
+        .script(&format!("{TELL}: >/lab/goes\n"));
+    let seen = thread::scope(|scope| {
+        let server = scope.spawn(|| serve(&image, &cable));
+        while !cable.exists() && !server.is_finished() {
+            thread::sleep(Duration::from_millis(100));
+        }
+        let seen = machine
+            .work(2)
+            .boot(&format!("reach-nfs-{}", generator.name()));
+        server.join().expect("the server's thread")?;
+        seen
+    })?;
+
+    let plan = traced(&seen, &boot)?;
+    ensure!(plan.contains("it holds /"), "{plan}");
+    let mounts = seen.file("mountinfo").unwrap_or_default();
+    ensure!(
+        mounts
+            .lines()
+            .any(|line| line.split(' ').nth(4) == Some("/") && line.contains(" - nfs")),
+        "{mounts}"
+    );
+    assert_left(&seen, card.0, card.1)?;
+    assert_seized_alone(&seen, NETWORK.twin)?;
+    for pair in PAIRS.iter().filter(|pair| pair.listed != card.0) {
+        assert_one_seized(&seen, pair)?;
+    }
+    Ok(format!(
+        "the card to the server traced and refused, {0} of {0} others seized, among them two cards \
+         of its model",
+        PAIRS.len()
+    ))
+}
+
+/// Boots the machine that has the root, without Xen, to its end.
+fn serve(client: &Initramfs, cable: &Path) -> Result<()> {
+    let image = Image::stock(Generator::InitramfsTools)
+        .with_packages(&["nfs-kernel-server"])
+        .build()?;
+    let limits = pace::limits(1)?;
+    let seen = Machine::bare(&image)
+        // The client's card is the first of its machine, and has the address that QEMU gives to
+        // such a card. So this machine's is the second.
+        .devices(vec![
+            NETWORK_TWIN.to_owned(),
+            NETWORK_DEVICE.to_owned(),
+            "nvme,addr=6,serial=folder,drive=folder".to_owned(),
+        ])
+        .drive(&format!(
+            "if=none,format=raw,id=folder,snapshot=on,file={}",
+            client.debian.disk.display()
+        ))
+        // There are two file systems with the label of the root.
+        .cmdline("root=/dev/disk/by-id/ata-root_QM00001")
+        .with_peer(cable, End::Listens)
+        .file("lab/serve", include_str!("../guest/folder-server"))
+        .script(&format!("exec sh /lab/serve {} 192.0.2.1", NETWORK.listed))
+        // It is silent while the other machine works.
+        .limits(Limits {
+            still: limits.still * 5,
+            most: limits.still * 5,
+        })
+        .boot("reach-nfs-server")?;
+    let said = seen.file("script.output");
+    ensure!(seen.file("script.status") == Some("0\n"), "{said:?}");
+    Ok(())
 }
