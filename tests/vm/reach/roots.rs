@@ -422,6 +422,9 @@ const NFS: [&str; 6] = [
     "procps",
 ];
 
+/// systemd's network is there too, and dracut would choose that; it needs D-Bus.
+const DRACUT_NETWORK: &str = "add_dracutmodules+=\" network-legacy \"\n";
+
 /// The hardware address that QEMU gives to the first card of a machine. The command line calls the
 /// card `lan`.
 const LAN: &str = "52:54:00:12:34:56";
@@ -434,7 +437,9 @@ fn on_nfs(generator: Generator, root: &str, arguments: &str) -> Result<String> {
     let configuration = format!("{}{}\n", board::configuration(), NETWORK.twin);
     let boot = format!("8086:10d3@{} # holds /\n", card.0);
     let image = image(
-        Image::with(generator, &Product::install()?).with_packages(&NFS),
+        Image::with(generator, &Product::install()?)
+            .with_packages(&NFS)
+            .file("/etc/dracut.conf.d/network.conf", DRACUT_NETWORK),
         generator,
         &configuration,
         &boot,
