@@ -63,8 +63,8 @@ pub fn look<H: Files + Xen>(
 }
 
 impl Usage {
-    /// Notes a virtual function. Where there is no room to note which guest has one of pciback's, some
-    /// guest may have.
+    /// Notes a virtual function. Where there is no room to note which guest has one of pciback's,
+    /// some guest may have.
     fn add_virtual(&mut self, new: Virtual) {
         let (physical, is_with_pciback) = (new.physical, new.is_with_pciback);
         self.add(physical, Use::ForGuests, b"");
