@@ -99,14 +99,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     tell_problems(request, told, &mut |level, line| host.say(level, line));
     let image = store::remember(host, devices);
     prove_all(host, devices);
-    for device in devices.iter_mut() {
-        // This run was not to take it, nor was any before.
-        let is_meant = only.is_empty() || only.contains(&device.address());
-        if !is_meant && device.first_run.is_none() && device.outcome == Outcome::Lost {
-            device.outcome = Outcome::Pending;
-        }
-    }
-
+    note_pending(devices, only);
     tell_unasked(host, devices, only);
     plan::locate(host, devices, &|_| true);
     behind.look(host, devices);
@@ -114,14 +107,28 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
     report.stage = run.stage;
     report.pciback = pciback;
     report.image = image;
-    tell_devices(&report, &mut |level, line| host.say(level, line));
-    keep(host, &report);
-    if run.stage != Stage::Host {
-        show_in_quiet(host, &report);
-    }
+    conclude(host, &report)
+}
 
+/// Notes which devices this run was not to take, nor any before.
+fn note_pending(devices: &mut Devices, only: &[Address]) {
+    for device in devices {
+        let is_meant = only.is_empty() || only.contains(&device.address());
+        if !is_meant && device.first_run.is_none() && device.outcome == Outcome::Lost {
+            device.outcome = Outcome::Pending;
+        }
+    }
+}
+
+/// Tells what became of the devices, keeps the report, and stops the boot if that is asked for.
+fn conclude<H: Host>(host: &mut H, report: &Report) -> Exit {
+    tell_devices(report, &mut |level, line| host.say(level, line));
+    keep(host, report);
+    if report.stage != Stage::Host {
+        show_in_quiet(host, report);
+    }
     if report.is_to_stop() {
-        match run.stage {
+        match report.stage {
             Stage::FirstProcess => say!(host, Level::Error, "{}", NO_STOP),
             Stage::Initramfs => stop(host),
             Stage::Host => {}
