@@ -42,7 +42,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     if alone.is_refuted() {
         return Exit::NotAsAsked;
     }
-    // Items that ask for nothing tell of an error.
+    // Where the bus cannot be listed, each item tells of it.
     let _ = plan::survey(host, request, usage, devices, Extent::Whole);
     plan::locate(host, devices, &|_| true);
     for device in devices.iter_mut() {

@@ -136,7 +136,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     let Some(seen) = drop_in::begin(host) else {
         return Exit::NotAsAsked;
     };
-    // Items that ask for nothing tell of an error.
+    // Where the bus cannot be listed, each item tells of it.
     let _ = drop_in::survey(host, memory, embedded);
     tell_problems(&memory.request, 0, &mut |level, line| host.say(level, line));
     let is_whole = find_lines(host, memory, &mut words);

@@ -27,7 +27,7 @@ const XEN_CMDLINE_SIZE: usize = 1024;
 /// Looks at every device that is asked for, and changes nothing.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], form: Form) -> Exit {
     let is_dom0 = dom0::is_here(host);
-    // Items that ask for nothing tell of an error.
+    // Where the bus cannot be listed, each item tells of it.
     let _ = memory.survey(host, embedded, None, (Uses::TO_BOOT, Extent::Requested));
     let Memory {
         request,
