@@ -2,7 +2,6 @@
 //! installed. So this machine does not become one of two architectures.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -12,7 +11,7 @@ use anyhow::{Context, Result};
 use super::{
     cache::{self, Ingredients},
     debian::{self, Suite},
-    progress, tool,
+    progress,
 };
 
 /// What is unpacked, with all that it depends on.
@@ -29,21 +28,8 @@ impl Cross {
         let ingredients = Ingredients::of("cross").with("packages", PACKAGES);
         let entry = cache::entry(&ingredients, 1, |entry| {
             progress::step("unpacking a compiler for 64-bit ARM", || {
-                let list = entry.join("sources.list");
-                fs::write(&list, debian::sources(Suite::Bookworm)?)?;
-                let mut command = tool::as_root("mmdebstrap");
-                command
-                    .args([
-                        "--quiet",
-                        "--variant=extract",
-                        "--architectures=amd64,arm64",
-                    ])
-                    .arg("--aptopt=Acquire::Languages \"none\"")
-                    .arg("--aptopt=APT::Install-Recommends \"false\"")
-                    .arg(format!("--include={PACKAGES}"))
-                    .arg(Suite::Bookworm.name())
-                    .args([entry.join("tree"), list]);
-                tool::run(command).map(drop)
+                let options = ["--architectures=amd64,arm64"];
+                debian::unpack(Suite::Bookworm, PACKAGES, &options, entry)
             })
         })?;
         Ok(Self {

@@ -467,6 +467,23 @@ pub fn packages(suite: Suite, names: &[&str]) -> Result<PathBuf> {
     })
 }
 
+/// Unpacks packages of a suite, with all that they depend on, into the folder `tree` of an entry of
+/// the cache. Nothing is installed. `options` are further ones of mmdebstrap.
+pub fn unpack(suite: Suite, packages: &str, options: &[&str], entry: &Path) -> Result<()> {
+    let list = entry.join("sources.list");
+    fs::write(&list, sources(suite)?)?;
+    let mut command = tool::as_root("mmdebstrap");
+    command
+        .args(["--quiet", "--variant=extract"])
+        .arg("--aptopt=Acquire::Languages \"none\"")
+        .arg("--aptopt=APT::Install-Recommends \"false\"")
+        .args(options)
+        .arg(format!("--include={packages}"))
+        .arg(suite.name())
+        .args([entry.join("tree"), list]);
+    tool::run(command).map(drop)
+}
+
 fn make_base(suite: Suite, sources: &str, entry: &Path) -> Result<()> {
     let root = entry.join("root");
     progress::step(

@@ -1,18 +1,14 @@
 //! A newer QEMU than this host's: Debian 13's packages, unpacked in the cache and not installed. It
 //! has `igb`, a network card with virtual functions.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 
 use super::{
     cache::{self, Ingredients},
     debian::{self, Suite},
-    progress, tool,
+    progress,
 };
 
 /// What is unpacked, with all that it depends on.
@@ -32,7 +28,10 @@ impl NewerQemu {
     pub fn unpack() -> Result<Self> {
         let ingredients = Ingredients::of("qemu").with("packages", PACKAGES);
         let entry = cache::entry(&ingredients, 1, |entry| {
-            progress::step("unpacking the QEMU of Debian 13", || unpack(entry))
+            progress::step("unpacking the QEMU of Debian 13", || {
+                let options = ["--dpkgopt=path-exclude=/usr/share/doc/*"];
+                debian::unpack(Suite::Trixie, PACKAGES, &options, entry)
+            })
         })?;
         let tree = entry.join("tree");
         Ok(Self { tree })
@@ -53,19 +52,4 @@ impl NewerQemu {
         }
         command
     }
-}
-
-fn unpack(entry: &Path) -> Result<(), Error> {
-    let list = entry.join("sources.list");
-    fs::write(&list, debian::sources(Suite::Trixie)?)?;
-    let mut command = tool::as_root("mmdebstrap");
-    command
-        .args(["--quiet", "--variant=extract"])
-        .arg("--aptopt=Acquire::Languages \"none\"")
-        .arg("--aptopt=APT::Install-Recommends \"false\"")
-        .args(["--dpkgopt=path-exclude=/usr/share/doc/*"])
-        .arg(format!("--include={PACKAGES}"))
-        .arg(Suite::Trixie.name())
-        .args([entry.join("tree"), list]);
-    tool::run(command).map(drop)
 }
