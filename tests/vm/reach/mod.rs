@@ -67,6 +67,10 @@ const PLATFORMS: &[(&str, &str)] = &[
         "PVH dom0 of Debian sid: Linux 7.2, Xen 4.20, amd-iommu",
     ),
     (
+        "pvh-on-old-xen",
+        "PVH dom0 of Debian sid on Xen 4.17 of Debian 12: Linux 7.2, amd-iommu",
+    ),
+    (
         "arm64-busybox",
         "64-bit ARM: Linux 6.1, Xen 4.17, busybox and `rdinit=`",
     ),

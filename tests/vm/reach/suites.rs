@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::platform;
 use crate::{
-    DROP_IN, FILE, assert_listed_seized,
+    DROP_IN, FILE, assert_claimed, assert_listed_seized,
     lab::{
         board::{self, PAIRS},
         debian::{Suite, debian},
@@ -111,5 +111,28 @@ pub fn assert_seized_and_told(seen: &Evidence) -> Result<()> {
     assert_eq!(seen.file("status.exit"), Some("0\n"), "{status:?}");
     let all = "# OK: 4 of 4 devices are with pciback";
     assert!(status.is_some_and(|said| said.contains(all)), "{status:?}");
+    Ok(())
+}
+
+/// What a row tells in which [`assert_held_and_told`] holds.
+pub const SEEN_OF_HELD: &str = "4 of 4 stay `held`, with `ENOSYS`; their twins have their drivers";
+
+/// The kernel has Xen reset each listed device, which this Xen cannot: no driver ever had one, but
+/// neither has pciback, and the report says what that means. Their twins have their drivers.
+pub fn assert_held_and_told(seen: &Evidence) -> Result<()> {
+    let log = seen.pciseize_log();
+    for pair in PAIRS {
+        let (address, model) = (pair.listed, pair.model);
+        assert_eq!(seen.driver(address), None, "{model}");
+        assert!(seen.successful_probes(address).is_empty(), "{model}");
+        assert_eq!(seen.reported(address)?["outcome"], "held", "{model}");
+        let told = [address, "held", "ENOSYS", "this Xen cannot reset it"];
+        assert!(seen.logged(&told), "{model}: {log}");
+        assert_claimed(seen, pair.twin, pair.driver);
+    }
+    let status = seen.file("status");
+    assert_eq!(seen.file("status.exit"), Some("1\n"), "{status:?}");
+    let told = "# FAILED: 0 of 4 devices are with pciback";
+    assert!(status.is_some_and(|said| said.contains(told)), "{status:?}");
     Ok(())
 }
