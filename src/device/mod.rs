@@ -67,6 +67,8 @@ pub struct FirstRun {
     pub outcome: Option<Outcome>,
     /// What the last run so far told.
     pub latest: Option<Outcome>,
+    /// The first step of that last run that failed.
+    pub failure: Option<Failure>,
     /// The driver that it was taken from. Empty: none.
     pub origin: DriverName,
 }
@@ -292,6 +294,16 @@ impl Device {
         self.first_run.as_ref()?.outcome
     }
 
+    /// The first step that failed: in this run, or in the last one before, if that has left the
+    /// device as it is.
+    pub fn failure(&self) -> Option<Failure> {
+        let as_it_was = |first: &&FirstRun| first.latest == Some(self.outcome);
+        let before = self.first_run.as_ref().filter(as_it_was);
+        self.work
+            .failure
+            .or_else(|| before.and_then(|first| first.failure))
+    }
+
     /// The driver that it was taken from in this boot. Empty: none.
     pub fn origin(&self) -> &DriverName {
         let first = self.first_run.as_ref().map(|first| &first.origin);
@@ -348,6 +360,7 @@ mod tests {
             Some(FirstRun {
                 outcome: Some(Outcome::Seized),
                 latest: None,
+                failure: None,
                 origin: name(origin),
             })
         };

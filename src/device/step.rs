@@ -50,6 +50,32 @@ impl Step {
         Step::Offer,
     ];
 
+    /// Its word in a report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Step::List => "list",
+            Step::Identify => "identify",
+            Step::Hold => "hold",
+            Step::Driver => "driver",
+            Step::Unbind => "unbind",
+            Step::Override => "override",
+            Step::Bind => "bind",
+            Step::Unlist => "unlist",
+            Step::Enlist => "enlist",
+            Step::Unquarantine => "unquarantine",
+            Step::Clear => "clear",
+            Step::Offer => "offer",
+        }
+    }
+
+    /// The step with that word.
+    pub fn from_word(word: &[u8]) -> Option<Step> {
+        Step::ALL
+            .iter()
+            .copied()
+            .find(|step| step.word().as_bytes() == word)
+    }
+
     /// What is done in it: "binding it to pciback".
     pub const fn text(self) -> &'static str {
         match self {
@@ -124,6 +150,14 @@ mod tests {
         assert_eq!(Step::from_bits(Step::ALL.len() as u32 + 1), None);
         for step in Step::ALL {
             assert_eq!(Step::from_bits(step.to_bits()), Some(step));
+        }
+    }
+
+    #[test]
+    fn comes_back_from_its_word() {
+        assert_eq!(Step::from_word(b""), None);
+        for step in Step::ALL {
+            assert_eq!(Step::from_word(step.word().as_bytes()), Some(step));
         }
     }
 }

@@ -111,24 +111,40 @@ fn add_earlier(device: &Device, line: &mut Line) {
     }
 }
 
-/// Adds the first step that failed.
+/// Adds the first step that failed, and what helps.
 fn add_failure(device: &Device, line: &mut Line) {
-    if let Some(failure) = device.work.failure {
-        put!(line, "; {}", failure);
-        match (failure.step, failure.errno) {
-            (Step::Hold, errno) => add_hold_failure(device, errno, line),
-            (Step::Bind, Errno::ENOSYS) => put!(line, "; {}", NO_RESET_BY_XEN),
-            _ => {}
-        }
+    let Some(failure) = device.failure() else {
+        return;
+    };
+    put!(line, "; {}", failure);
+    if let Some(text) = refusal_by_xen(device) {
+        put!(line, "; {}", text);
+    }
+    if failure.step == Step::Hold {
+        add_hold_failure(device, failure.errno, line);
     }
 }
 
-/// What it means that a bind fails with `ENOSYS`, and what helps. Where dom0 is not PV, a newer
-/// pciback has Xen reset the device (`pci_stub.c`, `pcistub_reset_device_state`), by a call that is
-/// not in every Xen (`PHYSDEVOP_pci_device_reset`).
-const NO_RESET_BY_XEN: &str = "this Xen cannot reset it for a dom0 that is not PV: boot without \
-                               dom0=pvh, or with Xen 4.20 or later \
-                               (on ARM with an older Linux: 6.1 works)";
+/// What it means that Xen does not let pciback have a device, and what helps: no further try.
+///
+/// Where dom0 is not PV, a newer pciback has Xen reset the device (`pci_stub.c`,
+/// `pcistub_reset_device_state`), by a call that not every Xen has (`PHYSDEVOP_pci_device_reset`).
+/// A Xen that has it looks for the MSI-X table of the device then (`xen/drivers/vpci/msix.c`,
+/// `vpci_make_msix_hole`).
+pub(super) fn refusal_by_xen(device: &Device) -> Option<&'static str> {
+    let failure = device.failure()?;
+    match (failure.step, failure.errno) {
+        (Step::Bind, Errno::ENOSYS) => Some(
+            "this Xen cannot reset it for a dom0 that is not PV: boot without dom0=pvh, \
+             or with Xen 4.20 or later (on ARM with an older Linux: 6.1 works)",
+        ),
+        (Step::Bind, Errno::EEXIST) => Some(
+            "Xen finds memory of dom0 where its MSI-X table should be, as its reset has emptied \
+             its BARs: boot without dom0=pvh",
+        ),
+        _ => None,
+    }
+}
 
 /// Adds what follows from a hold that could not be written.
 fn add_hold_failure(device: &Device, errno: Errno, line: &mut Line) {
@@ -171,6 +187,7 @@ fn add_next_step(report: &Report, device: &Device, line: &mut Line) {
     let text = match device.outcome {
         Outcome::Seized | Outcome::Assigned | Outcome::Kept => return,
         _ if report.request.switches.off => "switched off: it is left alone",
+        Outcome::Held if refusal_by_xen(device).is_some() => return,
         Outcome::Held => "to mend it: modprobe xen-pciback && pciseize seize",
         Outcome::Exposed | Outcome::Lost | Outcome::Pending if is_used => {
             return add_uses_and_way_past(report, device.address(), line);
@@ -223,7 +240,7 @@ fn add_action(report: &Report, device: &Device, line: &mut Line) {
             return;
         }
         // The failure says why it was not found.
-        Action::Absent if device.work.failure.is_some() => return,
+        Action::Absent if device.failure().is_some() => return,
         Action::Absent if has_passed_over_virtual(report, device) => {
             "no such device; a virtual function is there, which no path means: write its address"
         }
@@ -665,25 +682,33 @@ mod tests {
         }
     }
 
-    /// No other errno of a bind, and no other step, means that Xen cannot reset the device.
+    /// No other errno of a bind, and no other step, is Xen's refusal, after which nothing helps
+    /// that can be typed now.
     #[test]
-    fn says_what_helps_where_xen_cannot_reset_a_device() {
-        for (step, errno, is_told) in [
-            (Step::Bind, Errno::ENOSYS, true),
-            (Step::Bind, Errno::ENODEV, false),
-            (Step::Override, Errno::ENOSYS, false),
+    fn says_what_helps_where_xen_refuses_a_device() {
+        let no_reset = "ENOSYS (38); this Xen cannot reset it for a dom0 that is not PV: \
+            boot without dom0=pvh, or with Xen 4.20 or later \
+            (on ARM with an older Linux: 6.1 works)";
+        let no_table = "EEXIST (17); Xen finds memory of dom0 where its MSI-X table should be, \
+            as its reset has emptied its BARs: boot without dom0=pvh";
+        for (step, errno, told) in [
+            (Step::Bind, Errno::ENOSYS, Some(no_reset)),
+            (Step::Bind, Errno::EEXIST, Some(no_table)),
+            (Step::Bind, Errno::ENODEV, None),
+            (Step::Override, Errno::ENOSYS, None),
+            (Step::Override, Errno::EEXIST, None),
         ] {
             let mut memory = memory("03:00.0");
             let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
-            device.work.failure = Some(Failure { step, errno });
             device.outcome = Outcome::Held;
-            let why = explained(&memory, Kind::Seizure);
-            let told = "; binding it to pciback: ENOSYS (38)\
-                ; this Xen cannot reset it for a dom0 that is not PV: \
-                boot without dom0=pvh, or with Xen 4.20 or later \
-                (on ARM with an older Linux: 6.1 works)";
-            assert_eq!(why.ends_with(told), is_told, "{step:?} {errno:?}: {why}");
-            assert_eq!(why.contains("cannot reset"), is_told, "{step:?}: {why}");
+            device.work.failure = Some(Failure { step, errno });
+            let why = explained(&memory, Kind::Status);
+            match told {
+                Some(told) => assert!(why.ends_with(told), "{errno:?}: {why}"),
+                None => assert!(!why.contains("dom0="), "{step:?} {errno:?}: {why}"),
+            }
+            let next = why.contains("; to mend it: modprobe xen-pciback");
+            assert_eq!(next, told.is_none(), "{step:?} {errno:?}: {why}");
         }
     }
 
@@ -800,6 +825,7 @@ mod tests {
             device.first_run = Some(FirstRun {
                 outcome: Some(first),
                 latest: None,
+                failure: None,
                 origin: driver(""),
             });
             assert_eq!(explained(&memory, kind), expected, "{kind:?} {first:?}");

@@ -9,7 +9,7 @@ use super::{
     sink::{Out, Sink},
 };
 use crate::{
-    device::{Device, Reset},
+    device::{Device, Failure, Reset},
     host::Errno,
     pci::{Identity, bus::DriverName},
     put,
@@ -144,6 +144,7 @@ pub(super) fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
                 device.first_outcome().unwrap_or(device.outcome),
             );
             add_member(line, "latest", device.outcome);
+            add_failure(line, device.failure());
         }
     }
     if report.kind != Kind::List {
@@ -248,6 +249,16 @@ pub(super) fn add_optional(line: &mut Line, name: &str, text: Option<impl uDispl
 /// Adds the name of a further member.
 pub(super) fn add_name(line: &mut Line, name: &str) {
     put!(line, ",\"{}\":", name);
+}
+
+/// Adds which step failed, and the number of the kernel's answer.
+fn add_failure(line: &mut Line, failure: Option<Failure>) {
+    add_optional(line, "failed", failure.map(|failure| failure.step.word()));
+    add_name(line, "errno");
+    match failure {
+        Some(failure) => put!(line, "{}", failure.errno.0),
+        None => put!(line, "null"),
+    }
 }
 
 /// Adds a string, or `null` where there is nothing.
@@ -367,6 +378,7 @@ mod tests {
         memory.devices[0].first_run = Some(FirstRun {
             outcome: Some(Outcome::Held),
             latest: None,
+            failure: None,
             origin: driver("igb"),
         });
         let report = Report {
@@ -396,6 +408,7 @@ mod tests {
         memory.devices[0].first_run = Some(FirstRun {
             outcome: Some(Outcome::Held),
             latest: None,
+            failure: None,
             origin: driver(""),
         });
         let status = parsed(&memory.report(Kind::Status, true));

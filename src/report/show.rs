@@ -176,6 +176,8 @@ impl Page<'_> {
             }
             (Action::Seize, Outcome::Assigned) => {}
             (Action::Seize, Outcome::Seized) => put!(line, "pciseize guest-config {}", address),
+            // What became of it says what helps.
+            (Action::Seize, Outcome::Held) if explain::refusal_by_xen(device).is_some() => {}
             (Action::Seize, Outcome::Held) => {
                 put!(line, "modprobe xen-pciback && pciseize seize {}", address);
             }

@@ -3,7 +3,7 @@
 
 use super::{Report, Stage, json};
 use crate::{
-    device::{Devices, FirstRun, Outcome},
+    device::{Devices, Failure, FirstRun, Outcome, Step},
     host::{Errno, Files, Workers, lines},
     pci::{Address, bus::DriverName},
     put,
@@ -83,8 +83,8 @@ pub struct Image {
 }
 
 /// Takes over from an earlier report of this boot what only the first run can know: the first
-/// outcome of each device, and the driver that it was taken from. What is no longer asked for is
-/// forgotten.
+/// outcome of each device, and the driver that it was taken from; and which step of the last run
+/// failed. What is no longer asked for is forgotten.
 ///
 /// Gives back what the image was configured with, if `seize` first ran there.
 pub fn remember<H: Files>(host: &mut H, devices: &mut Devices) -> Option<Image> {
@@ -116,6 +116,7 @@ pub fn remember<H: Files>(host: &mut H, devices: &mut Devices) -> Option<Image> 
         device.first_run = Some(FirstRun {
             outcome,
             latest,
+            failure: failure_in(line.text),
             origin,
         });
     });
@@ -135,6 +136,18 @@ fn image_in(line: &[u8]) -> Option<Image> {
     let digest = value(line, b"\"stage\":\"initramfs\",\"config_digest\":\"")?;
     let digest = *digest.first_chunk()?;
     Some(Image { digest })
+}
+
+/// The failure that a line of a report tells.
+fn failure_in(line: &[u8]) -> Option<Failure> {
+    let step = Step::from_word(value(line, b"\"failed\":\"")?)?;
+    let rest = value(line, b"\"errno\":")?;
+    let number = first_part(rest, b',');
+    let errno = core::str::from_utf8(number).ok()?.parse().ok()?;
+    Some(Failure {
+        step,
+        errno: Errno(errno),
+    })
 }
 
 /// What stands between `key` and the next `"` of a line that this program wrote.
@@ -246,6 +259,34 @@ mod tests {
         assert!(!is_there(&mut host));
         assert_eq!(remember(&mut host, &mut memory.devices), None);
         assert_eq!(first_run(&memory, 0), None);
+    }
+
+    /// `status` is what a user looks at, and the run that failed is over then.
+    #[test]
+    fn remembers_what_failed_in_the_last_run() {
+        let failure = |step, errno| Some(Failure { step, errno });
+        for failed in [
+            failure(Step::Bind, Errno::ENOSYS),
+            failure(Step::Hold, Errno::STUCK),
+            failure(Step::Bind, Errno(523)),
+            None,
+        ] {
+            let mut host = Machine::new();
+            let mut memory = memory("03:00.0");
+            let device = add(&mut memory, "03:00.0", Some(0), Action::Seize);
+            device.outcome = Outcome::Held;
+            device.work.failure = failed;
+            let report = memory.report(Kind::Seizure, true);
+            assert_eq!(write(&mut host, &report), Ok(()));
+
+            let device = &mut memory.devices[0];
+            device.work.failure = None;
+            remember(&mut host, &mut memory.devices);
+            let device = &mut memory.devices[0];
+            assert_eq!(device.failure(), failed);
+            device.outcome = Outcome::Seized;
+            assert_eq!(device.failure(), None, "of a device that is another now");
+        }
     }
 
     /// The first run tells; a second one on the host changes nothing of what it told.

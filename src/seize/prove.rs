@@ -242,6 +242,7 @@ mod tests {
             Some(FirstRun {
                 outcome: Some(outcome),
                 latest: None,
+                failure: None,
                 origin: DriverName::new(),
             })
         };
