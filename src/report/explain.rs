@@ -188,13 +188,13 @@ fn add_next_step(report: &Report, device: &Device, line: &mut Line) {
         Outcome::Seized | Outcome::Assigned | Outcome::Kept => return,
         _ if report.request.switches.off => "switched off: it is left alone",
         Outcome::Held if refusal_by_xen(device).is_some() => return,
-        Outcome::Held => "to mend it: modprobe xen-pciback && pciseize seize",
+        Outcome::Held => "to mend it: 'modprobe xen-pciback && pciseize seize'",
         Outcome::Exposed | Outcome::Lost | Outcome::Pending if is_used => {
             return add_uses_and_way_past(report, device.address(), line);
         }
-        Outcome::Exposed | Outcome::Lost => "to take it: pciseize seize",
-        Outcome::Pending => "to take it: make the images anew and reboot, or now: pciseize seize",
-        Outcome::Unready => "to try again: pciseize seize",
+        Outcome::Exposed | Outcome::Lost => "to take it: 'pciseize seize'",
+        Outcome::Pending => "to take it: make the images anew and reboot, or now: 'pciseize seize'",
+        Outcome::Unready => "to try again: 'pciseize seize'",
         Outcome::Refused if device.is_refused_by_run() => {
             return add_uses_and_way_past(report, device.address(), line);
         }
@@ -338,7 +338,11 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
     }
     put!(line, "; a boot takes it all the same");
     if !report.usage.uses(address).has(Use::WithGuest) {
-        return put!(line, "; to take it now: pciseize seize --force {}", address);
+        return put!(
+            line,
+            "; to take it now: 'pciseize seize --force {}'",
+            address
+        );
     }
     match report
         .usage
@@ -550,50 +554,50 @@ mod tests {
                 Outcome::Held,
                 "",
                 "; no driver can take it, but pciback does not have it",
-                "; to mend it: modprobe xen-pciback && pciseize seize",
+                "; to mend it: 'modprobe xen-pciback && pciseize seize'",
             ),
             (
                 Outcome::Unready,
                 "pciback",
                 "; pciback has it, but is not known to have initialised it",
-                "; to try again: pciseize seize",
+                "; to try again: 'pciseize seize'",
             ),
             (
                 Outcome::Exposed,
                 "",
                 "; nothing keeps a driver from taking it",
-                "; to take it: pciseize seize",
+                "; to take it: 'pciseize seize'",
             ),
             (
                 Outcome::Lost,
                 "",
                 "; its driver is not known",
-                "; to take it: pciseize seize",
+                "; to take it: 'pciseize seize'",
             ),
             (
                 Outcome::Lost,
                 "e1000e\n",
                 "; driver e1000e\\x0a has it",
-                "; to take it: pciseize seize",
+                "; to take it: 'pciseize seize'",
             ),
             (
                 Outcome::Pending,
                 "e1000e",
                 "; driver e1000e has it",
-                "; to take it: make the images anew and reboot, or now: pciseize seize",
+                "; to take it: make the images anew and reboot, or now: 'pciseize seize'",
             ),
             (
                 Outcome::Pending,
                 "",
                 "; it has no driver",
-                "; to take it: make the images anew and reboot, or now: pciseize seize",
+                "; to take it: make the images anew and reboot, or now: 'pciseize seize'",
             ),
             (
                 Outcome::Refused,
                 "nvme",
                 "; 'pciseize seize' refused it",
-                "; a boot takes it all the same; to take it now: pciseize seize --force \
-                 0000:03:00.0",
+                "; a boot takes it all the same; to take it now: 'pciseize seize --force \
+                 0000:03:00.0'",
             ),
             (Outcome::Kept, "e1000e", "", ""),
             (Outcome::Assigned, "pciback", "", ""),
@@ -707,7 +711,7 @@ mod tests {
                 Some(told) => assert!(why.ends_with(told), "{errno:?}: {why}"),
                 None => assert!(!why.contains("dom0="), "{step:?} {errno:?}: {why}"),
             }
-            let next = why.contains("; to mend it: modprobe xen-pciback");
+            let next = why.contains("; to mend it: 'modprobe xen-pciback");
             assert_eq!(next, told.is_none(), "{step:?} {errno:?}: {why}");
         }
     }

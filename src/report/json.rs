@@ -518,7 +518,7 @@ mod tests {
         let why = "driver \"e\\1000\\x09e\" has it";
         assert_eq!(
             device["warnings"],
-            json!([why, "to take it: pciseize seize"])
+            json!([why, "to take it: 'pciseize seize'"])
         );
         assert_eq!(status["problems"][0]["source"], "a\\xff\"b");
         assert_eq!(status["problems"][0]["text"], "\\x1b[m\\\"");

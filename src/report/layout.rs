@@ -3,7 +3,7 @@
 use crate::{
     host::Terminal,
     put,
-    text::{Line, split},
+    text::{Line, first_part},
 };
 
 /// Where a text that is too long for its line goes on.
@@ -125,14 +125,31 @@ pub fn add_word(line: &mut Line, word: &[u8], wrap: Wrap) {
     line.push(word);
 }
 
-/// Adds every word of a text.
+/// Adds every word of a text. A command in quotes stays on one line, so that it can be pasted.
 pub fn add_words(line: &mut Line, text: &[u8], wrap: Wrap) {
-    split(text, b' ').for_each(|word| add_word(line, word, wrap));
+    let mut rest = text;
+    while !rest.is_empty() {
+        let has_room = |piece: &&[u8]| wrap.indent + piece.len() < wrap.width;
+        let piece = quoted(rest).filter(has_room);
+        let piece = piece.unwrap_or_else(|| first_part(rest, b' '));
+        if !piece.is_empty() {
+            add_word(line, piece, wrap);
+        }
+        rest = rest.get(piece.len() + 1..).unwrap_or_default();
+    }
+}
+
+/// What is in quotes at the beginning of a text, with what stands behind it without a blank.
+fn quoted(text: &[u8]) -> Option<&[u8]> {
+    let inside = first_part(text.strip_prefix(b"'")?, b'\'');
+    let (command, behind) = text.split_at_checked(inside.len() + 2)?;
+    text.get(..command.len() + first_part(behind, b' ').len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::testing::text as shown;
 
     #[test]
     fn pads_by_a_blank_at_least() {
@@ -159,6 +176,23 @@ mod tests {
             put!(&mut line, "x");
             add_words(&mut line, b"one two three", Wrap::comment(width, 4));
             assert_eq!(line.bytes(), wrapped.as_bytes(), "{width}");
+        }
+    }
+
+    #[test]
+    fn keeps_a_command_in_quotes_on_one_line() {
+        for (text, wrapped) in [
+            ("now: 'do it'; on", "x now:\n#   'do it';\n#   on"),
+            ("a 'b c' defg", "x a 'b c'\n#   defg"),
+            // Longer than a line, without an end, and not at the beginning of a word.
+            ("'do all of it'", "x 'do all of\n#   it'"),
+            ("'do it later", "x 'do it\n#   later"),
+            ("it's a two's", "x it's a\n#   two's"),
+        ] {
+            let mut line = Line::new();
+            put!(&mut line, "x");
+            add_words(&mut line, text.as_bytes(), Wrap::comment(13, 4));
+            assert_eq!(shown(line.bytes()), wrapped, "{text}");
         }
     }
 }

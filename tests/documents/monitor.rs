@@ -63,7 +63,7 @@ fn tells_what_status_tells() {
     // A device that a driver of dom0 has, and an item without an address.
     drop_in("1234:5678\n04:00.0\n");
     let pending = "0000:04:00.0 pending: driver e1000e has it; to take it: make the \
-                   images anew and reboot, or now: pciseize seize";
+                   images anew and reboot, or now: 'pciseize seize'";
     let absent =
         "1234:5678 absent: no such device; see pciseize list for its place, or remove the item";
     let critical =

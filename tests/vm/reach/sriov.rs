@@ -116,7 +116,7 @@ fn assert_drivers(seen: &Evidence) -> Result<()> {
 
 /// Each refusal names the virtual functions, and what to type.
 fn assert_told(seen: &Evidence) -> Result<()> {
-    let free = "to take it now: pciseize seize --force";
+    let free = "to take it now: 'pciseize seize --force";
     let three = "guests: 0000:01:10.0 0000:01:10.2 0000:01:10.4;";
     for (step, status, told) in [
         ("with-pciback", "1\n", &[three, free][..]),
