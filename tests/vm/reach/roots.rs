@@ -72,8 +72,8 @@ fn btrfs_on_two_disks_dracut() -> Result<()> {
     })
 }
 
+/// The quickest of these: `make check` has time for it.
 #[test]
-#[ignore = "make check-reach"]
 fn lvm_on_raid1_initramfs_tools() -> Result<()> {
     platform("lvm-on-raid1-initramfs-tools", || {
         on_two_disks(Layout::LvmOnRaid1, Generator::InitramfsTools)
@@ -453,14 +453,13 @@ fn on_nfs(generator: Generator, root: &str, arguments: &str) -> Result<String> {
         .installed(&Product::install()?)
         .file(FILE, &configuration)
         .script(&format!("{TELL}: >/lab/goes\n"));
+    let name = format!("reach-nfs-{}", generator.name());
     let seen = thread::scope(|scope| {
-        let server = scope.spawn(|| serve(&image, &cable));
+        let server = scope.spawn(|| serve(&format!("{name}-server"), &image, &cable));
         while !cable.exists() && !server.is_finished() {
             thread::sleep(Duration::from_millis(100));
         }
-        let seen = machine
-            .work(2)
-            .boot(&format!("reach-nfs-{}", generator.name()));
+        let seen = machine.work(2).boot(&name);
         server.join().expect("the server's thread")?;
         seen
     })?;
@@ -487,7 +486,7 @@ fn on_nfs(generator: Generator, root: &str, arguments: &str) -> Result<String> {
 }
 
 /// Boots the machine that has the root, without Xen, to its end.
-fn serve(client: &Initramfs, cable: &Path) -> Result<()> {
+fn serve(name: &str, client: &Initramfs, cable: &Path) -> Result<()> {
     let image = Image::stock(Generator::InitramfsTools)
         .with_packages(&["nfs-kernel-server"])
         .build()?;
@@ -514,7 +513,7 @@ fn serve(client: &Initramfs, cable: &Path) -> Result<()> {
             still: limits.still * 5,
             most: limits.still * 5,
         })
-        .boot("reach-nfs-server")?;
+        .boot(name)?;
     let said = seen.file("script.output");
     ensure!(seen.file("script.status") == Some("0\n"), "{said:?}");
     Ok(())
