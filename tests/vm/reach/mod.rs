@@ -1,8 +1,8 @@
 //! `make check-reach`: platforms that `make check` has no time for, and `docs/platforms.md`, the
 //! table of what was seen on all of them.
 //!
-//! One file a kind of platform. Each of its tests is one row: it calls [`platform`]. The quick ones
-//! are not ignored, so that `make check` runs them too.
+//! One file a kind of platform. Each of its tests is one row: it calls [`platform`]. Where a file
+//! has a quick one that does not depend on sid, `make check` runs it too: it is not ignored.
 
 use std::{
     fs,

@@ -16,7 +16,7 @@ use crate::{
     listing_image,
 };
 
-/// The quickest of all: `make check` has time for it.
+/// The quickest of these: `make check` has time for it.
 #[test]
 fn bullseye_with_initramfs_tools() -> Result<()> {
     boots(
