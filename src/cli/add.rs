@@ -12,6 +12,7 @@ use crate::{
     device::{Action, Device, Devices},
     edit::{self, Seen},
     facts::{
+        dom0::Nameless,
         fitness,
         groups::Groups,
         usage::{Usage, Uses},
@@ -73,6 +74,16 @@ pub fn run<H: Host>(
     if !is_good {
         say!(host, Level::Error, "nothing is written");
         return Exit::NotAsAsked;
+    }
+    if name.is_some()
+        && let Some(xen) = Nameless::look(host)
+    {
+        say!(
+            host,
+            Level::Notice,
+            "{}; until then, a guest's file has to have the address",
+            xen
+        );
     }
     let written = write(host, memory, seen, name.as_ref());
     if written == Exit::AsAsked && invocation.since == Since::Now {

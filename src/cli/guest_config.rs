@@ -9,7 +9,7 @@ use crate::{
     device::{Action, Device, Devices, Outcome},
     edit,
     facts::{
-        dom0,
+        dom0::{self, Nameless},
         fitness::{self, Basis, Fitness},
         guests,
         usage::{Use, Uses},
@@ -58,7 +58,7 @@ pub fn run<H: Host>(
     } = memory;
     plan::locate(host, devices, &|_| true);
     guests::look(host, devices);
-    store::remember(host, devices);
+    let image = store::remember(host, devices);
     note_unready(host, devices);
     names.find(host, devices);
     for device in devices.iter_mut() {
@@ -70,7 +70,11 @@ pub fn run<H: Host>(
     look_for_fitness(host, devices, warnings);
 
     tell_problems(request, 0, &mut |level, line| host.say(level, line));
-    let report = memory.report(Kind::List, is_dom0);
+    let report = Report {
+        image,
+        nameless: Nameless::look(host),
+        ..memory.report(Kind::List, is_dom0)
+    };
     let is_as_asked = tell_obstacles(host, &report, words) && !has_unread_source(report.request);
     let syntax = match invocation.form {
         Form::Libvirt => Syntax::Libvirt,
@@ -258,10 +262,16 @@ fn add_step(report: &Report, device: &Device, line: &mut Line) {
         }
         Action::Seize if uses.meets(Uses::IN_USE) && !switches.force => put!(
             line,
-            "; to take it now: pciseize seize --force {}, or the next boot takes it",
-            address
+            "; to take it now: pciseize seize --force {}, or {} takes it",
+            address,
+            report.due_boot()
         ),
-        Action::Seize => put!(line, "; to take it now: pciseize seize {}", address),
+        Action::Seize => put!(
+            line,
+            "; to take it now: pciseize seize {}, or {} takes it",
+            address,
+            report.due_boot()
+        ),
         // `add` refuses it.
         _ if uses.meets(Uses::TO_BOOT) => {}
         _ if device.outcome == Outcome::Unready => put!(

@@ -212,6 +212,7 @@ impl Memory {
             rivals: &self.rivals,
             behind: &self.behind,
             is_dom0,
+            nameless: None,
             stage: Stage::Host,
             pciback: Answer::Ready,
             image: None,

@@ -2,7 +2,10 @@
 
 use super::{Exit, Memory, is_idle};
 use crate::{
-    facts::{dom0, usage::Uses},
+    facts::{
+        dom0::{self, Nameless},
+        usage::Uses,
+    },
     host::{Errno, Host, Level},
     naming::{Change, Known, Stopped, give_names},
     pci::Address,
@@ -13,9 +16,6 @@ use crate::{
     say,
     text::{Escaped, Line},
 };
-
-/// The first Xen that knows names for devices: `name2bdf` of libxl came with it.
-const FIRST_XEN: [u32; 2] = [4, 15];
 
 /// Gives the names, takes back those that nobody asks for any more, and prints a line for each.
 pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8]) -> Exit {
@@ -74,17 +74,11 @@ fn tell_obstacle<H: Host>(host: &mut H, request: &Request, walked: Result<(), Er
     if request.names.is_empty() {
         return false;
     }
-    let version = dom0::xen_version(host).filter(|own| *own < FIRST_XEN);
-    if let Some([major, minor]) = version {
-        say!(
-            host,
-            Level::Error,
-            "Xen {}.{} knows no names of devices, only Xen 4.15 and later do; no name is given",
-            major,
-            minor
-        );
+    let nameless = Nameless::look(host);
+    if let Some(xen) = nameless {
+        say!(host, Level::Error, "{}; no name is given", xen);
     }
-    version.is_some()
+    nameless.is_some()
 }
 
 /// Why no more names were changed.

@@ -1,6 +1,8 @@
 //! Is this machine a Xen dom0?
 
-use crate::{host::Files, text::number};
+use ufmt::{Formatter, uDisplay, uWrite};
+
+use crate::{host::Files, show, text::number};
 
 /// Bit of `features` that only the initial domain has (`XENFEAT_dom0` in Xen's `features.h`).
 const XENFEAT_DOM0: u32 = 1 << 11;
@@ -17,9 +19,38 @@ pub fn is_here<H: Files>(host: &mut H) -> bool {
     number(text, 16).is_some_and(|features| features & XENFEAT_DOM0 != 0)
 }
 
+/// The first Xen that knows names for devices: `name2bdf` of libxl came with it.
+const FIRST_WITH_NAMES: [u32; 2] = [4, 15];
+
+/// A Xen that knows no names for devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nameless {
+    version: [u32; 2],
+}
+
+impl Nameless {
+    /// Whether this Xen is one. Where nobody can tell, it is not.
+    pub fn look<H: Files>(host: &mut H) -> Option<Nameless> {
+        let version = xen_version(host).filter(|version| *version < FIRST_WITH_NAMES);
+        version.map(|version| Nameless { version })
+    }
+}
+
+impl uDisplay for Nameless {
+    fn fmt<W: uWrite + ?Sized>(&self, f: &mut Formatter<'_, W>) -> Result<(), W::Error> {
+        let [major, minor] = self.version;
+        show!(
+            f,
+            "Xen {}.{} knows no names of devices, only Xen 4.15 and later do",
+            major,
+            minor
+        )
+    }
+}
+
 /// The version of Xen: `[4, 17]`. `None`: nobody can tell. `major` and `minor` are in the same file
 /// of the kernel (`major_show`, `minor_show`).
-pub fn xen_version<H: Files>(host: &mut H) -> Option<[u32; 2]> {
+fn xen_version<H: Files>(host: &mut H) -> Option<[u32; 2]> {
     let mut read = |path| {
         let mut buffer = [0; 16];
         number(host.read_value(path, &mut buffer).ok()?, 10)

@@ -187,6 +187,7 @@ fn add_next_step(report: &Report, device: &Device, line: &mut Line) {
     let text = match device.outcome {
         Outcome::Seized | Outcome::Assigned | Outcome::Kept => return,
         _ if report.request.switches.off => "switched off: it is left alone",
+        _ if !report.is_dom0 => "boot this host as the dom0 of Xen",
         Outcome::Held if refusal_by_xen(device).is_some() => return,
         Outcome::Held => "to mend it: 'modprobe xen-pciback && pciseize seize'",
         Outcome::Exposed | Outcome::Lost | Outcome::Pending if is_used => {
@@ -336,7 +337,7 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
         );
         return;
     }
-    put!(line, "; a boot takes it all the same");
+    put!(line, "; {} takes it all the same", report.due_boot());
     if !report.usage.uses(address).has(Use::WithGuest) {
         return put!(
             line,
@@ -509,7 +510,10 @@ mod tests {
                 Action::RefuseBoot,
                 "; this host boots from it; pciseize.force",
             ),
-            (Action::RefuseInUse, "; in use by dom0; a boot takes it"),
+            (
+                Action::RefuseInUse,
+                "; in use by dom0; a boot with a new image takes it",
+            ),
             (
                 Action::Mismatch,
                 "; 8086:10d3:1af4:1100 is there, not 10de:1b80@0000:03:00.0",
@@ -596,8 +600,8 @@ mod tests {
                 Outcome::Refused,
                 "nvme",
                 "; 'pciseize seize' refused it",
-                "; a boot takes it all the same; to take it now: 'pciseize seize --force \
-                 0000:03:00.0'",
+                "; a boot with a new image takes it all the same; \
+                 to take it now: 'pciseize seize --force 0000:03:00.0'",
             ),
             (Outcome::Kept, "e1000e", "", ""),
             (Outcome::Assigned, "pciback", "", ""),

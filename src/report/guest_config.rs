@@ -148,11 +148,15 @@ fn without_double_hyphen(text: &[u8]) -> Line {
     line
 }
 
-/// The name that a guest's configuration may have for a device. libvirt has none for any, and while
-/// all is switched off nothing gives names.
+/// Whether names are given to Xen: not to an old one, and not while all is switched off.
+fn are_names_given(report: &Report) -> bool {
+    !report.request.switches.off && report.nameless.is_none()
+}
+
+/// The name that a guest's configuration may have for a device. libvirt has none for any.
 fn name<'r>(report: &Report<'r>, device: &Device, syntax: Syntax) -> Option<&'r Name> {
     match syntax {
-        Syntax::Xl if !report.request.switches.off => device.guest_name(report.request),
+        Syntax::Xl if are_names_given(report) => device.guest_name(report.request),
         Syntax::Xl | Syntax::Libvirt => None,
     }
 }
@@ -386,12 +390,18 @@ fn add_about_names(report: &Report, drop_in: &[u8], page: &mut Page) {
         return;
     }
     let is_nameless = |device: &&Device| device.guest_name(report.request).is_none();
-    if syntax == Syntax::Xl && report.request.switches.off && !due().all(|one| is_nameless(&one)) {
-        page.remark(
-            ABOUT_ALL,
-            b"Here are addresses, not names: all is switched off, and then 'pciseize name-guests' \
-              gives no names.",
-        );
+    let are_due = !due().all(|one| is_nameless(&one));
+    if syntax == Syntax::Xl && are_due && !are_names_given(report) {
+        let mut text = Line::new();
+        put!(&mut text, "Here are addresses, not names: ");
+        match report.nameless {
+            Some(xen) => put!(&mut text, "{}.", xen),
+            None => put!(
+                &mut text,
+                "all is switched off, and then 'pciseize name-guests' gives no names."
+            ),
+        }
+        page.remark(ABOUT_ALL, text.bytes());
     }
     let mut text = Line::new();
     put!(

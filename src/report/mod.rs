@@ -31,7 +31,7 @@ pub mod table;
 
 use crate::{
     device::{Action, Device, Devices, Outcome},
-    facts::{groups::Groups, names::Names, usage::Usage},
+    facts::{dom0::Nameless, groups::Groups, names::Names, usage::Usage},
     host::Terminal,
     pciback::Answer,
     plan::{behind::BehindList, rivals::Rivals, warnings::WarningList},
@@ -98,6 +98,8 @@ pub struct Report<'r> {
     pub behind: &'r BehindList,
     /// Whether this is a Xen dom0.
     pub is_dom0: bool,
+    /// The Xen of this boot, where somebody looked for it and it knows no names.
+    pub nameless: Option<Nameless>,
     /// When it ran.
     pub stage: Stage,
     /// What came of loading pciback.
@@ -128,6 +130,14 @@ impl Report<'_> {
             None => Agreement::Missing,
             Some(image) if image.digest == digest.bytes() => Agreement::Same,
             Some(_) => Agreement::Another,
+        }
+    }
+
+    /// Which boot does what is asked for now.
+    pub fn due_boot(&self) -> &'static str {
+        match self.agreement() {
+            Agreement::Same => "a boot",
+            Agreement::Another | Agreement::Missing => "a boot with a new image",
         }
     }
 

@@ -78,6 +78,7 @@ fn tells_what_status_tells() {
     machine.write("/sys/hypervisor/properties/features", "00000000\n");
     let critical = "PCISEIZE CRITICAL - not all is as asked: this is no Xen dom0; \
         0000:04:00.0 pending, 1234:5678 absent";
+    let pending = "0000:04:00.0 pending: driver e1000e has it; boot this host as the dom0 of Xen";
     assert_told(
         &[],
         CRITICAL,
