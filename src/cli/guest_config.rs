@@ -254,7 +254,8 @@ fn add_step(report: &Report, device: &Device, line: &mut Line) {
         }
         Action::Seize if uses.has(Use::WithGuest) => put!(
             line,
-            "; it can be taken once no guest has a virtual function of it"
+            "; once no guest has a virtual function of it: pciseize seize --force {}",
+            address
         ),
         // Only a setting gets it so far. Nobody is told to take the disk of a running host away.
         Action::Seize if uses.meets(Uses::TO_BOOT) => {

@@ -502,11 +502,12 @@ fn check_words<'a>(
 }
 
 /// The selector that a word is, or that the item of that name has: a name means what its item does.
+/// A name that two items have, or that may mean more than one device, means none.
 fn selector_of(word: &CStr, request: &Request) -> Option<Selector> {
     Selector::parse(word.to_bytes()).ok().or_else(|| {
         let name = request.names.find(&Name::parse(word.to_bytes()).ok()?)?;
-        let item = request.names.get(name)?.item;
-        Some(request.items.get(usize::from(item))?.selector.clone())
+        let own = request.names.get(name).filter(|own| own.is_of_one())?;
+        Some(request.items.get(usize::from(own.item))?.selector.clone())
     })
 }
 

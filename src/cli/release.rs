@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Memory, alone, check_devices, is_idle, means};
+use super::{Exit, Memory, alone, check_devices, is_idle, means, selector_of};
 use crate::{
     device::{Action, Device, Released},
     facts::{dom0, guests},
@@ -13,7 +13,7 @@ use crate::{
     put,
     release::{TIMEOUT, is_with_dom0, release_due},
     report::{Kind, Report, explain::explain},
-    request::{Selector, problem::At},
+    request::{Request, Selector, problem::At},
     text::{Escaped, Line},
 };
 
@@ -65,7 +65,7 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
     for word in words {
         let is_meant = |device: &Device| means(word, report.request, device, true);
         if !due.clone().any(is_meant) {
-            is_as_asked &= tell_unmet(host, word);
+            is_as_asked &= tell_unmet(host, report.request, word);
         }
     }
     Exit::of(is_as_asked)
@@ -73,11 +73,14 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
 
 /// Says that a word means nothing that is to be given back. Gives back whether that is fine, as for
 /// what may mean many.
-fn tell_unmet<H: Host>(host: &mut H, word: &CStr) -> bool {
+fn tell_unmet<H: Host>(host: &mut H, request: &Request, word: &CStr) -> bool {
     let mut line = Line::new();
-    let selector = Selector::parse(word.to_bytes());
-    let is_broad = selector.as_ref().is_ok_and(|broad| !broad.is_in_one_slot());
-    let plain = selector.ok().filter(Selector::is_plain);
+    let selector = selector_of(word, request);
+    let is_name = selector.is_none();
+    let is_broad = selector
+        .as_ref()
+        .is_some_and(|broad| !broad.is_in_one_slot());
+    let plain = selector.filter(Selector::is_plain);
     match plain.and_then(|plain| plain.address()) {
         Some(address) => {
             forget(host, address);
@@ -85,10 +88,10 @@ fn tell_unmet<H: Host>(host: &mut H, word: &CStr) -> bool {
         }
         None => put!(&mut line, "{}", Escaped(word.to_bytes())),
     }
-    let told = if is_broad {
-        "nothing to release"
-    } else {
-        "no such device"
+    let told = match (is_broad, is_name) {
+        (true, _) => "nothing to release",
+        (false, true) => "no device has this name",
+        (false, false) => "no such device",
     };
     put!(&mut line, "  {}\n", told);
     let _ = host.print(line.bytes());

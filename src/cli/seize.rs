@@ -65,13 +65,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         ..
     } = memory;
     request.switches.force |= run.force == Force::Yes;
-    // In an initramfs nothing is in use yet: what must not be taken is in the request.
-    if run.stage == Stage::Host {
-        // What a guest has is never taken from it.
-        let uses = forbidden(request, Uses::IN_USE).with(Use::WithGuest);
-        usage.gather(host, uses);
-        plan::note_untraced(request, usage);
-    }
     let alone = match run.stage {
         // Before `/init` there is no other.
         Stage::FirstProcess => {
@@ -80,8 +73,13 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], run: Run
         }
         Stage::Initramfs | Stage::Host => alone::wait(host, timeout(request)),
     };
+    // In an initramfs nothing is in use yet: what must not be taken is in the request. Elsewhere a
+    // disk may have been mounted, and a guest may have got a device, while this run waited.
     if run.stage == Stage::Host {
-        // Also what pciback and guests have got while this run waited.
+        // What a guest has is never taken from it.
+        let uses = forbidden(request, Uses::IN_USE).with(Use::WithGuest);
+        usage.gather(host, uses);
+        plan::note_untraced(request, usage);
         plan::find_virtuals(host, request, usage);
     }
     // The hold comes before every word: a console may be slow, and a terminal may stand still.
@@ -247,5 +245,26 @@ mod tests {
                 assert!(calls[0].contains(shown), "{levels}: {calls:?}");
             }
         }
+    }
+
+    /// A disk may be mounted, and a route come up, while this run waits for another.
+    #[test]
+    fn looks_at_what_dom0_uses_after_the_wait() {
+        let mut host = Machine::new();
+        host.file("/sys/hypervisor/properties/features", "00000800\n");
+        host.file("/etc/xen/pciback.conf", "03:00.0\n");
+        host.function("pci0000:00/0000:03:00.0", "8086:10d3", "020000");
+        let mut memory = boxed(Memory::new);
+        let now = Run {
+            stage: Stage::Host,
+            force: Force::No,
+            only: &[],
+        };
+        run(&mut host, &mut memory, b"", now);
+        let place = |call: &str| host.calls.iter().position(|own| own.starts_with(call));
+        let (wait, mounts) = (place("lock "), place("read /proc/self/mountinfo"));
+        assert!(wait.is_some() && mounts.is_some(), "{:?}", host.calls);
+        assert!(wait < mounts, "{:?}", host.calls);
+        assert!(mounts < place("write "), "{:?}", host.calls);
     }
 }

@@ -57,8 +57,11 @@ pub fn each<H: Files + Xen>(host: &mut H, visit: &mut VisitLent<H>) {
 }
 
 /// Calls `visit` for the devices of one guest, as the tools wrote them for pciback (libxl, and
-/// `xen/include/public/io/pciif.h`): `num_devs`, then `dev-0`, `dev-1`, …, each an address. There
-/// may be gaps.
+/// `xen/include/public/io/pciif.h`): `num_devs`, then `dev-0`, `dev-1`, …, each an address.
+///
+/// Where one is detached, libxl moves those behind it down by one, and a new one comes last
+/// (`libxl_pci.c`, `libxl__device_pci_remove_xenstore`). So they are read from the last to the
+/// first: what moves meanwhile is met twice, and nothing is missed.
 ///
 /// # Errors
 /// Why not all of them are known: `EINVAL` for what is no address, `E2BIG` for too many.
@@ -67,7 +70,7 @@ fn each_of<H: Xen>(host: &mut H, domain: u32, visit: &mut VisitLent<H>) -> Resul
     put!(&mut key, "backend/pci/{}/0/num_devs", domain);
     let mut buffer = [0; 32];
     let count = number(host.read_xenstore(key.bytes(), &mut buffer)?, 10).ok_or(Errno::EINVAL)?;
-    for number in 0..count.min(DEVICES_OF_GUEST) {
+    for number in (0..count.min(DEVICES_OF_GUEST)).rev() {
         key.clear();
         put!(&mut key, "backend/pci/{}/0/dev-{}", domain, number);
         let address = match host.read_xenstore(key.bytes(), &mut buffer) {

@@ -2,7 +2,7 @@
 
 use crate::{
     device::{Action, Wish},
-    facts::usage::{Usage, Uses},
+    facts::usage::{Usage, Uses, virtuals::Said},
     pci::Identity,
     request::{By, Candidate, Cursor, Item, ItemId, Request},
 };
@@ -124,10 +124,15 @@ pub fn is_named(request: &mut Request, candidate: &Candidate<'_>) -> bool {
     matches.is_named && matches.kept.is_none()
 }
 
-/// Whether an item asks for a function, and none keeps it.
-pub fn is_asked(request: &mut Request, candidate: &Candidate<'_>) -> bool {
+/// Whether an item asks for a function, and whether one keeps it.
+pub fn says(request: &mut Request, candidate: &Candidate<'_>) -> Said {
     let matches = find_matches(request, candidate);
-    matches.asked.is_some() && matches.kept.is_none()
+    let may_be_asked = candidate.identity.is_none()
+        && (request.asks_by(By::Identity) || request.asks_by(By::Class));
+    Said {
+        is_asked: matches.asked.is_some() || may_be_asked,
+        is_kept: matches.kept.is_some(),
+    }
 }
 
 /// Collects what the items say, and notes in each that it means something.

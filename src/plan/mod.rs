@@ -139,7 +139,7 @@ pub fn find_virtuals<H: Files + Xen>(host: &mut H, request: &mut Request, usage:
             place: place.as_ref(),
             is_virtual: bus::is_virtual(host, address),
         };
-        decide::is_asked(request, &candidate)
+        decide::says(request, &candidate)
     });
 }
 

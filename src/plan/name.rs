@@ -22,7 +22,7 @@ pub fn give_names(request: &mut Request, devices: &mut Devices) {
         }
         let (item, name, meant) = (own.item, own.name.clone(), own.meant);
         let mistake = match meant {
-            Meant::Unread => Some(Mistake::NameOfUnread),
+            Meant::None | Meant::One(_) if own.may_mean_unread => Some(Mistake::NameOfUnread),
             Meant::None => Some(Mistake::NameOfNone),
             Meant::Many => Some(Mistake::NameOfMany),
             Meant::One(address) => match find(devices, address) {

@@ -125,6 +125,15 @@ fn add_failure(device: &Device, line: &mut Line) {
     }
 }
 
+/// What it means that this Xen cannot reset a device, and what helps. On ARM no Xen that was tried
+/// can.
+const NO_RESET: &str = if cfg!(target_arch = "x86_64") {
+    "this Xen cannot reset it for a dom0 that is not PV: boot without dom0=pvh, \
+     or with Xen 4.20 or later"
+} else {
+    "this Xen cannot reset it for a dom0 that is not PV: boot an older Linux, as 6.1"
+};
+
 /// What it means that Xen does not let pciback have a device, and what helps: no further try.
 ///
 /// Where dom0 is not PV, a newer pciback has Xen reset the device (`pci_stub.c`,
@@ -132,12 +141,13 @@ fn add_failure(device: &Device, line: &mut Line) {
 /// A Xen that has it looks for the MSI-X table of the device then (`xen/drivers/vpci/msix.c`,
 /// `vpci_make_msix_hole`).
 pub(super) fn refusal_by_xen(device: &Device) -> Option<&'static str> {
-    let failure = device.failure()?;
+    let has_it_not = matches!(
+        device.outcome,
+        Outcome::Held | Outcome::Exposed | Outcome::Lost
+    );
+    let failure = device.failure().filter(|_| has_it_not)?;
     match (failure.step, failure.errno) {
-        (Step::Bind, Errno::ENOSYS) => Some(
-            "this Xen cannot reset it for a dom0 that is not PV: boot without dom0=pvh, \
-             or with Xen 4.20 or later (on ARM with an older Linux: 6.1 works)",
-        ),
+        (Step::Bind, Errno::ENOSYS) => Some(NO_RESET),
         (Step::Bind, Errno::EEXIST) => Some(
             "Xen finds memory of dom0 where its MSI-X table should be, as its reset has emptied \
              its BARs: boot without dom0=pvh",
@@ -154,7 +164,9 @@ fn add_hold_failure(device: &Device, errno: Errno, line: &mut Line) {
             "; this kernel has no driver_override: Linux 3.16 or newer is needed"
         );
     }
-    if device.outcome == Outcome::Lost && !device.work.is_due {
+    // Of an earlier run nobody knows whether it had a driver then.
+    let is_of_this_run = device.work.failure.is_some();
+    if device.outcome == Outcome::Lost && !device.work.is_due && is_of_this_run {
         put!(line, "; so its driver keeps it");
     }
 }
@@ -351,13 +363,13 @@ fn add_uses_and_way_past(report: &Report, address: Address, line: &mut Line) {
         .next()
         .map(|own| (own, own.guest))
     {
-        Some((own, guest @ Guest::Domain(_))) => {
+        Some((own, Guest::Domain(domain))) => {
             put!(
                 line,
-                "; not to be had while a guest has {}: end the guest, or xl pci-detach",
+                "; not to be had while guest {} has {}: end the guest, or xl pci-detach",
+                domain,
                 own.address
             );
-            add_guest(guest, line);
         }
         Some((_, guest)) => {
             put!(line, "; not to be had");
@@ -694,13 +706,11 @@ mod tests {
     /// that can be typed now.
     #[test]
     fn says_what_helps_where_xen_refuses_a_device() {
-        let no_reset = "ENOSYS (38); this Xen cannot reset it for a dom0 that is not PV: \
-            boot without dom0=pvh, or with Xen 4.20 or later \
-            (on ARM with an older Linux: 6.1 works)";
+        let no_reset = ["ENOSYS (38); ", NO_RESET].concat();
         let no_table = "EEXIST (17); Xen finds memory of dom0 where its MSI-X table should be, \
             as its reset has emptied its BARs: boot without dom0=pvh";
         for (step, errno, told) in [
-            (Step::Bind, Errno::ENOSYS, Some(no_reset)),
+            (Step::Bind, Errno::ENOSYS, Some(no_reset.as_str())),
             (Step::Bind, Errno::EEXIST, Some(no_table)),
             (Step::Bind, Errno::ENODEV, None),
             (Step::Override, Errno::ENOSYS, None),

@@ -94,7 +94,7 @@ fn write_devices(sink: &mut Sink, report: &Report) {
         put!(&mut sink.line, "{}", separator);
         write_device(sink, report, device);
         if is_list {
-            add_names(&mut sink.line, report, device);
+            write_names(sink, report, device);
         }
         put!(&mut sink.line, "}}");
         sink.flush();
@@ -164,7 +164,7 @@ pub(super) fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
     if device.work.is_due && !report.pciback.is_ready() {
         put!(&mut why, "; {}", report.pciback);
     }
-    add_parts(&mut sink.line, &why);
+    write_parts(sink, &why);
     put!(&mut sink.line, "]");
 }
 
@@ -185,20 +185,25 @@ fn write_group(sink: &mut Sink, report: &Report, device: &Device) {
     put!(&mut sink.line, "]");
 }
 
-/// Adds the names of a listed device, and what is marked of it.
-fn add_names(line: &mut Line, report: &Report, device: &Device) {
+/// Writes the names of a listed device, and what is marked of it.
+fn write_names(sink: &mut Sink, report: &Report, device: &Device) {
     let (mut name, mut marks) = (Line::new(), Line::new());
     list::add_names(report, device, &mut name);
     let name = Escaped(name.bytes());
-    add_optional(line, "name", Some(name).filter(|name| !name.0.is_empty()));
-    put!(line, ",\"marks\":[");
+    add_optional(
+        &mut sink.line,
+        "name",
+        Some(name).filter(|name| !name.0.is_empty()),
+    );
+    put!(&mut sink.line, ",\"marks\":[");
     list::add_marks(report, device, &mut marks);
-    add_parts(line, &marks);
-    put!(line, "]");
+    sink.flush();
+    write_parts(sink, &marks);
+    put!(&mut sink.line, "]");
 }
 
-/// Adds the parts of a sentence as strings: each has `; ` in front.
-pub(super) fn add_parts(line: &mut Line, sentence: &Line) {
+/// Writes the parts of a sentence as strings: each has `; ` in front.
+pub(super) fn write_parts(sink: &mut Sink, sentence: &Line) {
     let mut separator = "";
     let mut rest = sentence.bytes().strip_prefix(b"; ");
     while let Some(text) = rest {
@@ -207,8 +212,9 @@ pub(super) fn add_parts(line: &mut Line, sentence: &Line) {
             Some(end) => (text.get(..end).unwrap_or_default(), text.get(end + 2..)),
             None => (text, None),
         };
-        put!(line, "{}", separator);
-        line.quote(Escaped(part));
+        put!(&mut sink.line, "{}", separator);
+        sink.line.quote(Escaped(part));
+        sink.flush();
         separator = ",";
         rest = after;
     }

@@ -45,6 +45,7 @@ fn add_relations(report: &Report, device: &Device, line: &mut Line) {
 fn add_state(device: &Device, before: &str, line: &mut Line) {
     match device.state.guest {
         Guest::Domain(domain) => put!(line, "{}with guest {}", before, domain),
+        Guest::Unknown(_) => put!(line, "{}perhaps with a guest", before),
         _ if device.work.is_held => put!(line, "{}held", before),
         _ => {}
     }

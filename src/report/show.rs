@@ -4,7 +4,7 @@
 use super::{
     Report, explain,
     groups::{add_reasons, why_unknown},
-    json::{self, add_driver, add_member, add_name, add_optional, add_parts},
+    json::{self, add_driver, add_member, add_name, add_optional, write_parts},
     layout::{Wrap, add_words, pad},
     list,
     sink::{Out, Sink},
@@ -24,6 +24,9 @@ const WIDTH: usize = 80;
 
 /// The column where a text begins, behind the longest label.
 const TEXT: usize = 14;
+
+/// Most guests that are to let go of a virtual function are named with their commands.
+const MOST_LENT: usize = 4;
 
 /// What only a page tells of a device.
 #[derive(Clone, Debug, Default)]
@@ -188,13 +191,17 @@ impl Page<'_> {
                     put!(line, "{}, then reboot; or now: ", command);
                 }
                 let force = if uses.is_empty() { "" } else { "--force " };
-                for own in self.plan.usage.lent(address) {
+                let mut lent = self.plan.usage.lent(address);
+                for own in lent.by_ref().take(MOST_LENT) {
                     match own.guest {
                         Guest::Domain(domain) => {
                             put!(line, "xl pci-detach {} {}, then ", domain, own.address);
                         }
                         _ => put!(line, "see whether a guest has {}, then ", own.address),
                     }
+                }
+                if lent.next().is_some() {
+                    put!(line, "the same for its other virtual functions, then ");
                 }
                 put!(line, "pciseize seize {}{}", force, address);
             }
@@ -534,7 +541,8 @@ pub fn write(page: &Page, sink: &mut Sink) {
         put!(&mut text, "; ");
         explain::add_use(plan, device.address(), one, &mut text);
     }
-    add_parts(line, &text);
+    sink.flush();
+    write_parts(sink, &text);
     for (name, add) in [
         (
             "in_the_way",
@@ -548,7 +556,7 @@ pub fn write(page: &Page, sink: &mut Sink) {
         add_name(&mut sink.line, name);
         put!(&mut sink.line, "[");
         sink.flush();
-        add_parts(&mut sink.line, &text);
+        write_parts(sink, &text);
     }
     put!(&mut sink.line, "],\"remarks\":[");
     text.clear();
@@ -556,7 +564,7 @@ pub fn write(page: &Page, sink: &mut Sink) {
         explain::explain_outcome(device, &mut text);
     }
     sink.flush();
-    add_parts(&mut sink.line, &text);
+    write_parts(sink, &text);
     put!(&mut sink.line, "]");
     text.clear();
     page.add_next(&mut text);

@@ -143,11 +143,9 @@ fn failure_in(line: &[u8]) -> Option<Failure> {
     let step = Step::from_word(value(line, b"\"failed\":\"")?)?;
     let rest = value(line, b"\"errno\":")?;
     let number = first_part(rest, b',');
-    let errno = core::str::from_utf8(number).ok()?.parse().ok()?;
-    Some(Failure {
-        step,
-        errno: Errno(errno),
-    })
+    let errno = Errno(core::str::from_utf8(number).ok()?.parse().ok()?);
+    let is_one = (1..=Errno::STUCK.0).contains(&errno.0);
+    is_one.then_some(Failure { step, errno })
 }
 
 /// What stands between `key` and the next `"` of a line that this program wrote.

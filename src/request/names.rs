@@ -22,6 +22,15 @@ pub struct GuestName {
     pub is_ambiguous: bool,
     /// What the item means, as far as somebody looked.
     pub meant: Meant,
+    /// Whether the item may also mean a function whose ids cannot be read.
+    pub may_mean_unread: bool,
+}
+
+impl GuestName {
+    /// Whether it can mean one device at most, as far as somebody looked.
+    pub fn is_of_one(&self) -> bool {
+        !self.is_ambiguous && self.meant != Meant::Many && !self.may_mean_unread
+    }
 }
 
 /// Which functions a named item means.
@@ -29,8 +38,6 @@ pub struct GuestName {
 pub enum Meant {
     /// None.
     None,
-    /// None, but perhaps one whose ids cannot be read.
-    Unread,
     /// This one.
     One(Address),
     /// More than one.
@@ -41,7 +48,7 @@ impl Meant {
     /// With one more function. The same one again is no other.
     const fn and(self, address: Address) -> Meant {
         match self {
-            Meant::None | Meant::Unread => Meant::One(address),
+            Meant::None => Meant::One(address),
             Meant::One(first) if first.bits() == address.bits() => self,
             _ => Meant::Many,
         }
@@ -77,6 +84,7 @@ impl GuestNames {
             item,
             is_ambiguous: false,
             meant: Meant::None,
+            may_mean_unread: false,
         });
         added.ok().map(|()| id)
     }
@@ -107,10 +115,8 @@ impl GuestNames {
 
     /// Notes that the item with this name may mean a function whose ids cannot be read.
     pub fn note_unread(&mut self, id: GuestNameId) {
-        if let Some(name) = self.get_mut(id)
-            && name.meant == Meant::None
-        {
-            name.meant = Meant::Unread;
+        if let Some(name) = self.get_mut(id) {
+            name.may_mean_unread = true;
         }
     }
 

@@ -28,11 +28,16 @@ pub struct Line {
     quoting: Quoting,
 }
 
+/// The last bytes of a [`Line`], which no JSON string gets: room for what has to follow it.
+const ROOM_TO_CLOSE: usize = 64;
+
 /// Whether a JSON string is being written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quoting {
     Off,
     On,
+    /// It had no room. The rest of it is left out.
+    Cut,
 }
 
 impl Line {
@@ -91,17 +96,34 @@ impl Line {
         self.push(b"\"");
     }
 
-    /// Adds bytes. A line that they overflow ends in `~`.
+    /// Adds bytes. A line or a JSON string that they overflow ends in `~`.
     pub fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            if self.quoting == Quoting::On && matches!(byte, b'"' | b'\\') {
-                let _ = self.bytes.push(b'\\');
-            }
-            if self.bytes.push(byte).is_err() {
-                self.bytes.pop();
-                let _ = self.bytes.push(b'~');
+            match self.quoting {
+                Quoting::Off => self.push_plain(byte),
+                Quoting::On => self.push_quoted(byte),
+                Quoting::Cut => {}
             }
         }
+    }
+
+    fn push_plain(&mut self, byte: u8) {
+        if self.bytes.push(byte).is_err() {
+            self.bytes.pop();
+            let _ = self.bytes.push(b'~');
+        }
+    }
+
+    fn push_quoted(&mut self, byte: u8) {
+        if self.bytes.len() >= LINE_SIZE - ROOM_TO_CLOSE {
+            self.push_plain(b'~');
+            self.quoting = Quoting::Cut;
+            return;
+        }
+        if matches!(byte, b'"' | b'\\') {
+            self.push_plain(b'\\');
+        }
+        self.push_plain(byte);
     }
 }
 
@@ -181,6 +203,22 @@ mod tests {
             (line.bytes().len(), line.bytes().last()),
             (LINE_SIZE, Some(&b'~'))
         );
+    }
+
+    /// What follows a string that is too long still makes JSON of it.
+    #[test]
+    fn closes_a_string_that_has_no_room() {
+        for text in [&b"x"[..], b"\"", b"\\"] {
+            for before in 0..3 {
+                let mut line = Line::new();
+                (0..before).for_each(|_| line.push(b" "));
+                line.quote(Escaped(&text.repeat(LINE_SIZE)));
+                line.push(b"]");
+                let end = line.bytes().rchunks(3).next();
+                assert_eq!(end, Some(&b"~\"]"[..]), "{text:?} {before}");
+                assert!(line.bytes().len() < LINE_SIZE, "{text:?} {before}");
+            }
+        }
     }
 
     #[test]

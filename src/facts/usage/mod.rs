@@ -88,7 +88,7 @@ impl Use {
             Use::Route => ["carries the ", "default route"],
             Use::Display => ["is the ", "boot display"],
             Use::Keyboard => ["has the ", "last keyboard"],
-            Use::ForGuests => ["has ", "virtual functions for guests"],
+            Use::ForGuests => ["has ", "virtual functions for guests, or kept"],
             Use::WithGuest => ["has ", "virtual functions that a guest has, or may have"],
             Use::PerhapsRoot => ["", "may hold /, whose disk was not found"],
             Use::PerhapsNeeded => ["", "may be what dom0 needs: not all of that was found"],

@@ -26,15 +26,24 @@ pub struct Virtual {
     pub guest: Guest,
 }
 
-/// Looks for virtual functions that are for guests: those that pciback has, and those that
-/// `is_asked` says somebody asks for. A physical function that pciback has already is passed over.
+/// What is said of a function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Whether somebody asks for it, or may do so.
+    pub is_asked: bool,
+    /// Whether somebody keeps it with dom0.
+    pub is_kept: bool,
+}
+
+/// Looks for virtual functions that must not end: those that pciback has, and those that somebody
+/// asks for or keeps, as `says` tells. A physical function that pciback has already is passed over.
 ///
 /// Which guests have them is asked only where somebody asks for their physical function: xenstore
 /// may not be there yet, or not answer, and no other device is to wait for it.
 pub fn look<H: Files + Xen>(
     host: &mut H,
     usage: &mut Usage,
-    is_asked: &mut dyn FnMut(&mut H, Address) -> bool,
+    says: &mut dyn FnMut(&mut H, Address) -> Said,
 ) {
     let mut is_due = false;
     let _ = bus::walk(host, &mut |host, address| {
@@ -44,8 +53,10 @@ pub fn look<H: Files + Xen>(
         let has_card = bus::has_driver(host, physical, pciback::NAME.as_bytes());
         // What cannot be read may be with a guest.
         let has_it = bus::driver(host, address).map_or(true, |own| own == pciback::NAME.as_bytes());
-        if !has_card && (has_it || is_asked(host, address)) {
-            is_due |= has_it && is_asked(host, physical);
+        let said = says(host, address);
+        if !has_card && (has_it || said.is_asked || said.is_kept) {
+            let of_card = says(host, physical);
+            is_due |= has_it && of_card.is_asked && !of_card.is_kept;
             usage.add_virtual(Virtual {
                 physical,
                 address,
@@ -157,7 +168,10 @@ mod tests {
     fn found(host: &mut Machine, asked: &[&str]) -> Box<Usage> {
         let asked: Vec<Address> = asked.iter().map(|text| address(text)).collect();
         let mut usage = boxed(Usage::new);
-        look(host, &mut usage, &mut |_, at| asked.contains(&at));
+        look(host, &mut usage, &mut |_, at| Said {
+            is_asked: asked.contains(&at),
+            is_kept: false,
+        });
         usage
     }
 
@@ -183,6 +197,18 @@ mod tests {
             assert_eq!(uses.has(Use::ForGuests), !expected.is_empty(), "{asked:?}");
             assert!(!uses.has(Use::WithGuest), "{asked:?}");
         }
+    }
+
+    /// What is to stay with dom0 ends with the driver of its card too.
+    #[test]
+    fn finds_what_somebody_keeps() {
+        let mut usage = boxed(Usage::new);
+        let kept = address("03:10.1");
+        look(&mut machine(&["igbvf"; 3]), &mut usage, &mut |_, at| Said {
+            is_asked: false,
+            is_kept: at == kept,
+        });
+        assert_eq!(named(&usage), ["0000:03:10.1"]);
     }
 
     #[test]
