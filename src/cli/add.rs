@@ -6,7 +6,7 @@ use core::ffi::CStr;
 
 use super::{
     Along, Exit, Force, Invocation, Memory, Naming, OPERANDS, Since, check_selectors, drop_in,
-    images, seize,
+    images, plan::tell_more_claims, seize,
 };
 use crate::{
     device::{Action, Device, Devices},
@@ -367,6 +367,8 @@ fn propose_all<H: Host>(
         return false;
     }
     behind.look(host, devices);
+    // Of what is asked for now too.
+    plan::find_virtuals(host, request, usage);
     tell_problems(request, told, &mut |level, line| host.say(level, line));
     request.problems.count() == before
 }
@@ -526,7 +528,30 @@ fn tell_all<H: Host>(host: &mut H, memory: &mut Memory, force: Force) -> bool {
         line.push(text.bytes().strip_prefix(b"; ").unwrap_or_default());
         host.say(level, &line);
     }
+    tell_cards(host, &report);
+    tell_more_claims(host, &report);
     is_good
+}
+
+/// Says which virtual functions that are to be asked for will not be there, as their card is taken.
+fn tell_cards<H: Console>(host: &mut H, report: &Report) {
+    let is_due = |at: Address| {
+        let mut due = report.devices.iter().filter(|device| device.work.is_due);
+        due.any(|device| device.address() == at)
+    };
+    let is_taken = |card: &&Device| card.action == Action::Seize && !card.work.is_due;
+    for card in report.devices.iter().filter(is_taken) {
+        let mut virtuals = report.usage.virtuals(card.address());
+        if let Some(own) = virtuals.find(|own| is_due(own.address)) {
+            say!(
+                host,
+                Level::Notice,
+                "{}: CAUTION: a boot takes its card {}, and it ends with the driver of that",
+                own.address,
+                card.address()
+            );
+        }
+    }
 }
 
 /// Adds why a device is not taken, or what to know before that, with `; ` in front of each.

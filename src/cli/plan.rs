@@ -102,14 +102,8 @@ pub(super) fn switch_off(devices: &mut Devices) {
     }
 }
 
-/// Says what the table does not.
-fn tell_verdict<H: Files + Xen + Console>(host: &mut H, report: &Report) {
-    if is_idle(host, report.is_dom0, report.request) {
-        return;
-    }
-    first::tell_missing(host);
-    tell_plan(report, &mut |level, line| host.say(level, line));
-    tell_unknown_groups(host, report);
+/// Says so if others ask for more devices than are looked at.
+pub(super) fn tell_more_claims<H: Console>(host: &mut H, report: &Report) {
     if report.rivals.has_more() {
         say!(
             host,
@@ -119,6 +113,17 @@ fn tell_verdict<H: Files + Xen + Console>(host: &mut H, report: &Report) {
             SOURCES as u32
         );
     }
+}
+
+/// Says what the table does not.
+fn tell_verdict<H: Files + Xen + Console>(host: &mut H, report: &Report) {
+    if is_idle(host, report.is_dom0, report.request) {
+        return;
+    }
+    first::tell_missing(host);
+    tell_plan(report, &mut |level, line| host.say(level, line));
+    tell_unknown_groups(host, report);
+    tell_more_claims(host, report);
     if report
         .devices
         .iter()

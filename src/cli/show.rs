@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::{
     Exit, Form, Invocation, Memory, check_devices, images, is_idle, is_meant_by,
-    plan::{switch_off, tell_of_iommu},
+    plan::{switch_off, tell_more_claims, tell_of_iommu},
     selector_of, status,
 };
 use crate::{
@@ -94,6 +94,7 @@ pub fn run<H: Host>(
     }
     let mut plan = memory.report(Kind::Plan, is_dom0);
     plan.terminal = host.terminal();
+    tell_more_claims(host, &plan);
     let printed = print(host, &plan, &basis, invocation.form);
     Exit::of(printed.is_ok() && are_all_found)
 }

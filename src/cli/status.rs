@@ -13,7 +13,7 @@ use crate::{
     report::{
         Agreement, Kind, Report, json,
         layout::{Colour, Wrap, add_words, begin_colour, end_colour},
-        log::{add_counts, tell_problems},
+        log::{NOTHING_ASKED_FOR, add_counts, tell_problems},
         store, table,
     },
     say,
@@ -145,7 +145,11 @@ fn verdict(report: &Report) -> Line {
     if is_off {
         put!(&mut text, "switched off; ");
     }
-    add_counts(report, "are with pciback", &mut text);
+    if report.devices.is_empty() && report.request.problems.is_empty() {
+        put!(&mut text, "{}", NOTHING_ASKED_FOR);
+    } else {
+        add_counts(report, "are with pciback", &mut text);
+    }
     if let Some(what) = untimely_image(report).filter(|_| !is_off) {
         put!(&mut text, "; {}", what);
     }

@@ -9,6 +9,10 @@ use crate::{
     text::{Escaped, Line},
 };
 
+/// What is said to people who have not asked for any device.
+pub const NOTHING_ASKED_FOR: &str =
+    "nothing is asked for: see 'pciseize list', then 'pciseize add DEVICE'";
+
 /// What takes the lines.
 pub type Tell<'t> = dyn FnMut(Level, &Line) + 't;
 
@@ -105,7 +109,7 @@ pub fn tell_plan(report: &Report, tell: &mut Tell) {
         kept += u32::from(matches!(device.action, Action::Keep(_)));
     }
     if all == 0 {
-        put!(&mut line, "nothing is asked for");
+        put!(&mut line, "{}", NOTHING_ASKED_FOR);
         return tell(Level::Notice, &line);
     }
     put!(&mut line, "{} asked for: {} to seize", all, seized);
@@ -114,6 +118,7 @@ pub fn tell_plan(report: &Report, tell: &mut Tell) {
             put!(&mut line, ", {} {}", count, what);
         }
     }
+    add_problems(report, &mut line);
     tell(Level::Notice, &line);
     for device in report.devices {
         let address = device.address();
@@ -147,6 +152,11 @@ pub fn add_counts(report: &Report, word: &str, line: &mut Line) {
     if kept > 0 {
         put!(line, ", {} kept", kept);
     }
+    add_problems(report, line);
+}
+
+/// Adds how much of what is asked for was not understood.
+fn add_problems(report: &Report, line: &mut Line) {
     if !report.request.problems.is_empty() {
         let count = report.request.problems.count();
         put!(line, "; problems in what is asked for: {}", count);
@@ -297,7 +307,7 @@ mod tests {
     #[test]
     fn counts_a_plan() {
         for (text, actions, expected) in [
-            ("", &[][..], "nothing is asked for"),
+            ("", &[][..], NOTHING_ASKED_FOR),
             ("03:00.*", &[Action::Seize], "1 asked for: 1 to seize"),
             (
                 "03:00.*",

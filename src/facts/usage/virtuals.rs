@@ -46,6 +46,8 @@ pub fn look<H: Files + Xen>(
     says: &mut dyn FnMut(&mut H, Address) -> Said,
 ) {
     let mut is_due = false;
+    // Of an earlier look, when less was asked for.
+    usage.virtuals.clear();
     let _ = bus::walk(host, &mut |host, address| {
         let Some(physical) = bus::physical(host, address) else {
             return;
