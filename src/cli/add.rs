@@ -33,7 +33,10 @@ use crate::{
 };
 
 /// Most columns of a line of the drop-in, its comment included.
-const COLUMNS: usize = 100;
+const COLUMNS: usize = 80;
+
+/// What ends a comment that was cut.
+const CUT: &str = "...";
 
 /// Devices that are seized at once.
 type Addresses = heapless::Vec<Address, OPERANDS>;
@@ -623,6 +626,11 @@ fn write<H: Host>(host: &mut H, memory: &Memory, seen: Seen, name: Option<&Name>
         is_printed &= host.print(row(&report, device, name).bytes()).is_ok();
     }
     say!(host, Level::Notice, "written into {}", edit::FILE);
+    say!(
+        host,
+        Level::Notice,
+        "see what a boot does now: pciseize plan"
+    );
     if report.request.switches.off {
         say!(
             host,
@@ -653,13 +661,17 @@ fn row(report: &Report, device: &Device, name: Option<&Name>) -> Line {
     }
     let left = COLUMNS.saturating_sub(line.bytes().len() + "  # ".len());
     let comment = comment.bytes();
-    if let Some(comment) = comment
-        .get(..left.min(comment.len()))
-        .filter(|text| !text.is_empty())
-    {
+    let (comment, end) = if comment.len() <= left {
+        (comment, "")
+    } else {
+        let room = left.saturating_sub(CUT.len());
+        (comment.get(..room).unwrap_or_default(), CUT)
+    };
+    if !comment.is_empty() {
         put!(&mut line, "  # ");
         line.push(comment);
         line.trim_end();
+        put!(&mut line, "{}", end);
     }
     put!(&mut line, "\n");
     line

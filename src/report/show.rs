@@ -172,7 +172,12 @@ impl Page<'_> {
                 put!(line, "pciseize add {}{}", self.along(), address);
             }
             (Action::Unasked | Action::LeaveNeeded, _) => {
-                put!(line, "pciseize add {}, if dom0 can do without it", address);
+                put!(
+                    line,
+                    "pciseize add {}{}, if dom0 can do without it",
+                    self.along(),
+                    address
+                );
             }
             (Action::Seize, _) if !self.plan.is_dom0 => {
                 put!(line, "boot this host as the dom0 of Xen");
@@ -222,6 +227,8 @@ impl Page<'_> {
         };
         if groups.is_known(address) && groups.of(address).any(goes_along) {
             "--group "
+        } else if self.others_of_card().any(goes_along) {
+            "--slot "
         } else {
             ""
         }
