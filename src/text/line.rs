@@ -36,8 +36,6 @@ const ROOM_TO_CLOSE: usize = 64;
 enum Quoting {
     Off,
     On,
-    /// It had no room. The rest of it is left out.
-    Cut,
 }
 
 impl Line {
@@ -79,51 +77,49 @@ impl Line {
     /// assert_eq!(line.bytes(), br#""a \"b\"""#);
     /// ```
     pub fn quote(&mut self, value: impl uDisplay) {
-        self.begin_string();
+        let begin = self.begin_string();
         put!(self, "{}", value);
-        self.end_string();
+        self.end_string(begin);
     }
 
-    /// Begins a JSON string.
-    fn begin_string(&mut self) {
+    /// Begins a JSON string. Gives back where.
+    fn begin_string(&mut self) -> usize {
         self.push(b"\"");
         self.quoting = Quoting::On;
+        self.bytes.len()
     }
 
-    /// Ends a JSON string.
-    fn end_string(&mut self) {
+    /// Ends a JSON string that began there.
+    fn end_string(&mut self, begin: usize) {
         self.quoting = Quoting::Off;
+        if self.bytes.len() > LINE_SIZE - ROOM_TO_CLOSE {
+            self.cut(begin);
+        }
         self.push(b"\"");
     }
 
-    /// Adds bytes. A line or a JSON string that they overflow ends in `~`.
+    /// Cuts a JSON string that leaves no room for what has to follow it. It then ends in `~`.
+    #[cold]
+    fn cut(&mut self, begin: usize) {
+        self.bytes.truncate(begin.max(LINE_SIZE - ROOM_TO_CLOSE));
+        // The first half of an escape would be one with what follows.
+        while self.bytes.len() > begin && self.bytes.last() == Some(&b'\\') {
+            self.bytes.pop();
+        }
+        self.push(b"~");
+    }
+
+    /// Adds bytes. A line that they overflow ends in `~`.
     pub fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            match self.quoting {
-                Quoting::Off => self.push_plain(byte),
-                Quoting::On => self.push_quoted(byte),
-                Quoting::Cut => {}
+            if self.quoting == Quoting::On && matches!(byte, b'"' | b'\\') {
+                let _ = self.bytes.push(b'\\');
+            }
+            if self.bytes.push(byte).is_err() {
+                self.bytes.pop();
+                let _ = self.bytes.push(b'~');
             }
         }
-    }
-
-    fn push_plain(&mut self, byte: u8) {
-        if self.bytes.push(byte).is_err() {
-            self.bytes.pop();
-            let _ = self.bytes.push(b'~');
-        }
-    }
-
-    fn push_quoted(&mut self, byte: u8) {
-        if self.bytes.len() >= LINE_SIZE - ROOM_TO_CLOSE {
-            self.push_plain(b'~');
-            self.quoting = Quoting::Cut;
-            return;
-        }
-        if matches!(byte, b'"' | b'\\') {
-            self.push_plain(b'\\');
-        }
-        self.push_plain(byte);
     }
 }
 

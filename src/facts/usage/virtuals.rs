@@ -57,8 +57,10 @@ pub fn look<H: Files + Xen>(
         let has_it = bus::driver(host, address).map_or(true, |own| own == pciback::NAME.as_bytes());
         let said = says(host, address);
         if !has_card && (has_it || said.is_asked || said.is_kept) {
-            let of_card = says(host, physical);
-            is_due |= has_it && of_card.is_asked && !of_card.is_kept;
+            is_due |= has_it && {
+                let of_card = says(host, physical);
+                of_card.is_asked && !of_card.is_kept
+            };
             usage.add_virtual(Virtual {
                 physical,
                 address,
