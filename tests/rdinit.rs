@@ -176,6 +176,9 @@ fn init_inherits_no_zombie() {
         echo $orphan >/out/orphan
         exit 1\n";
     let image = Image::new().file("/init", INIT).dom0();
+    // A slow machine gets the time for modprobe that it needs.
+    let patient = "timeout = 300\n00:04.0\n";
+    let image = image.file("/etc/xen/pciback.conf", patient);
     let image = image.file("/sbin/modprobe", modprobe);
     let boot = image.boot("mkdir proc; mount -t proc proc proc", &["/pciseize"]);
     let orphan = fs::read_to_string(image.0.path().join("out/orphan")).expect("its number");
