@@ -78,9 +78,8 @@ pub fn run<H: Host>(
         say!(host, Level::Error, "nothing is written");
         return Exit::NotAsAsked;
     }
-    if name.is_some()
-        && let Some(xen) = Nameless::look(host)
-    {
+    let nameless = name.as_ref().and_then(|_| Nameless::look(host));
+    if let Some(xen) = nameless {
         say!(
             host,
             Level::Notice,
@@ -99,7 +98,7 @@ pub fn run<H: Host>(
             only: &now,
         };
         let seized = seize::run(host, memory, embedded, run);
-        if name.is_some() {
+        if name.is_some() && nameless.is_none() {
             say!(
                 host,
                 Level::Notice,
@@ -531,7 +530,9 @@ fn tell_all<H: Host>(host: &mut H, memory: &mut Memory, force: Force) -> bool {
         line.push(text.bytes().strip_prefix(b"; ").unwrap_or_default());
         host.say(level, &line);
     }
-    tell_cards(host, &report);
+    if is_good {
+        tell_cards(host, &report);
+    }
     tell_more_claims(host, &report);
     is_good
 }
@@ -544,8 +545,8 @@ fn tell_cards<H: Console>(host: &mut H, report: &Report) {
     };
     let is_taken = |card: &&Device| card.action == Action::Seize && !card.work.is_due;
     for card in report.devices.iter().filter(is_taken) {
-        let mut virtuals = report.usage.virtuals(card.address());
-        if let Some(own) = virtuals.find(|own| is_due(own.address)) {
+        let virtuals = report.usage.virtuals(card.address());
+        for own in virtuals.filter(|own| is_due(own.address)) {
             say!(
                 host,
                 Level::Notice,

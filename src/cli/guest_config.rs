@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use super::{
     Exit, Form, Invocation, Memory, check_devices, means, plan::tell_of_iommu, selector_of,
+    why_meaningless,
 };
 use crate::{
     device::{Action, Device, Devices, Outcome},
@@ -27,7 +28,7 @@ use crate::{
         log::tell_problems,
         store,
     },
-    request::{Fault, Mistake, Request, Selector},
+    request::{Fault, Mistake, Request},
     say,
     seize::prove::is_unready,
     text::{Escaped, Line},
@@ -91,7 +92,7 @@ fn tell_obstacles<H: Host>(host: &mut H, report: &Report, words: &[&CStr]) -> bo
     for word in words {
         let is_meant = |device: &Device| is_meant(word, report.request, device);
         if !report.devices.iter().any(is_meant) {
-            tell_meaningless(host, word);
+            tell_meaningless(host, word, report.request);
             is_as_asked = false;
         }
     }
@@ -191,13 +192,12 @@ fn add_rest_of_cards(devices: &mut Devices) {
 }
 
 /// Says that a word means nothing.
-fn tell_meaningless<H: Console>(host: &mut H, word: &CStr) {
-    let selector = Selector::parse(word.to_bytes());
-    let is_broad = selector.is_ok_and(|selector| !selector.is_in_one_slot());
-    let told = if is_broad {
-        "no device of these is with pciback or asked for"
-    } else {
-        "no such device; see pciseize list"
+fn tell_meaningless<H: Console>(host: &mut H, word: &CStr, request: &Request) {
+    let selector = selector_of(word, request);
+    let is_broad = selector.is_some_and(|selector| !selector.is_in_one_slot());
+    let told = match is_broad {
+        true => "no device of these is with pciback or asked for",
+        false => why_meaningless(word, request),
     };
     let word = Escaped(word.to_bytes());
     say!(host, Level::Error, "{}: {}", word, told);
@@ -241,6 +241,15 @@ fn tell_obstacle<H: Console>(host: &mut H, report: &Report, device: &Device) {
     host.say(Level::Error, &line);
 }
 
+/// Whether the last run of this boot was to take a device, and pciback has not got it.
+fn has_failed(device: &Device) -> bool {
+    let latest = device.first_run.as_ref().and_then(|first| first.latest);
+    matches!(
+        latest,
+        Some(Outcome::Held | Outcome::Exposed | Outcome::Lost)
+    )
+}
+
 /// Adds what to type so that pciback gets a device that a boot takes, or that nobody asks for.
 fn add_step(report: &Report, device: &Device, line: &mut Line) {
     let address = device.address();
@@ -252,15 +261,17 @@ fn add_step(report: &Report, device: &Device, line: &mut Line) {
         Action::Seize if device.outcome == Outcome::Unready => {
             put!(line, "; to try again: pciseize seize {}", address);
         }
+        // Only a setting gets it so far. Nobody is told to take the disk of a running host away.
+        Action::Seize if uses.meets(Uses::TO_BOOT) => {
+            put!(line, "; {} takes it, as 'force' is set", report.due_boot());
+        }
         Action::Seize if uses.has(Use::WithGuest) => put!(
             line,
             "; once no guest has a virtual function of it: pciseize seize --force {}",
             address
         ),
-        // Only a setting gets it so far. Nobody is told to take the disk of a running host away.
-        Action::Seize if uses.meets(Uses::TO_BOOT) => {
-            put!(line, "; the next boot takes it, as 'force' is set");
-        }
+        // A run of this boot was to take it, and has not.
+        Action::Seize if has_failed(device) => put!(line, "; pciseize status says why"),
         Action::Seize if uses.meets(Uses::IN_USE) && !switches.force => put!(
             line,
             "; to take it now: pciseize seize --force {}, or {} takes it",

@@ -36,7 +36,7 @@ use crate::{
     plan::{Extent, behind::BehindList, rivals::Rivals, warnings::WarningList},
     put,
     report::{Kind, Report, Stage},
-    request::{Request, Selector, syntax::name::Name},
+    request::{Request, Selector, names::GuestName, syntax::name::Name},
     say,
     text::{Escaped, Line, split_once},
 };
@@ -504,11 +504,38 @@ fn check_words<'a>(
 /// The selector that a word is, or that the item of that name has: a name means what its item does.
 /// A name that two items have, or that may mean more than one device, means none.
 fn selector_of(word: &CStr, request: &Request) -> Option<Selector> {
-    Selector::parse(word.to_bytes()).ok().or_else(|| {
-        let name = request.names.find(&Name::parse(word.to_bytes()).ok()?)?;
-        let own = request.names.get(name).filter(|own| own.is_of_one())?;
-        Some(request.items.get(usize::from(own.item))?.selector.clone())
-    })
+    let is_of_one = |own: &GuestName| own.is_of_one();
+    Selector::parse(word.to_bytes())
+        .ok()
+        .or_else(|| selector_of_name(word, request, &is_of_one))
+}
+
+/// The same for a command that touches no device: such a name means what its first item does.
+fn selector_to_show(word: &CStr, request: &Request) -> Option<Selector> {
+    Selector::parse(word.to_bytes())
+        .ok()
+        .or_else(|| selector_of_name(word, request, &|_| true))
+}
+
+fn selector_of_name(
+    word: &CStr,
+    request: &Request,
+    is_fine: &dyn Fn(&GuestName) -> bool,
+) -> Option<Selector> {
+    let name = request.names.find(&Name::parse(word.to_bytes()).ok()?)?;
+    let own = request.names.get(name).filter(|own| is_fine(own))?;
+    Some(request.items.get(usize::from(own.item))?.selector.clone())
+}
+
+/// What is to be said of a word that means no device.
+fn why_meaningless(word: &CStr, request: &Request) -> &'static str {
+    match selector_to_show(word, request) {
+        Some(_) if selector_of(word, request).is_none() => {
+            "the name does not mean one device; pciseize plan says why"
+        }
+        Some(_) => "no such device; see pciseize list",
+        None => "no device has this name",
+    }
 }
 
 /// Whether a word means a device of the machine. A selector that means more than a slot means only

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Exit, Memory, alone, check_devices, is_idle, means, selector_of};
+use super::{Exit, Memory, alone, check_devices, is_idle, means, selector_of, why_meaningless};
 use crate::{
     device::{Action, Device, Released},
     facts::{dom0, guests},
@@ -76,7 +76,6 @@ pub fn run<H: Host>(host: &mut H, memory: &mut Memory, embedded: &[u8], words: &
 fn tell_unmet<H: Host>(host: &mut H, request: &Request, word: &CStr) -> bool {
     let mut line = Line::new();
     let selector = selector_of(word, request);
-    let is_name = selector.is_none();
     let is_broad = selector
         .as_ref()
         .is_some_and(|broad| !broad.is_in_one_slot());
@@ -88,10 +87,9 @@ fn tell_unmet<H: Host>(host: &mut H, request: &Request, word: &CStr) -> bool {
         }
         None => put!(&mut line, "{}", Escaped(word.to_bytes())),
     }
-    let told = match (is_broad, is_name) {
-        (true, _) => "nothing to release",
-        (false, true) => "no device has this name",
-        (false, false) => "no such device",
+    let told = match is_broad {
+        true => "nothing to release",
+        false => why_meaningless(word, request),
     };
     put!(&mut line, "  {}\n", told);
     let _ = host.print(line.bytes());

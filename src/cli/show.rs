@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::{
     Exit, Form, Invocation, Memory, check_devices, images, is_idle, is_meant_by,
     plan::{switch_off, tell_more_claims, tell_of_iommu},
-    selector_of, status,
+    selector_to_show, status,
 };
 use crate::{
     device::{Action, Device, Devices, order},
@@ -107,7 +107,7 @@ fn mark_meant<H: Host>(
     devices: &mut Devices,
     words: &[&CStr],
 ) -> bool {
-    let selectors = || words.iter().map(|word| selector_of(word, request));
+    let selectors = || words.iter().map(|word| selector_to_show(word, request));
     // Only what is told apart by its way needs it looked up.
     if selectors()
         .flatten()

@@ -145,7 +145,7 @@ fn verdict(report: &Report) -> Line {
     if is_off {
         put!(&mut text, "switched off; ");
     }
-    if report.devices.is_empty() && report.request.problems.is_empty() {
+    if report.request.wishes() == 0 && report.request.problems.is_empty() {
         put!(&mut text, "{}", NOTHING_ASKED_FOR);
     } else {
         add_counts(report, "are with pciback", &mut text);

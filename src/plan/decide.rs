@@ -124,14 +124,16 @@ pub fn is_named(request: &mut Request, candidate: &Candidate<'_>) -> bool {
     matches.is_named && matches.kept.is_none()
 }
 
-/// Whether an item asks for a function, and whether one keeps it.
+/// Whether an item asks for a function, and whether one keeps it. What cannot be read of it may be
+/// what an item says.
 pub fn says(request: &mut Request, candidate: &Candidate<'_>) -> Said {
     let matches = find_matches(request, candidate);
-    let may_be_asked = candidate.identity.is_none()
-        && (request.asks_by(By::Identity) || request.asks_by(By::Class));
+    let by_identity = request.asks_by(By::Identity) || request.asks_by(By::Class);
+    let may_be_asked =
+        candidate.identity.is_none() && (by_identity || matches.expected_other.is_some());
     Said {
         is_asked: matches.asked.is_some() || may_be_asked,
-        is_kept: matches.kept.is_some(),
+        is_kept: matches.kept.is_some() || may_be_kept(request, candidate, &matches),
     }
 }
 

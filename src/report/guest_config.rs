@@ -411,7 +411,8 @@ fn add_about_names(report: &Report, drop_in: &[u8], page: &mut Page) {
     // What this host boots from is not to be asked for.
     let may_be_asked_for = |device: &&Device| {
         let uses = report.usage.uses(device.address());
-        is_nameless(device) && syntax == Syntax::Xl && !uses.meets(Uses::TO_BOOT)
+        let has_names = syntax == Syntax::Xl && report.nameless.is_none();
+        is_nameless(device) && has_names && !uses.meets(Uses::TO_BOOT)
     };
     match due().find(may_be_asked_for) {
         Some(nameless) => add_way_to_name(report, nameless, drop_in, &mut text),

@@ -108,7 +108,7 @@ pub fn tell_plan(report: &Report, tell: &mut Tell) {
         seized += u32::from(device.action == Action::Seize);
         kept += u32::from(matches!(device.action, Action::Keep(_)));
     }
-    if all == 0 {
+    if all == 0 && report.request.problems.is_empty() {
         put!(&mut line, "{}", NOTHING_ASKED_FOR);
         return tell(Level::Notice, &line);
     }

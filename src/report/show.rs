@@ -218,19 +218,27 @@ impl Page<'_> {
     fn along(&self) -> &'static str {
         let address = self.device.address();
         let groups = self.plan.groups;
-        let goes_along = |other: Address| {
-            let find = |device: &&Device| device.address() == other;
-            let other = self.plan.devices.iter().find(find);
-            other.is_some_and(|other| {
-                other.action == Action::Unasked && !other.is_bridge() && other.address() != address
-            })
+        let find = |at: Address| {
+            let mut devices = self.plan.devices.iter();
+            devices.find(|device| device.address() == at)
         };
-        if groups.is_known(address) && groups.of(address).any(goes_along) {
-            "--group "
-        } else if self.others_of_card().any(goes_along) {
-            "--slot "
-        } else {
-            ""
+        let goes_along = |other: &Device| {
+            let is_free = self.plan.usage.uses(other.address()).is_empty();
+            let is_other = other.address() != address && !other.is_bridge();
+            other.action == Action::Unasked && is_other && is_free
+        };
+        match groups.is_known(address) {
+            true if groups.of(address).filter_map(find).any(goes_along) => "--group ",
+            // A virtual function is no function of the card.
+            false
+                if self
+                    .others_of_card()
+                    .filter_map(find)
+                    .any(|other| goes_along(other) && other.is_of_card()) =>
+            {
+                "--slot "
+            }
+            _ => "",
         }
     }
 

@@ -50,7 +50,7 @@ pub enum Use {
     Display,
     /// A keyboard, where there is no other.
     Keyboard,
-    /// Virtual functions of it that pciback has, or that somebody asks for.
+    /// Virtual functions of it that pciback has, or that somebody asks for or keeps.
     ForGuests,
     /// A virtual function of it that a guest has, or may have.
     WithGuest,
