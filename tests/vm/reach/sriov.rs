@@ -120,17 +120,14 @@ fn assert_drivers(seen: &Evidence) -> Result<()> {
 /// Each refusal names the virtual functions, and what to type.
 fn assert_told(seen: &Evidence) -> Result<()> {
     let free = "to take it now: 'pciseize seize --force";
-    let three = "guests: 0000:01:10.0 0000:01:10.2 0000:01:10.4;";
+    let three = "kept: 0000:01:10.0 0000:01:10.2 0000:01:10.4;";
     for (step, status, told) in [
         ("with-pciback", "1\n", &[three, free][..]),
         ("asked-for", "1\n", &["0000:01:10.6;", free]),
         (
             "lent",
             "1\n",
-            &[
-                "not to be had while a guest has 0000:01:10.0",
-                "; guest 1 has it",
-            ],
+            &["not to be had while guest 1 has 0000:01:10.0: end the guest"],
         ),
         ("forced", "0\n", &["driver igb before"]),
     ] {
