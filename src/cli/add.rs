@@ -369,7 +369,7 @@ fn propose_all<H: Host>(
         return false;
     }
     behind.look(host, devices);
-    // Of what is asked for now too.
+    // The items that were just added count too.
     plan::find_virtuals(host, request, usage);
     tell_problems(request, told, &mut |level, line| host.say(level, line));
     request.problems.count() == before

@@ -195,9 +195,10 @@ fn add_rest_of_cards(devices: &mut Devices) {
 fn tell_meaningless<H: Console>(host: &mut H, word: &CStr, request: &Request) {
     let selector = selector_of(word, request);
     let is_broad = selector.is_some_and(|selector| !selector.is_in_one_slot());
-    let told = match is_broad {
-        true => "no device of these is with pciback or asked for",
-        false => why_meaningless(word, request),
+    let told = if is_broad {
+        "no device of these is with pciback or asked for"
+    } else {
+        why_meaningless(word, request)
     };
     let word = Escaped(word.to_bytes());
     say!(host, Level::Error, "{}: {}", word, told);
@@ -241,20 +242,12 @@ fn tell_obstacle<H: Console>(host: &mut H, report: &Report, device: &Device) {
     host.say(Level::Error, &line);
 }
 
-/// Whether the last run of this boot was to take a device, and pciback has not got it.
-fn has_failed(device: &Device) -> bool {
-    let latest = device.first_run.as_ref().and_then(|first| first.latest);
-    matches!(
-        latest,
-        Some(Outcome::Held | Outcome::Exposed | Outcome::Lost)
-    )
-}
-
 /// Adds what to type so that pciback gets a device that a boot takes, or that nobody asks for.
 fn add_step(report: &Report, device: &Device, line: &mut Line) {
     let address = device.address();
     let uses = report.usage.uses(address);
     let switches = &report.request.switches;
+    let latest = device.first_run.as_ref().and_then(|first| first.latest);
     match device.action {
         Action::Seize if switches.off => put!(line, "; switched off"),
         Action::Seize if !report.is_dom0 => put!(line, "; a boot under Xen takes it"),
@@ -271,19 +264,20 @@ fn add_step(report: &Report, device: &Device, line: &mut Line) {
             address
         ),
         // A run of this boot was to take it, and has not.
-        Action::Seize if has_failed(device) => put!(line, "; pciseize status says why"),
-        Action::Seize if uses.meets(Uses::IN_USE) && !switches.force => put!(
-            line,
-            "; to take it now: pciseize seize --force {}, or {} takes it",
-            address,
-            report.due_boot()
-        ),
-        Action::Seize => put!(
-            line,
-            "; to take it now: pciseize seize {}, or {} takes it",
-            address,
-            report.due_boot()
-        ),
+        Action::Seize if latest.is_some_and(Outcome::is_missed) => {
+            put!(line, "; pciseize status says why");
+        }
+        Action::Seize => {
+            let is_in_the_way = uses.meets(Uses::IN_USE) && !switches.force;
+            let force = if is_in_the_way { "--force " } else { "" };
+            put!(
+                line,
+                "; to take it now: pciseize seize {}{}, or {} takes it",
+                force,
+                address,
+                report.due_boot()
+            );
+        }
         // `add` refuses it.
         _ if uses.meets(Uses::TO_BOOT) => {}
         _ if device.outcome == Outcome::Unready => put!(

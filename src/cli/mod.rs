@@ -504,37 +504,35 @@ fn check_words<'a>(
 /// The selector that a word is, or that the item of that name has: a name means what its item does.
 /// A name that two items have, or that may mean more than one device, means none.
 fn selector_of(word: &CStr, request: &Request) -> Option<Selector> {
-    let is_of_one = |own: &GuestName| own.is_of_one();
-    Selector::parse(word.to_bytes())
-        .ok()
-        .or_else(|| selector_of_name(word, request, &is_of_one))
+    let is_of_one = name_of(word, request).is_none_or(GuestName::is_of_one);
+    selector_to_show(word, request).filter(|_| is_of_one)
 }
 
 /// The same for a command that touches no device: such a name means what its first item does.
 fn selector_to_show(word: &CStr, request: &Request) -> Option<Selector> {
+    let selector_of_name = || {
+        let item = name_of(word, request)?.item;
+        Some(request.items.get(usize::from(item))?.selector.clone())
+    };
     Selector::parse(word.to_bytes())
         .ok()
-        .or_else(|| selector_of_name(word, request, &|_| true))
+        .or_else(selector_of_name)
 }
 
-fn selector_of_name(
-    word: &CStr,
-    request: &Request,
-    is_fine: &dyn Fn(&GuestName) -> bool,
-) -> Option<Selector> {
-    let name = request.names.find(&Name::parse(word.to_bytes()).ok()?)?;
-    let own = request.names.get(name).filter(|own| is_fine(own))?;
-    Some(request.items.get(usize::from(own.item))?.selector.clone())
+/// The name that a word is. No selector is one.
+fn name_of<'r>(word: &CStr, request: &'r Request) -> Option<&'r GuestName> {
+    let name = Name::parse(word.to_bytes()).ok()?;
+    request.names.get(request.names.find(&name)?)
 }
 
 /// What is to be said of a word that means no device.
 fn why_meaningless(word: &CStr, request: &Request) -> &'static str {
-    match selector_to_show(word, request) {
-        Some(_) if selector_of(word, request).is_none() => {
+    match name_of(word, request) {
+        Some(name) if !name.is_of_one() => {
             "the name does not mean one device; pciseize plan says why"
         }
-        Some(_) => "no such device; see pciseize list",
-        None => "no device has this name",
+        None if !is_selector(word.to_bytes()) => "no device has this name",
+        _ => "no such device; see pciseize list",
     }
 }
 

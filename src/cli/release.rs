@@ -87,9 +87,10 @@ fn tell_unmet<H: Host>(host: &mut H, request: &Request, word: &CStr) -> bool {
         }
         None => put!(&mut line, "{}", Escaped(word.to_bytes())),
     }
-    let told = match is_broad {
-        true => "nothing to release",
-        false => why_meaningless(word, request),
+    let told = if is_broad {
+        "nothing to release"
+    } else {
+        why_meaningless(word, request)
     };
     put!(&mut line, "  {}\n", told);
     let _ = host.print(line.bytes());

@@ -72,6 +72,11 @@ impl Outcome {
             .find(|outcome| outcome.word().as_bytes() == word)
     }
 
+    /// Whether a run was to take the device, and pciback has not got it.
+    pub const fn is_missed(self) -> bool {
+        matches!(self, Outcome::Held | Outcome::Exposed | Outcome::Lost)
+    }
+
     /// Whether the device is as it was asked to be.
     pub const fn is_as_asked(self) -> bool {
         matches!(self, Outcome::Seized | Outcome::Kept | Outcome::Assigned)

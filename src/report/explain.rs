@@ -141,11 +141,7 @@ const NO_RESET: &str = if cfg!(target_arch = "x86_64") {
 /// A Xen that has it looks for the MSI-X table of the device then (`xen/drivers/vpci/msix.c`,
 /// `vpci_make_msix_hole`).
 pub(super) fn refusal_by_xen(device: &Device) -> Option<&'static str> {
-    let has_it_not = matches!(
-        device.outcome,
-        Outcome::Held | Outcome::Exposed | Outcome::Lost
-    );
-    let failure = device.failure().filter(|_| has_it_not)?;
+    let failure = device.failure().filter(|_| device.outcome.is_missed())?;
     match (failure.step, failure.errno) {
         (Step::Bind, Errno::ENOSYS) => Some(NO_RESET),
         (Step::Bind, Errno::EEXIST) => Some(

@@ -390,8 +390,8 @@ fn add_about_names(report: &Report, drop_in: &[u8], page: &mut Page) {
         return;
     }
     let is_nameless = |device: &&Device| device.guest_name(report.request).is_none();
-    let are_due = !due().all(|one| is_nameless(&one));
-    if syntax == Syntax::Xl && are_due && !are_names_given(report) {
+    let has_named = !due().all(|one| is_nameless(&one));
+    if syntax == Syntax::Xl && has_named && !are_names_given(report) {
         let mut text = Line::new();
         put!(&mut text, "Here are addresses, not names: ");
         match report.nameless {

@@ -157,8 +157,6 @@ pub(super) fn write_device(sink: &mut Sink, report: &Report, device: &Device) {
         write_group(sink, report, device);
     }
     put!(&mut sink.line, ",\"warnings\":[");
-    // A line has room for one long name with all its escapes, not for two.
-    sink.flush();
     let mut why = Line::new();
     explain(report, device, &mut why);
     if device.work.is_due && !report.pciback.is_ready() {
@@ -197,13 +195,14 @@ fn write_names(sink: &mut Sink, report: &Report, device: &Device) {
     );
     put!(&mut sink.line, ",\"marks\":[");
     list::add_marks(report, device, &mut marks);
-    sink.flush();
     write_parts(sink, &marks);
     put!(&mut sink.line, "]");
 }
 
 /// Writes the parts of a sentence as strings: each has `; ` in front.
 pub(super) fn write_parts(sink: &mut Sink, sentence: &Line) {
+    // A line has room for one part with all its escapes.
+    sink.flush();
     let mut separator = "";
     let mut rest = sentence.bytes().strip_prefix(b"; ");
     while let Some(text) = rest {

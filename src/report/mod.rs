@@ -133,7 +133,7 @@ impl Report<'_> {
         }
     }
 
-    /// Which boot does what is asked for now.
+    /// Which boot does what the configuration says: of this boot's image only if it has that one.
     pub fn due_boot(&self) -> &'static str {
         match self.agreement() {
             Agreement::Same => "a boot",

@@ -25,7 +25,7 @@ const WIDTH: usize = 80;
 /// The column where a text begins, behind the longest label.
 const TEXT: usize = 14;
 
-/// Most guests that are to let go of a virtual function are named with their commands.
+/// Of at most so many virtual functions a page says how to take each from its guest.
 const MOST_LENT: usize = 4;
 
 /// What only a page tells of a device.
@@ -227,19 +227,14 @@ impl Page<'_> {
             let is_other = other.address() != address && !other.is_bridge();
             other.action == Action::Unasked && is_other && is_free
         };
-        match groups.is_known(address) {
-            true if groups.of(address).filter_map(find).any(goes_along) => "--group ",
-            // A virtual function is no function of the card.
-            false
-                if self
-                    .others_of_card()
-                    .filter_map(find)
-                    .any(|other| goes_along(other) && other.is_of_card()) =>
-            {
-                "--slot "
-            }
-            _ => "",
+        if groups.is_known(address) {
+            let has_more = groups.of(address).filter_map(find).any(goes_along);
+            return if has_more { "--group " } else { "" };
         }
+        // A virtual function is no function of the card.
+        let mut others = self.others_of_card().filter_map(find);
+        let has_more = others.any(|other| goes_along(other) && other.is_of_card());
+        if has_more { "--slot " } else { "" }
     }
 
     /// Adds what a boot does with it, and what is to be known of that.
@@ -556,7 +551,6 @@ pub fn write(page: &Page, sink: &mut Sink) {
         put!(&mut text, "; ");
         explain::add_use(plan, device.address(), one, &mut text);
     }
-    sink.flush();
     write_parts(sink, &text);
     for (name, add) in [
         (
@@ -570,7 +564,6 @@ pub fn write(page: &Page, sink: &mut Sink) {
         put!(&mut sink.line, "]");
         add_name(&mut sink.line, name);
         put!(&mut sink.line, "[");
-        sink.flush();
         write_parts(sink, &text);
     }
     put!(&mut sink.line, "],\"remarks\":[");
@@ -578,7 +571,6 @@ pub fn write(page: &Page, sink: &mut Sink) {
     if page.outcome().is_some() {
         explain::explain_outcome(device, &mut text);
     }
-    sink.flush();
     write_parts(sink, &text);
     put!(&mut sink.line, "]");
     text.clear();

@@ -52,11 +52,13 @@ pub fn look<H: Files + Xen>(
         let Some(physical) = bus::physical(host, address) else {
             return;
         };
-        let has_card = bus::has_driver(host, physical, pciback::NAME.as_bytes());
+        if bus::has_driver(host, physical, pciback::NAME.as_bytes()) {
+            return;
+        }
         // What cannot be read may be with a guest.
         let has_it = bus::driver(host, address).map_or(true, |own| own == pciback::NAME.as_bytes());
         let said = says(host, address);
-        if !has_card && (has_it || said.is_asked || said.is_kept) {
+        if has_it || said.is_asked || said.is_kept {
             is_due |= has_it && {
                 let of_card = says(host, physical);
                 of_card.is_asked && !of_card.is_kept

@@ -3,12 +3,12 @@
 
 use std::{fs, process::Command};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
 use super::{
     platform,
-    suites::{SEEN, SEEN_OF_HELD, assert_held_and_told},
+    suites::{SEEN, SEEN_OF_HELD, assert_held_and_told, assert_well},
 };
 use crate::{
     FILE, assert_claimed, assert_one_seized,
@@ -155,10 +155,7 @@ fn seizes(key: &str, image: &Initramfs, product: &Product, argument: &str) -> Re
         assert_one_seized(&seen, pair)?;
     }
     assert_claimed(&seen, ROOT_DISK.0, ROOT_DISK.1);
-    let status = seen.file("status").context("no status")?;
-    assert_eq!(seen.file("status.exit"), Some("0\n"), "{status}");
-    let all = "# OK: 4 of 4 devices are with pciback";
-    assert!(status.contains(all), "{status}");
+    assert_well(&seen);
     tell_times(&seen);
     Ok(SEEN.to_owned())
 }

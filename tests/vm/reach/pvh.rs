@@ -7,13 +7,14 @@ use super::{
     platform,
     suites::{
         SEEN, SEEN_OF_HELD, asked, assert_failed, assert_held_and_told, assert_seized_and_told,
+        sid_on_old_xen,
     },
 };
 use crate::{
     assert_claimed, assert_one_seized,
     lab::{
         board::{BEHIND_ROOT_PORT, NETWORK, NVME, ROOT_DISK, USB},
-        debian::{Suite, debian},
+        debian::Suite,
         evidence::Evidence,
         image::{Generator, Initramfs},
         machine::Machine,
@@ -53,9 +54,7 @@ fn a_pvh_dom0_seizes_the_listed_devices() -> Result<()> {
 #[ignore = "make check-reach"]
 fn a_pvh_dom0_on_an_older_xen_holds_the_listed_devices() -> Result<()> {
     platform("pvh-on-old-xen", || {
-        let mut image = listing_image(Generator::InitramfsTools, Suite::Sid)?;
-        image.debian.xen = debian(Suite::Bookworm)?.xen;
-        let seen = boot("pvh-on-old-xen", &image)?;
+        let seen = boot("pvh-on-old-xen", &sid_on_old_xen()?)?;
         assert_held_and_told(&seen)?;
         assert_claimed(&seen, ROOT_DISK.0, ROOT_DISK.1);
         Ok(SEEN_OF_HELD.to_owned())
